@@ -1,0 +1,115 @@
+"""What an engine is: photos in, portraits out. An engine knows no HTTP, SQL, URL or key.
+
+Three jobs, one per mode of the contract, and one for training. `generate` is an iterator so that the caller can look at
+a cancel flag and write progress between two pictures; an engine never calls back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from portraitd.errors import PortraitdError
+from portraitd.images import Image
+from portraitd.styles.catalog import Style
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One upright picture of a person, and what to call it when something is wrong with it."""
+
+    name: str
+    image: Image
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A training photo that was not used, and why."""
+
+    name: str
+    #: The error a client would have been shown had it been the only photo.
+    error: PortraitdError
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training makes of one person's photos."""
+
+    #: The identity as bytes of the engine's own format (no pickle); given back in the jobs below.
+    identity: bytes
+    #: Names of the photos used, in the order given.
+    used: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class PresetJob:
+    """`count` portraits of a trained identity in a preset style."""
+
+    style: Style
+    identity: bytes
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TemplateJob:
+    """`count` pictures of a trained identity's face in the template picture."""
+
+    template: Image
+    identity: bytes
+    count: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainFreeJob:
+    """`count` pictures of the face in 1 to 5 photos in the template picture."""
+
+    template: Image
+    photos: tuple[Photo, ...]
+    retouch: bool
+    count: int
+    seed: int
+
+
+Job: TypeAlias = PresetJob | TemplateJob | TrainFreeJob
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One finished picture."""
+
+    #: (H, W, 3) uint8 sRGB.
+    image: Image
+    #: The seed that makes this picture again, alone, as the first of a job with `count` 1.
+    seed: int
+    #: Likeness to the identity, 0 to 1, or None while the embedder's weights are missing.
+    similarity: float | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A picture of the job that could not be made; the others are unharmed."""
+
+    error: PortraitdError
+
+
+class Engine(Protocol):
+    """Makes portraits. Not thread-safe: one engine per worker thread or a lock around it."""
+
+    name: str
+
+    def warm(self) -> None:
+        """Load what the first job needs, so that it does not pay for it. Raises SetupError when weights are missing."""
+
+    def train(self, photos: Sequence[Photo]) -> Trained:
+        """One person's identity. Raises the first photo's error when no photo is usable."""
+
+    def generate(self, job: Job) -> Iterator[Portrait | Failure]:
+        """Exactly `job.count` outcomes, each depending on the job's inputs and seed alone.
+
+        Raises a PortraitdError before the first outcome when the job as a whole cannot be done (no face in the
+        template, say).
+        """

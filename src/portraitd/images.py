@@ -1,0 +1,143 @@
+"""Bytes to image and back. Nothing else in portraitd decodes, converts colour order or encodes.
+
+See docs/conventions.md for the pixel page.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.errors import InvalidImageFormat, InvalidImageResolution
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) sRGB, RGB order
+Mask: TypeAlias = NDArray[np.float32]  # (H, W) in [0, 1]
+Points: TypeAlias = NDArray[np.float32]  # (N, 2) or (N, 3), pixels
+Floats: TypeAlias = NDArray[np.float32]  # any other float array; its docstring gives the shape
+
+#: More pixels than any contract limit allows (4096 x 4096) are never decoded, whatever the file claims.
+MAX_PIXELS = 4096 * 4096
+
+#: What the contract calls each format Pillow names.
+FORMATS = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "MPO": "jpeg", "BMP": "bmp"}
+
+
+class Size(NamedTuple):
+    """A picture's size in pixels, width first."""
+
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a file's header says, before any pixel is decoded."""
+
+    #: "jpeg", "png", "webp" or "bmp".
+    format: str
+    #: Size as it will be shown, after the EXIF turn.
+    size: Size
+    #: Length of the file in bytes.
+    byte_count: int
+
+
+def probe(data: bytes) -> ImageInfo:
+    """Format, size and length of an image file, from its header alone.
+
+    Raises InvalidImageFormat when the bytes are no picture of a known format.
+    """
+    with _open(data) as picture:
+        width, height = picture.size
+        if picture.getexif().get(0x0112, 1) >= 5:  # EXIF orientations 5 to 8 swap the sides
+            width, height = height, width
+        return ImageInfo(FORMATS[str(picture.format)], Size(width, height), len(data))
+
+
+def decode(data: bytes) -> Image:
+    """The picture in a JPEG, PNG, WEBP or BMP file: (H, W, 3) uint8 sRGB, upright by its EXIF turn.
+
+    Transparency is laid on white; the first frame of an animation counts; 16-bit and CMYK are converted.
+    Raises InvalidImageFormat for what is no picture, is truncated, or is broken, and
+    InvalidImageResolution above MAX_PIXELS.
+    """
+    from PIL import ImageOps
+
+    with _open(data) as picture:
+        if picture.size[0] * picture.size[1] > MAX_PIXELS:
+            raise InvalidImageResolution
+        try:
+            upright = ImageOps.exif_transpose(picture)
+            return np.asarray(_flat_rgb(upright), dtype=np.uint8).copy()
+        # Pillow's decoders raise many unrelated types on broken data.
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError) as error:
+            raise InvalidImageFormat from error
+
+
+def encode_jpeg(image: Image, quality: int = 95) -> bytes:
+    """The (H, W, 3) uint8 image as a JPEG file with 4:4:4 colour, so that red edges stay sharp."""
+    return _encode(image, format="JPEG", quality=quality, subsampling=0, optimize=False)
+
+
+def encode_png(image: Image) -> bytes:
+    """The (H, W, 3) uint8 image, or a (H, W) uint8 mask, as a PNG file."""
+    return _encode(image, format="PNG", compress_level=3)
+
+
+def to_linear(image: Image) -> Floats:
+    """Linear light of a uint8 sRGB image: float32 in [0, 1], same shape (IEC 61966-2-1)."""
+    return _SRGB_TO_LINEAR[image]
+
+
+def from_linear(linear: Floats) -> Image:
+    """uint8 sRGB of linear light, clipped to [0, 1] (IEC 61966-2-1)."""
+    x = np.clip(linear, 0.0, 1.0)
+    srgb = np.where(x <= 0.0031308, x * 12.92, 1.055 * np.power(x, 1 / 2.4) - 0.055)
+    return np.asarray(np.rint(srgb * 255.0), dtype=np.uint8)
+
+
+def _linear_table() -> Floats:
+    code = np.arange(256, dtype=np.float64) / 255.0
+    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+_SRGB_TO_LINEAR = _linear_table()
+
+
+def _open(data: bytes) -> PillowImage.Image:
+    from PIL import Image as Pillow
+
+    try:
+        picture = Pillow.open(io.BytesIO(data), formats=tuple(FORMATS))
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise InvalidImageFormat from error
+    return picture
+
+
+def _flat_rgb(picture: PillowImage.Image) -> PillowImage.Image:
+    """The picture as 8-bit RGB, transparency laid on white."""
+    from PIL import Image as Pillow
+
+    if picture.mode.startswith("I"):  # 16-bit greys: Pillow's own convert clips instead of scaling
+        grey = np.asarray(picture, dtype=np.float64) / 257.0
+        return Pillow.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
+    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
+        return Pillow.alpha_composite(white, rgba).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _encode(image: NDArray[np.uint8], **options: Any) -> bytes:
+    from PIL import Image as Pillow
+
+    out = io.BytesIO()
+    Pillow.fromarray(image).save(out, **options)
+    return out.getvalue()

@@ -1,0 +1,232 @@
+"""What clients can ask for and what they get back, in portraitd's own words. Frozen, no wire spelling, no SQL."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who asks: the account a key belongs to, and which key it was."""
+
+    id: str
+    key_id: str
+
+
+# -- portraits --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Generate:
+    """`count` portraits in a style. Which fields are set depends on the style's mode (see styles.catalog.Mode)."""
+
+    request_id: str
+    style_id: str
+    count: int
+    #: A trained identity (the wire's resource_id); presets and template mode.
+    identity_id: str | None = None
+    #: Where the template picture is; both template modes.
+    template_url: str | None = None
+    #: Where the person's photos are; train-free mode.
+    photo_urls: tuple[str, ...] = ()
+    retouch: bool = True
+    #: None: chosen at submit and kept with the task, so that a re-run makes the same pictures.
+    seed: int | None = None
+
+
+class TaskState(enum.Enum):
+    """A task's life. Moves: PENDING -> RUNNING | CANCELED | FAILED; RUNNING -> SUCCEEDED | FAILED | CANCELED."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELED}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture of a task: either where it lies, or why it is missing."""
+
+    #: Signed, expiring link; None when the picture failed.
+    url: str | None = None
+    seed: int | None = None
+    similarity: float | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One accepted generation, as it stands now. Times are aware UTC."""
+
+    id: str
+    request_id: str
+    key_id: str
+    account_id: str
+    model: str
+    state: TaskState
+    total: int
+    submitted_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    #: In order of generation; empty until SUCCEEDED.
+    results: tuple[Result, ...] = ()
+    #: Why it FAILED.
+    code: str | None = None
+    message: str | None = None
+    #: How many of `total` are done so far (also while RUNNING).
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks to list; None means any. Times are aware UTC, [start, end)."""
+
+    start: datetime
+    end: datetime
+    task_id: str | None = None
+    model: str | None = None
+    state: TaskState | None = None
+    page: int = 1
+    page_size: int = 10
+
+
+# -- training ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Train an identity from 1 to 10 photos; each source is a file id or a URL, a file may be a zip of photos."""
+
+    request_id: str
+    sources: tuple[str, ...]
+
+
+class JobState(enum.Enum):
+    """A fine-tune job's life as the contract names it (section 4.2)."""
+
+    PENDING = "PENDING"
+    QUEUING = "QUEUING"
+    RUNNING = "RUNNING"
+    CANCELING = "CANCELING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELED = "CANCELED"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED}
+
+
+@dataclass(frozen=True)
+class FinetuneJob:
+    """One accepted training, as it stands now."""
+
+    #: "ft-" + yyyyMMddHHmm (Beijing) + "-" + 4 hex.
+    id: str
+    account_id: str
+    #: "facechain-finetune-" + id; usable in Generate once SUCCEEDED.
+    identity_id: str
+    state: JobState
+    sources: tuple[str, ...]
+    created_at: datetime
+    ended_at: datetime | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file of a multipart upload."""
+
+    name: str
+    data: bytes
+    description: str | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file an account keeps."""
+
+    #: Running number, per service.
+    number: int
+    id: str
+    account_id: str
+    key_id: str
+    name: str
+    size: int
+    #: Base64 of the digest, as the real service shows it.
+    md5: str
+    created_at: datetime
+    #: Signed, expiring link.
+    url: str
+    description: str | None = None
+    purpose: str | None = None
+
+
+@dataclass(frozen=True)
+class FailedUpload:
+    """A file of an upload that was not kept, and why (`code` and `message` of section 5.1)."""
+
+    name: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class UploadOutcome:
+    stored: tuple[StoredFile, ...] = ()
+    failed: tuple[FailedUpload, ...] = ()
+
+
+# -- face check -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FaceVerdict:
+    """Is this picture usable as a photo of one person? `reason` is "" when it is (wire-contract section 3)."""
+
+    is_face: bool
+    reason: str = ""
+
+
+# -- pages ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TaskPage:
+    tasks: tuple[Task, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class JobPage:
+    jobs: tuple[FinetuneJob, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class FilePage:
+    files: tuple[StoredFile, ...]
+    total: int
+
+
+@dataclass(frozen=True)
+class StoredPicture:
+    """Bytes behind a signed link."""
+
+    data: bytes = field(repr=False)
+    media_type: str = "image/jpeg"
+    name: str = ""

@@ -1,0 +1,101 @@
+"""The doors between the HTTP edge and the service: what `api` may call, and nothing else.
+
+Every method is plain `def`, takes the asking Account first, and raises from `portraitd.errors`. An id that is unknown,
+expired or another account's looks the same from outside. `wiring.py` builds the one `Services`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from portraitd.portraits.requests import (
+    Account,
+    FaceVerdict,
+    FilePage,
+    Finetune,
+    FinetuneJob,
+    Generate,
+    JobPage,
+    StoredFile,
+    StoredPicture,
+    Task,
+    TaskFilter,
+    TaskPage,
+    Upload,
+    UploadOutcome,
+)
+from portraitd.styles.catalog import StyleCatalog
+
+
+class Accounts(Protocol):
+    def authenticate(self, key: str) -> Account:
+        """The account behind an API key; raises InvalidApiKey."""
+
+
+class Tasks(Protocol):
+    def submit(self, account: Account, request: Generate) -> Task:
+        """Accept a generation: durable once this returns. Raises ResourceAccessDenied for an unusable identity."""
+
+    def get(self, account: Account, task_id: str) -> Task | None:
+        """The task, or None when the account has none of that id."""
+
+    def list(self, account: Account, wanted: TaskFilter) -> TaskPage:
+        """Tasks, newest submit first."""
+
+    def cancel(self, account: Account, task_id: str) -> None:
+        """Cancel a PENDING task; raises CancelRefused for any other, an unknown one included."""
+
+
+class Finetunes(Protocol):
+    def submit(self, account: Account, request: Finetune) -> FinetuneJob:
+        """Accept a training. Raises FileMissing, MissingTrainingFiles, TooManyJobs."""
+
+    def get(self, account: Account, job_id: str) -> FinetuneJob:
+        """The job; raises NotFound."""
+
+    def list(self, account: Account, page: int, page_size: int) -> JobPage:
+        """Jobs, newest first."""
+
+    def cancel(self, account: Account, job_id: str) -> None:
+        """Stop a job that is not terminal; raises NotFound, UnsupportedOperation."""
+
+    def delete(self, account: Account, job_id: str) -> None:
+        """Erase a terminal job, its identity and its training copies; raises NotFound, JobBusy."""
+
+
+class Files(Protocol):
+    def upload(self, account: Account, uploads: tuple[Upload, ...]) -> UploadOutcome:
+        """Keep what fits the account's limits; the rest is named with its reason."""
+
+    def list(self, account: Account, page: int, page_size: int) -> FilePage:
+        """Files, newest first."""
+
+    def get(self, account: Account, file_id: str) -> StoredFile:
+        """The file; raises FileMissing."""
+
+    def delete(self, account: Account, file_id: str) -> None:
+        """Erase the file; raises FileMissing."""
+
+
+class Faces(Protocol):
+    def check(self, account: Account, urls: tuple[str, ...]) -> tuple[FaceVerdict, ...]:
+        """A verdict per picture, in order. Raises InvalidURL or a kin of it when one cannot be fetched."""
+
+
+class Results(Protocol):
+    def open(self, path: str, expires: int, signature: str) -> StoredPicture | None:
+        """What a signed link leads to, or None when it is wrong, expired or the picture is gone."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the HTTP edge can reach."""
+
+    accounts: Accounts
+    tasks: Tasks
+    finetunes: Finetunes
+    files: Files
+    faces: Faces
+    results: Results
+    styles: StyleCatalog
