@@ -189,9 +189,7 @@ class MultipleFaces(PortraitdError):
 
 class BadFacePose(PortraitdError):
     code, status = "InvalidFile.FacePose", 400
-    text = (
-        "The pose of the detected face is invalid, please upload other image with the expected orientation."
-    )
+    text = "The pose of the detected face is invalid, please upload other image with the expected orientation."
 
 
 class FaceCovered(PortraitdError):
