@@ -57,6 +57,7 @@ def _mean_shape(meshes: list[np.ndarray]) -> np.ndarray:
         aligned += [(points * MIRROR)[pairs] for points in aligned]
         mean = _level(np.mean(aligned, axis=0))
     pitches = [_pitch(fit_similarity(mean, mesh).rotation) for mesh in meshes]
+    # Frontal is how people hold their heads in these pictures, not a vertical line from forehead to chin.
     return mean @ _about_x(np.median(pitches)).T
 
 
@@ -100,18 +101,39 @@ def _triangles(mean: np.ndarray) -> np.ndarray:
     flat[lower, 1] += opening[lower]
     around = np.arctan2(flat[:, 0], 1.6 - flat[:, 2])
     uv = np.column_stack([around * 1.6, flat[:, 1]])
-    triangles = Delaunay(uv).simplices
-    oval = uv[list(regions.FACE_OVAL)]
-    centres = uv[triangles].mean(axis=1)
-    inside = _inside(centres, oval)
-    area = _area(uv[triangles])
-    return triangles[inside & (np.abs(area) > 1e-5)]
+    lower_ring, upper_ring = _lip_rings()
+    # Points in the open mouth keep the triangulation from crossing the inner lips; a strip replaces them.
+    fill = np.concatenate([uv[lower_ring] * w + uv[upper_ring] * (1 - w) for w in (0.15, 0.5, 0.85)])
+    triangles = Delaunay(np.concatenate([uv, fill])).simplices
+    triangles = triangles[(triangles < regions.POINT_COUNT).all(axis=1)]
+    ring = set(regions.LIPS_INNER)
+    triangles = np.array([t for t in triangles if not set(t.tolist()) <= ring])
+    inside = _inside(uv[triangles].mean(axis=1), uv[list(regions.FACE_OVAL)])
+    big = np.abs(_area(uv[triangles])) > 1e-5
+    triangles = np.concatenate([triangles[inside & big], _strip(lower_ring, upper_ring)])
+    # One winding for all, so that normals of the mean face point at the viewer.
+    turned = _area(uv[triangles]) > 0
+    triangles[turned] = triangles[turned][:, ::-1]
+    return triangles
+
+
+def _strip(a: list[int], b: list[int]) -> np.ndarray:
+    """Triangles between two polylines that share both ends."""
+    quads = [(a[i], a[i + 1], b[i + 1], b[i]) for i in range(len(a) - 1)]
+    both = [t for p, q, r, s in quads for t in ((p, q, r), (p, r, s))]
+    return np.array([t for t in both if len(set(t)) == 3])
+
+
+def _lip_rings() -> tuple[list[int], list[int]]:
+    """Lower and upper inner lip, left to right, corners in both."""
+    ring = list(regions.LIPS_INNER)
+    return ring[:11], [ring[0], *ring[:9:-1]]
 
 
 def _lip_line(mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """x and y of the line midway between the inner lips, left to right."""
-    ring = list(regions.LIPS_INNER)
-    lower, upper = mean[ring[:11]], mean[[ring[0], *ring[:9:-1]]]
+    lower_ring, upper_ring = _lip_rings()
+    lower, upper = mean[lower_ring], mean[upper_ring]
     return lower[:, 0], (lower[:, 1] + upper[:, 1]) / 2
 
 

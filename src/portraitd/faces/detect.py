@@ -1,4 +1,4 @@
-"""Where the faces are. BlazeFace full range (Google, Apache-2.0); figures in Bazarevsky et al. 2019, arXiv:1907.05047."""
+"""Where the faces are: BlazeFace full range (Google, Apache-2.0; Bazarevsky et al. 2019, arXiv:1907.05047)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _detect_tiles(models: FaceModels, image: Image, min_score: float) -> list[De
 
 def _moved(face: DetectedFace, x: float, y: float) -> DetectedFace:
     box = Box(face.box.x0 + x, face.box.y0 + y, face.box.x1 + x, face.box.y1 + y)
-    return DetectedFace(box, face.keypoints + np.float32([x, y]), face.score)
+    return DetectedFace(box, face.keypoints + np.array([x, y], np.float32), face.score)
 
 
 def _detect_square(models: FaceModels, image: Image, min_score: float) -> list[DetectedFace]:

@@ -67,19 +67,19 @@ class SquareCrop:
 
 
 def crop_square(image: Image, centre: tuple[float, float], side: float, angle_deg: float, side_px: int) -> SquareCrop:
-    """The square of `side` px around `centre`, its x axis along `angle_deg` (clockwise), as side_px x side_px pixels."""
+    """The square of `side` px around `centre`, its x axis along `angle_deg` (clockwise), side_px pixels a side."""
     shrink = max(1, int(side / side_px))
     if shrink > 1:  # averaged first: sampling a large face every few pixels would alias
         image, origin = _shrunk(image, centre, side, shrink)
     else:
         origin = (0.0, 0.0)
-    to_small = np.float64([[1 / shrink, 0, -origin[0] / shrink], [0, 1 / shrink, -origin[1] / shrink]])
+    to_small = np.array([[1 / shrink, 0, -origin[0] / shrink], [0, 1 / shrink, -origin[1] / shrink]], np.float64)
     # Pixel centres at integers: averaging k pixels moves the grid by half of (k - 1).
     to_small[:, 2] -= (shrink - 1) / (2 * shrink)
     scale = side_px / side * shrink
     angle = np.deg2rad(angle_deg)
-    turn = scale * np.float64([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    middle = to_small[:, :2] @ np.float64(centre) + to_small[:, 2]
+    turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float64)
+    middle = to_small[:, :2] @ np.array(centre, np.float64) + to_small[:, 2]
     shift = (side_px - 1) / 2 - turn @ middle
     matrix = np.column_stack([turn, shift])
     crop = cv2.warpAffine(image, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -113,7 +113,7 @@ def refit_mesh(models: FaceModels, image: Image, mesh: FaceMesh) -> FaceMesh:
     eyes = mesh.eye_centres
     angle = _angle(eyes[0], eyes[1])
     turn = np.deg2rad(angle)
-    axes = np.float32([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    axes = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]], np.float32)
     level = mesh.xy @ axes.T
     low, high = level.min(axis=0), level.max(axis=0)
     centre = axes.T @ ((low + high) / 2)
@@ -125,7 +125,7 @@ def _pass(models: FaceModels, image: Image, centre: tuple[float, float], side: f
     crop = crop_square(image, centre, max(side, 8.0), angle_deg, INPUT)
     raw, logit = models.network(NETWORK)(crop.image[None].astype(np.float32) / 255.0)
     # The network counts pixel edges from 0; ours are centres.
-    points = raw.reshape(regions.POINT_COUNT, 3) - np.float32([0.5, 0.5, 0.0])
+    points = raw.reshape(regions.POINT_COUNT, 3) - np.array([0.5, 0.5, 0.0], np.float32)
     score = 1.0 / (1.0 + float(np.exp(-float(logit.reshape(-1)[0]))))
     turned = crop.to_picture(points)
     return FaceMesh(turned, score)

@@ -1,0 +1,63 @@
+"""Who it is: a 128-d vector a face. dlib's ResNet (CC0), trained so that 0.6 separates people; see `distance`."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+import numpy as np
+
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
+from portraitd.images import Floats, Image
+
+RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
+ALIGNER = "shape_predictor_5_face_landmarks.dat"
+
+
+class Embedder(Protocol):
+    """The seam for identity embedders."""
+
+    def embed(self, image: Image, mesh: FaceMesh) -> Floats:
+        """(128,) float32 embedding of the face in the picture."""
+
+
+class DlibEmbedder:
+    """dlib's face recogniser; loads its files when first used and raises SetupError while they are missing."""
+
+    def __init__(self, models: FaceModels) -> None:
+        self._models = models
+        self._lock = threading.Lock()
+        self._parts: tuple[Any, Any] | None = None
+
+    def embed(self, image: Image, mesh: FaceMesh) -> Floats:
+        """(128,) float32 embedding of the face in the picture."""
+        import dlib
+
+        with self._lock:
+            if self._parts is None:
+                recogniser = str(self._models.path(RECOGNISER))
+                aligner = str(self._models.path(ALIGNER))
+                self._parts = (dlib.shape_predictor(aligner), dlib.face_recognition_model_v1(recogniser))
+            aligner_net, recogniser_net = self._parts
+            face = aligner_net(np.ascontiguousarray(image), dlib.rectangle(*_detector_box(mesh)))
+            chip = dlib.get_face_chip(image, face, 150, 0.25)
+            return np.asarray(recogniser_net.compute_face_descriptor(chip), np.float32)
+
+
+def distance(a: Floats, b: Floats) -> float:
+    """Euclidean distance of two embeddings: real photos of one person lie 0.28 to 0.41 apart, of two 0.69 to 0.89."""
+    return float(np.linalg.norm(a - b))
+
+
+def similarity(distance_: float) -> float:
+    """0 to 1 from a distance: 0.5 at 0.6, where dlib draws the line; about 0.9 for photos of one person."""
+    return float(1.0 / (1.0 + np.exp((distance_ - 0.6) / 0.1)))
+
+
+def _detector_box(mesh: FaceMesh) -> tuple[int, int, int, int]:
+    """The square dlib's own detector would have drawn: brows to chin, a little wider than the face's features."""
+    box = mesh.box
+    side = max(box.width, box.height) * 0.92
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2 + 0.06 * box.height
+    return (round(x - side / 2), round(y - side / 2), round(x + side / 2), round(y + side / 2))
