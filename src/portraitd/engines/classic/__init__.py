@@ -1,0 +1,1 @@
+"""The CPU engine: identity model, pose, light, blend, backdrop, grade."""
