@@ -44,6 +44,10 @@ class AsynchronousCallRefused(AccessDenied):
     text = "Current user api does not support asynchronous calls."
 
 
+class WorkspaceAccessDenied(PortraitdError):
+    code, status, text = "Workspace.AccessDenied", 403, "Workspace access denied."
+
+
 class ResourceAccessDenied(PortraitdError):
     """An identity that is unknown, unfinished, or another account's: one answer, so that none can be probed."""
 
@@ -67,6 +71,12 @@ class InvalidStyle(InvalidParameter):
 
 class UnknownModel(InvalidParameter):
     text = "Model not exist."
+
+
+class ModelNotFound(PortraitdError):
+    """What the vendor's error page says of an unknown model; its gateway answers UnknownModel. A setting chooses."""
+
+    code, status, text = "ModelNotFound", 404, "Model can not be found."
 
 
 class WrongModelForPath(InvalidParameter):
