@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -21,9 +22,8 @@ from portraitd.weights.manifest import Archive
 from portraitd.weights.pip_settings import IndexSettings
 from portraitd.weights.progress import Progress
 
-#: A cut connection is taken up again this often before the next place is tried.
-TRIES = 5
-CHUNK_BYTES = 256 * 1024
+TRIES = 4
+RETRY_PAUSE_S = 0.3
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
@@ -111,20 +111,25 @@ def _settle(part: Path, whole: Path, archive: Archive) -> None:
 
 
 def _download(client: httpx.Client, url: str, part: Path, archive: Archive, progress: Progress) -> None:
-    """Stream until `part` is as long as the archive, taking a cut connection up again while that gets further."""
-    for attempt in range(1, TRIES + 1):
+    """Stream until `part` is as long as the archive; gives up after TRIES requests in a row that got no further."""
+    idle = 0
+    have = _length(part)
+    while True:
         try:
             _stream(client, url, part, archive, progress)
         except httpx.TransportError:
-            if attempt == TRIES:
+            idle = 0 if _length(part) > have else idle + 1
+            if idle == TRIES:
                 raise
-        if part.exists() and part.stat().st_size >= archive.bytes:
+            time.sleep(RETRY_PAUSE_S * idle)
+            have = _length(part)
+        else:
             return
 
 
 def _stream(client: httpx.Client, url: str, part: Path, archive: Archive, progress: Progress) -> None:
     """One request: append to `part` what is missing of it, or all of it where the server knows no ranges."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _length(part)
     if have >= archive.bytes:
         return  # cut off after the last byte; the sha256 decides
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -134,9 +139,14 @@ def _stream(client: httpx.Client, url: str, part: Path, archive: Archive, progre
             have = 0
         with part.open("ab" if have else "wb") as file:
             progress.report(archive.filename, have, archive.bytes)
-            for chunk in reply.iter_raw(CHUNK_BYTES):
+            for chunk in reply.iter_raw():
                 file.write(chunk)
                 have += len(chunk)
                 if have > archive.bytes:
                     raise BrokenFile(f"more than the {archive.bytes} bytes of {archive.filename} arrived")
                 progress.report(archive.filename, have, archive.bytes)
+
+
+def _length(path: Path) -> int:
+    """Bytes in the file, 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
