@@ -1,0 +1,103 @@
+"""From an error to the one reply shape, `{"code", "message", "request_id"}`; the only place of the edge that catches.
+
+A result needs no help: handlers return a model of `wire`, which already is the reply.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from portraitd.errors import InvalidParameter, PathNotFound, PortraitdError, SetupError
+
+logger = logging.getLogger(__name__)
+
+#: What a traceback may quote and a log must not hold: keys, and what makes a link work.
+_SECRETS = re.compile(r"(?i)(bearer\s+|signature=|expires=|ossaccesskeyid=|\b(?:sk|st)-)[^\s&'\"]+")
+_LONGEST_LINE = 400
+
+
+def refusal(error: Exception, request: Request) -> JSONResponse:
+    """The reply to a request that was refused or went wrong."""
+    told = _told(error)
+    headers = {}
+    if told.status >= 500:
+        logger.error("request %s failed:\n%s", request.state.request_id, _traceback(error))
+        if request.method == "POST":
+            # The work may have been accepted before this went wrong: the official client must not send it again.
+            headers["x-should-retry"] = "false"
+    else:
+        logger.info("request %s refused: %s%s", request.state.request_id, told.code, _where(told))
+    body = {"code": told.code, "message": told.message, "request_id": request.state.request_id}
+    return JSONResponse(body, told.status, headers)
+
+
+async def on_error(request: Request, error: Exception) -> JSONResponse:
+    """Handler of the errors that FastAPI knows how to route."""
+    return refusal(error, request)
+
+
+class LastResort:
+    """Answers the errors nobody expected; what is left is a client that went away."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watch(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            logger.info("request %s: the client went away", scope["state"]["request_id"])
+        except Exception as error:
+            if begun:  # too late for a reply: the server cuts the connection, and the client notices
+                raise
+            await refusal(error, Request(scope))(scope, receive, send)
+
+
+def _told(error: Exception) -> PortraitdError:
+    """The error a client is told about."""
+    match error:
+        case SetupError():  # its text is for the operator
+            return PortraitdError()
+        case PortraitdError():
+            return error
+        case HTTPException(status_code=404 | 405):
+            return PathNotFound()
+        case RequestValidationError() | HTTPException(status_code=400):  # a bad query, a broken multipart body
+            return InvalidParameter()
+    return PortraitdError()
+
+
+def _where(error: PortraitdError) -> str:
+    """Which fields were wrong, for the operator's log: names only, never what was in them."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return ""
+    places = (
+        ".".join(map(str, problem["loc"])) for problem in cause.errors(include_input=False, include_context=False)
+    )
+    return f" at {', '.join(places)}"
+
+
+def _traceback(error: Exception) -> str:
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(_SECRETS.sub(r"\1...", line)[:_LONGEST_LINE] for line in lines)

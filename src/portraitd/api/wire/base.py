@@ -1,0 +1,137 @@
+"""What every noun of the contract shares: reading JSON, the model check, paging, ids, and the three time formats."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
+
+from portraitd.api.config import ApiConfig
+from portraitd.errors import EmptyModel, IllegalInput, InvalidParameter, ModelNotFound, UnknownModel, WrongModelForPath
+
+#: Everything the contract shows as local time is Beijing's, without saying so.
+BEIJING = timezone(timedelta(hours=8), "Beijing")
+
+GENERATION_MODEL = "facechain-generation"
+FINETUNE_MODEL = "facechain-finetune"
+DETECT_MODEL = "facechain-facedetect"
+_MODELS = {GENERATION_MODEL, FINETUNE_MODEL, DETECT_MODEL}
+
+Json: TypeAlias = Mapping[str, Any]
+#: Text that any database keeps: no control characters (pydantic itself refuses lone surrogates).
+Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
+
+#: Upper bound of the page number: past it, `page_no * page_size` would not fit a database's integers.
+PageNo: TypeAlias = Annotated[int, Field(ge=1, le=10_000_000)]
+PageSize: TypeAlias = Annotated[int, Field(ge=1, le=100)]
+
+_B = TypeVar("_B", bound="Body")
+
+
+class Body(BaseModel):
+    """Part of a request: exact JSON types, unknown fields ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class Part(BaseModel):
+    """Part of a reply. A field that is None is left out."""
+
+    # protected_namespaces: the contract has fields called `model_name`.
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Reply(Part):
+    """A whole reply; alone, it is the answer to what has nothing to say."""
+
+    request_id: str
+
+
+class StatusPart(Part):
+    status: str = "success"
+
+
+class StatusReply(Reply):
+    """Said after cancelling or deleting a fine-tune job."""
+
+    output: StatusPart = StatusPart()
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_object(body: bytes) -> Json:
+    """The JSON object in a request's body, nulls left out (clients send `null` for "not set"); raises IllegalInput."""
+    try:
+        value = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise IllegalInput from error
+    if not isinstance(value, dict):
+        raise IllegalInput
+    return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+
+
+def check_model(raw: Json, wanted: str, config: ApiConfig) -> None:
+    """Raise unless `model` names the one model that this path serves."""
+    model = raw.get("model", "")
+    if model == "":
+        raise EmptyModel
+    if not isinstance(model, str):
+        raise InvalidParameter
+    if model not in _MODELS:
+        raise ModelNotFound if config.unknown_model_is_404 else UnknownModel
+    if model != wanted:
+        raise WrongModelForPath
+
+
+def checked(shape: type[_B], raw: Any) -> _B:
+    """`raw` as a `shape`; raises InvalidParameter."""
+    try:
+        return shape.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidParameter from error
+
+
+def is_id(text: str) -> bool:
+    """Could `text` be an id of ours? What could not is unknown, and no database need be asked about it."""
+    return re.fullmatch(r"[\x21-\x7e]{1,200}", text) is not None
+
+
+def _without_nulls(value: Any) -> Any:
+    """`value` without the null members of its objects; nulls in lists stay, and are refused where they are read."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+# -- times ------------------------------------------------------------------------------------------------------------
+
+
+def local_ms(moment: datetime) -> str:
+    """A task's time: `2024-03-01 17:38:24.817`, in Beijing."""
+    return moment.astimezone(BEIJING).isoformat(sep=" ", timespec="milliseconds")[:23]
+
+
+def local_s(moment: datetime) -> str:
+    """A job's or file's time: `2025-09-02 09:51:02`, in Beijing."""
+    return moment.astimezone(BEIJING).isoformat(sep=" ", timespec="seconds")[:19]
+
+
+def epoch_ms(moment: datetime) -> int:
+    """The task list's time: whole milliseconds since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def read_compact_time(text: str) -> datetime:
+    """The task list's query time, `YYYYMMDDhhmmss` in Beijing; raises InvalidParameter."""
+    if not re.fullmatch(r"[0-9]{14}", text):
+        raise InvalidParameter
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=BEIJING)
+    except ValueError as error:
+        raise InvalidParameter from error
