@@ -1,0 +1,125 @@
+"""A database to read from and write to: SQLite in a file, or PostgreSQL, with the same code above it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from portraitd.errors import SetupError
+
+T = TypeVar("T")
+Clock: TypeAlias = Callable[[], datetime]
+
+#: How long a worker waits for a database that went away before it gives a task up, in seconds.
+OUTAGE_S = 120.0
+
+
+def utc_now() -> datetime:
+    """This machine's time, aware UTC."""
+    return datetime.now(UTC)
+
+
+class Database:
+    """One pool of connections. `read` sees one consistent state; `write` commits as a whole or not at all."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _normal(url)
+        self.engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+        if self.is_sqlite:
+            _prepare_sqlite(self.engine)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def file(self) -> Path | None:
+        """The database file of SQLite, None for PostgreSQL."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection whose statements see one state; nothing written through it is kept."""
+        with self.engine.connect() as raw:
+            conn = raw.execution_options(portraitd_reading=True)
+            if not self.is_sqlite:
+                conn = conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield conn
+            conn.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction: committed at the end of the block, rolled back if the block raises."""
+        with self.engine.begin() as conn:
+            yield conn
+
+    def now(self, conn: sa.Connection) -> datetime:
+        """The database's own clock, aware UTC: the one that all machines share."""
+        text = (
+            "SELECT (julianday('now') - 2440587.5) * 86400.0"
+            if self.is_sqlite
+            else "SELECT extract(epoch FROM clock_timestamp())"
+        )
+        return datetime.fromtimestamp(float(conn.execute(sa.text(text)).scalar_one()), UTC)
+
+    def outlast(self, act: Callable[[], T], patience_s: float = OUTAGE_S) -> T:
+        """What `act` returns, called again while the database cannot be reached, for `patience_s` seconds."""
+        give_up_at = time.monotonic() + patience_s
+        while True:
+            try:
+                return act()
+            except DBAPIError as error:
+                lost = error.connection_invalidated or isinstance(error, OperationalError)
+                if not lost or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.5)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """A Database that answers; raises SetupError saying what is wrong with the url or the server."""
+    try:
+        database = Database(url)
+        if database.file:
+            database.file.parent.mkdir(parents=True, exist_ok=True)
+        with database.read() as conn:
+            conn.execute(sa.text("SELECT 1"))
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        reason = str(getattr(error, "orig", error)).strip()
+        raise SetupError(f"PORTRAITD_DATABASE_URL: cannot open the database: {reason}") from error
+    return database
+
+
+def _normal(url: str) -> sa.URL:
+    """The url with the driver portraitd brings along; both spellings of PostgreSQL are in use."""
+    parsed = sa.make_url(url)
+    return parsed.set(drivername="postgresql+psycopg") if parsed.drivername.startswith("postgres") else parsed
+
+
+def _prepare_sqlite(engine: sa.Engine) -> None:
+    """Make SQLite safe for several processes.
+
+    The driver's own transaction handling leaves SELECTs outside transactions, so that "count, then claim" is not
+    atomic: portraitd begins every transaction itself, and writers take the write lock at once (BEGIN IMMEDIATE).
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @sa.event.listens_for(engine, "begin")
+    def on_begin(conn: sa.Connection) -> None:
+        reading = conn.get_execution_options().get("portraitd_reading", False)
+        conn.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,75 @@
+"""Rows of the files that accounts keep."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from portraitd.db.schema import counters, files
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A file about to be kept; its bytes already lie under `blob_key`."""
+
+    id: str
+    account_id: str
+    key_id: str
+    name: str
+    size: int
+    md5: str
+    blob_key: str
+    description: str | None
+    purpose: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class FileRow(NewFile):
+    #: Running number, per service.
+    number: int
+
+
+@dataclass(frozen=True)
+class Space:
+    """How much an account keeps."""
+
+    files: int
+    bytes: int
+
+
+def add(conn: sa.Connection, file: NewFile) -> FileRow:
+    """The file with its running number."""
+    counter = sa.update(counters).where(counters.c.name == "file").values(value=counters.c.value + 1)
+    number = conn.execute(counter.returning(counters.c.value)).scalar_one()
+    row = FileRow(**asdict(file), number=number)
+    conn.execute(sa.insert(files).values(asdict(row)))
+    return row
+
+
+def get(conn: sa.Connection, file_id: str, account_id: str | None = None) -> FileRow | None:
+    """The file, or None; with `account_id`, None for another account's too."""
+    query = sa.select(files).where(files.c.id == file_id)
+    if account_id is not None:
+        query = query.where(files.c.account_id == account_id)
+    row = conn.execute(query).mappings().one_or_none()
+    return None if row is None else FileRow(**row)
+
+
+def page(conn: sa.Connection, account_id: str, number: int, size: int) -> tuple[tuple[FileRow, ...], int]:
+    """Page `number` (from 1) of the account's files, newest first, and how many there are on all pages."""
+    newest = sa.select(files).where(files.c.account_id == account_id).order_by(files.c.number.desc())
+    rows = conn.execute(newest.limit(size).offset((number - 1) * size)).mappings()
+    return tuple(FileRow(**row) for row in rows), space(conn, account_id).files
+
+
+def space(conn: sa.Connection, account_id: str) -> Space:
+    query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(files.c.size), 0))
+    total, size = conn.execute(query.where(files.c.account_id == account_id)).one()
+    return Space(total, int(size))
+
+
+def erase(conn: sa.Connection, file_id: str) -> None:
+    conn.execute(sa.delete(files).where(files.c.id == file_id))

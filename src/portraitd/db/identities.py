@@ -1,0 +1,34 @@
+"""Rows of trained identities."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from portraitd.db.schema import identities
+
+
+@dataclass(frozen=True)
+class IdentityRow:
+    """Where an identity lies and which engine can read it. No account: built in, for everyone."""
+
+    id: str
+    account_id: str | None
+    engine: str
+    blob_key: str
+    created_at: datetime
+
+
+def add(conn: sa.Connection, identity: IdentityRow) -> None:
+    conn.execute(sa.insert(identities).values(asdict(identity)))
+
+
+def get(conn: sa.Connection, identity_id: str) -> IdentityRow | None:
+    row = conn.execute(sa.select(identities).where(identities.c.id == identity_id)).mappings().one_or_none()
+    return None if row is None else IdentityRow(**row)
+
+
+def erase(conn: sa.Connection, identity_id: str) -> None:
+    conn.execute(sa.delete(identities).where(identities.c.id == identity_id))

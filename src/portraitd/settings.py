@@ -1,0 +1,190 @@
+"""Every setting portraitd has: one table, one frozen object, and the only place that reads the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from portraitd.errors import SetupError
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator can choose, all of it optional. SETTINGS below says what each one means."""
+
+    host: str
+    port: int
+    home: Path
+    public_url: str
+    database_url: str
+    storage_url: str
+    weights: Path
+    fetch_allow: tuple[Network, ...]
+    style_packs: tuple[Path, ...]
+    engine: str
+    workers: int
+    max_n: int
+    max_jobs: int
+    max_files: int
+    max_file_mb: int
+    max_storage_mb: int
+    retention_h: int
+    task_limit_s: int
+    lease_s: int
+    drain_s: int
+
+    @property
+    def key_file(self) -> Path:
+        """Where the first API key is kept."""
+        return self.home / "api-key"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table: an environment variable and the field of Settings that it fills."""
+
+    name: str
+    field: str
+    #: As it would be written in the environment; "" means that it follows from other settings.
+    default: str
+    help: str
+    parse: Callable[[str], Any]
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"expected networks such as 10.0.0.0/8,192.168.1.0/24 ({error})") from error
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    folders = tuple(_path(part) for part in text.split(os.pathsep) if part.strip())
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"expected folders that exist, parted by '{os.pathsep}'; {folder} does not")
+    return folders
+
+
+def _path(text: str) -> Path:
+    return Path(text.strip()).expanduser().absolute()
+
+
+def _host(text: str) -> str:
+    if not text or any(mark in text for mark in "/ "):
+        raise ValueError("expected a host name or an address, such as 127.0.0.1 or 0.0.0.0")
+    return text
+
+
+def _web_url(text: str) -> str:
+    parts = urlsplit(text)
+    if text and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment):
+        raise ValueError("expected a web address such as https://portraits.example.org")
+    return text.rstrip("/")
+
+
+def _database_url(text: str) -> str:
+    if text and urlsplit(text).scheme not in {"sqlite", "postgresql", "postgres", "postgresql+psycopg"}:
+        raise ValueError("expected sqlite:///path/to/file.db or postgresql://user:password@host/database")
+    return text
+
+
+def _storage_url(text: str) -> str:
+    scheme = urlsplit(text).scheme
+    if scheme not in {"", "file", "s3"}:
+        raise ValueError("expected a folder, file:///folder or s3://bucket/prefix")
+    return text if scheme == "s3" or not text else str(_path(text.removeprefix("file://")))
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ValueError("expected a name")
+    return text
+
+
+#: The table that `portraitd doctor` prints and the docs are checked against.
+SETTINGS: tuple[Setting, ...] = (
+    Setting("PORTRAITD_HOST", "host", "127.0.0.1", "Address to listen on.", _host),
+    Setting("PORTRAITD_PORT", "port", "8000", "Port to listen on.", _whole(1, 65535)),
+    Setting("PORTRAITD_HOME", "home", "./portraitd-home", "Folder for database, pictures and key file.", _path),
+    Setting("PORTRAITD_PUBLIC_URL", "public_url", "", "How clients reach the server; links start with it.", _web_url),
+    Setting("PORTRAITD_DATABASE_URL", "database_url", "", "SQLite file or PostgreSQL database.", _database_url),
+    Setting("PORTRAITD_STORAGE_URL", "storage_url", "", "Where pictures lie: a folder or s3://.", _storage_url),
+    Setting("PORTRAITD_WEIGHTS", "weights", "", "Folder that model weights are downloaded to.", _path),
+    Setting("PORTRAITD_FETCH_ALLOW", "fetch_allow", "", "Private networks that input URLs may reach.", _networks),
+    Setting("PORTRAITD_STYLE_PACKS", "style_packs", "", "Folders of template pictures for styles.", _folders),
+    Setting("PORTRAITD_ENGINE", "engine", "classic", "The engine that makes the pictures.", _name),
+    Setting("PORTRAITD_WORKERS", "workers", "1", "Worker processes that `serve` starts.", _whole(0, 64)),
+    Setting("PORTRAITD_MAX_N", "max_n", "4", "Most pictures per task.", _whole(1, 16)),
+    Setting(
+        "PORTRAITD_MAX_JOBS", "max_jobs", "20", "Most unfinished or succeeded trainings per account.", _whole(1, 10**6)
+    ),
+    Setting("PORTRAITD_MAX_FILES", "max_files", "100", "Most files that an account keeps.", _whole(1, 10**6)),
+    Setting("PORTRAITD_MAX_FILE_MB", "max_file_mb", "1024", "Largest uploaded file, in MiB.", _whole(1, 10**5)),
+    Setting(
+        "PORTRAITD_MAX_STORAGE_MB", "max_storage_mb", "5120", "Most file space per account, in MiB.", _whole(1, 10**8)
+    ),
+    Setting(
+        "PORTRAITD_RETENTION_H", "retention_h", "24", "Hours that a finished task and its links live.", _whole(1, 10**5)
+    ),
+    Setting(
+        "PORTRAITD_TASK_LIMIT_S", "task_limit_s", "10800", "Seconds after which a running task fails.", _whole(1, 10**6)
+    ),
+    Setting(
+        "PORTRAITD_LEASE_S",
+        "lease_s",
+        "30",
+        "Seconds of silence after which a worker is taken for dead.",
+        _whole(2, 3600),
+    ),
+    Setting(
+        "PORTRAITD_DRAIN_S", "drain_s", "30", "Seconds that running tasks may take to end at shutdown.", _whole(0, 3600)
+    ),
+)
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in `environ` (default: this process's environment), defaults filled in.
+
+    Raises SetupError that names the setting and what is expected of it.
+    """
+    environ = os.environ if environ is None else environ
+    values = {setting.field: _read(setting, environ.get(setting.name, "")) for setting in SETTINGS}
+    return Settings(**(values | _derived(values, environ)))
+
+
+def _read(setting: Setting, text: str) -> Any:
+    try:
+        return setting.parse(text.strip() or setting.default)
+    except ValueError as error:
+        raise SetupError(f"{setting.name}={text!r}: {error}") from error
+
+
+def _derived(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings left empty whose default follows from others."""
+    home: Path = values["home"]
+    host = "127.0.0.1" if values["host"] in {"0.0.0.0", "::"} else values["host"]  # noqa: S104 - compared, not bound
+    bracketed = f"[{host}]" if ":" in host else host
+    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "portraitd" / "weights"
+    return {
+        "public_url": values["public_url"] or f"http://{bracketed}:{values['port']}",
+        "database_url": values["database_url"] or f"sqlite:///{home / 'portraitd.db'}",
+        "storage_url": values["storage_url"] or str(home / "blobs"),
+        "weights": values["weights"] if environ.get("PORTRAITD_WEIGHTS") else cache,
+    }

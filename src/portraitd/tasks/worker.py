@@ -1,0 +1,199 @@
+"""A worker: one process, one warm engine, one task per lane at a time, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from portraitd.db import tasks as rows
+from portraitd.db.engine import Database
+from portraitd.db.tasks import Kind, TaskRow
+from portraitd.errors import AlgorithmFailed, PortraitdError, SetupError
+from portraitd.tasks.executors import Presence, Reaper
+from portraitd.tasks.life import Also, Life, Outcome, Run, Signal
+from portraitd.tasks.queue import Receiver
+
+_log = logging.getLogger(__name__)
+
+#: Exit statuses of a worker that the supervisor replaces.
+EXIT_HUNG = 70
+EXIT_TAKEN_FOR_DEAD = 75
+
+#: How long a run may go on after it lost its task before the process is given up, in seconds.
+LOST_GRACE_S = 30.0
+
+
+class Stopped(Exception):
+    """The run must not go on: its task was canceled, or is somebody else's now."""
+
+    def __init__(self, signal: Signal) -> None:
+        self.signal = signal
+        super().__init__(signal.value)
+
+
+Report: TypeAlias = Callable[[int, int], None]
+"""Called with (succeeded, failed) after each picture; raises Stopped when the run must not go on."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a handler made of a task, to be written down together."""
+
+    outcome: Outcome
+    also: Also | None = None
+
+
+class Handler(Protocol):
+    """How one kind of task is done."""
+
+    def run(self, task: TaskRow, report: Report) -> Finished:
+        """Do the task, its pictures put into the blob store. Raises a PortraitdError to fail it as a whole."""
+
+    def discard(self, task: TaskRow) -> None:
+        """Erase what a run may have left behind of a task that was erased meanwhile."""
+
+
+@dataclass(frozen=True)
+class Chore:
+    """Something to be done now and then, by every worker; harmless when several do it."""
+
+    every_s: float
+    act: Callable[[], object]
+
+
+class Bench:
+    """Does tasks, by id: begins them, runs their handler, and ends them in every way they can end."""
+
+    def __init__(self, database: Database, life: Life, handlers: Mapping[Kind, Handler]) -> None:
+        self._database = database
+        self._life = life
+        self._handlers = handlers
+        self._runs: dict[str, Run] = {}
+
+    def handle(self, task_id: str) -> None:
+        """Do one task to its end. Raises nothing but what the database does when it stays away."""
+        run = self._life.begin(task_id)
+        if run is None:
+            return
+        self._runs[task_id] = run
+        try:
+            self._attempt(run)
+        finally:
+            self._runs.pop(task_id, None)
+
+    @property
+    def busy(self) -> bool:
+        """Is a task being done right now?"""
+        return bool(self._runs)
+
+    def lost(self) -> tuple[str, ...]:
+        """Ids of the tasks that are being run here although they are no longer this process's."""
+        return tuple(run.task.id for run in list(self._runs.values()) if not self._life.holds(run))
+
+    def _attempt(self, run: Run) -> None:
+        handler = self._handlers[run.task.kind]
+
+        def report(succeeded: int, failed: int) -> None:
+            signal = self._life.report(run, succeeded, failed)
+            if signal is not Signal.GO_ON:
+                raise Stopped(signal)
+
+        held = True
+        try:
+            report(0, 0)
+            finished = handler.run(run.task, report)
+            held = self._life.succeed(run, finished.outcome, finished.also)
+        except Stopped as stop:
+            held = stop.signal is Signal.CANCEL and self._life.canceled(run)
+        except PortraitdError as error:
+            held = self._life.fail(run, _presentable(error, run.task))
+        except Exception:
+            # The one place besides the HTTP edge that catches everything: a task must end, whatever its engine does.
+            _log.exception("task %s: unexpected failure", run.task.id)
+            held = self._life.fail(run, AlgorithmFailed())
+        if not held:
+            self._clear_away(run.task, handler)
+
+    def _clear_away(self, task: TaskRow, handler: Handler) -> None:
+        """Leave nothing of a task that its owner erased while this run was out of touch."""
+        with self._database.read() as conn:
+            if rows.get(conn, task.id) is None:
+                handler.discard(task)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a worker needs to stay in touch with the others."""
+
+    presence: Presence
+    reaper: Reaper
+    #: Pause between two beats, in seconds.
+    beat_s: float
+    chores: Sequence[Chore]
+
+
+class Worker:
+    """Takes tasks until `stop` is set, then lets the running ones end."""
+
+    def __init__(self, receiver: Receiver, bench: Bench, watch: Watch) -> None:
+        self._receiver = receiver
+        self._bench = bench
+        self._watch = watch
+        self._lost_since: dict[str, float] = {}
+        self._due = [0.0] * len(watch.chores)
+
+    def run(self, stop: threading.Event, drain_s: int) -> int:
+        """The process's exit status: 0 after a drain."""
+        presence = self._watch.presence
+        presence.enter()
+        self._receiver.serve(self._bench.handle)
+        _log.info("worker %s takes tasks", presence.id)
+        status = self._keep(stop)
+        self._receiver.close(drain_s)
+        if status == 0 and not self._bench.busy:
+            presence.leave()
+        return status
+
+    def _keep(self, stop: threading.Event) -> int:
+        """Beat, reap and do chores until told to stop."""
+        while not stop.is_set():
+            try:
+                if not self._watch.presence.beat():
+                    _log.error("this worker was taken for dead; it makes room for a fresh one")
+                    return EXIT_TAKEN_FOR_DEAD
+                self._watch.reaper.note_beat()
+                self._watch.reaper.reap()
+                self._look_after_runs()
+                self._do_chores()
+            except Exception:
+                # A database that is away for a while, mostly: the next beat tries again.
+                _log.warning("housekeeping failed, will be tried again", exc_info=True)
+            stop.wait(self._watch.beat_s)
+        return 0
+
+    def _look_after_runs(self) -> None:
+        """End the process when a run that lost its task does not stop: only that frees the engine it hangs in."""
+        now = time.monotonic()
+        self._lost_since = {task_id: self._lost_since.get(task_id, now) for task_id in self._bench.lost()}
+        if any(now - since > LOST_GRACE_S for since in self._lost_since.values()):
+            _log.error("a task hangs in its engine; this worker ends so that a fresh one can take over")
+            os._exit(EXIT_HUNG)
+
+    def _do_chores(self) -> None:
+        for number, chore in enumerate(self._watch.chores):
+            if time.monotonic() >= self._due[number]:
+                self._due[number] = time.monotonic() + chore.every_s
+                chore.act()
+
+
+def _presentable(error: PortraitdError, task: TaskRow) -> PortraitdError:
+    """What a client may read of the error: nothing about this machine's setup."""
+    if isinstance(error, SetupError):
+        _log.error("task %s: %s", task.id, error.message)
+        return AlgorithmFailed()
+    return error
