@@ -92,9 +92,8 @@ def _where(error: PortraitdError) -> str:
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
         return ""
-    places = (
-        ".".join(map(str, problem["loc"])) for problem in cause.errors(include_input=False, include_context=False)
-    )
+    problems = cause.errors(include_input=False, include_context=False)
+    places = (".".join(map(str, problem["loc"])) for problem in problems)
     return f" at {', '.join(places)}"
 
 
