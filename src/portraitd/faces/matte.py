@@ -1,0 +1,339 @@
+"""Where the person ends, hair by hair, and the person's own colours there.
+
+A network says roughly where the person is; a trimap keeps what is certain; the band between is solved with the matting
+Laplacian (Levin, Lischinski, Weiss 2008, "A closed-form solution to natural image matting").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh, crop_square
+from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import person_probability
+from portraitd.images import Floats, Image, Mask
+
+#: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
+SOLVE_PX = 640
+#: Colour variance below which a window counts as one colour (Levin et al.'s epsilon / 9), for colours in [0, 1].
+RIDGE = 1e-6
+#: Least pull of the prior on the solution; a pixel's own windows pull with up to 9.
+PRIOR_WEIGHT = 0.02
+#: Side of the head's own segmentation crop, in face heights.
+HEAD_CROP = 2.6
+
+
+def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
+    """(H, W) float32 in [0, 1]: how much of each pixel is the person whose face `mesh` is. Solid inside, hair-true."""
+    height, width = image.shape[:2]
+    probability = _probability(models, image, mesh)
+    scale = min(1.0, SOLVE_PX / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    colours = np.asarray(small, np.float32) / 255.0
+    face_px = mesh.box.width * scale
+    points = (mesh.xy + 0.5) * scale - 0.5
+    rough = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), np.float32)
+    rough = _own_region(rough, points)
+    trimap = make_trimap(rough, points, face_px)
+    alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, face_px))
+    if scale < 1:
+        alpha = _upsampled(alpha, colours, image)
+    return _cleaned(alpha, mesh)
+
+
+def _probability(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
+    """The network's view of the whole picture, and within the head's surroundings its closer look."""
+    whole = person_probability(models, image)
+    box = mesh.box
+    side = box.height * HEAD_CROP
+    crop = crop_square(image, ((box.x0 + box.x1) / 2, box.y0 + 0.42 * box.height), side, 0.0, 256)
+    near = person_probability(models, crop.image)
+    height, width = whole.shape
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    back = cv2.warpAffine(near, crop.matrix, (width, height), flags=flags)
+    weight = np.zeros((256, 256), np.float32)
+    weight[16:208, 16:240] = 1.0
+    weight = cv2.warpAffine(cv2.GaussianBlur(weight, (0, 0), 8), crop.matrix, (width, height), flags=flags)
+    weight = weight * 0.7
+    return np.asarray(whole * (1 - weight) + back * weight, np.float32)
+
+
+def _own_region(rough: Mask, points: Floats) -> Mask:
+    """`rough` without people and props that are not connected to the face."""
+    _, labels = cv2.connectedComponents((rough > 0.4).astype(np.uint8), connectivity=4)
+    height, width = rough.shape
+    inside = np.clip(np.rint(points), 0, (width - 1, height - 1)).astype(int)
+    own = labels[inside[:, 1], inside[:, 0]]
+    own = own[own > 0]
+    if own.size == 0:
+        return rough
+    keep = (labels == np.bincount(own).argmax()).astype(np.uint8)
+    near = cv2.dilate(keep, np.ones((9, 9), np.uint8))
+    return np.asarray(rough * near, np.float32)
+
+
+@dataclass(frozen=True)
+class Trimap:
+    """What is known before solving."""
+
+    #: (H, W) bool: certainly the person; certainly not.
+    person: NDArray[np.bool_]
+    backdrop: NDArray[np.bool_]
+
+
+def make_trimap(rough: Mask, points: Floats, face_px: float) -> Trimap:
+    """The certain parts of a (H, W) probability; `points` (468, 2) is the face, `face_px` its width.
+
+    The undecided band is wide where hair may be (around the skull and down the sides of the neck) and narrow at clothes.
+    """
+    hair = _hair_zone(rough.shape, points, face_px)
+    person, backdrop = (rough > 0.5).astype(np.uint8), (rough < 0.5).astype(np.uint8)
+    inward = cv2.distanceTransform(person, cv2.DIST_L2, 5)
+    outward = cv2.distanceTransform(backdrop, cv2.DIST_L2, 5)
+    sure = inward > face_px * (0.03 + 0.09 * hair)
+    sure &= rough > 0.9
+    sure |= _filled(rough.shape, points[list(regions.FACE_OVAL)])
+    far = outward > face_px * (0.035 + 0.22 * hair)
+    far |= (rough < 0.02) & (outward > face_px * (0.03 + 0.11 * hair))
+    far &= rough < 0.3
+    return Trimap(sure, far & ~sure)
+
+
+def _hair_zone(shape: tuple[int, ...], points: Floats, face_px: float) -> Mask:
+    """(H, W) in [0, 1]: 1 around the skull, fading to 0 a face's width below the chin and away from the head."""
+    height, width = shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    middle = (points[regions.FOREHEAD_TOP] + points[regions.CHIN]) / 2
+    radius = np.hypot((x - middle[0]) / face_px, (y - middle[1]) / face_px)
+    near = np.clip((1.9 - radius) / 0.5, 0, 1)
+    above = np.clip((points[regions.CHIN][1] + 0.35 * face_px - y) / (0.4 * face_px), 0, 1)
+    return np.asarray(near * above, np.float32)
+
+
+def _filled(shape: tuple[int, ...], ring: Floats) -> Mask:
+    canvas = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(canvas, [np.rint(ring).astype(np.int32)], 1)
+    return canvas > 0
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What each undecided pixel is likely to be, and how much that opinion weighs against its neighbours' colours."""
+
+    #: (H, W) in [0, 1].
+    alpha: Mask
+    #: (H, W) > 0; a pixel's own windows weigh up to 9.
+    weight: Mask
+
+    def halved(self) -> Prior:
+        """The same at half the size."""
+        size = (self.alpha.shape[1] // 2, self.alpha.shape[0] // 2)
+        alpha = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
+        return Prior(np.asarray(alpha), np.asarray(cv2.resize(self.weight, size, interpolation=cv2.INTER_AREA)))
+
+
+def make_prior(colours: Floats, rough: Mask, trimap: Trimap, face_px: float) -> Prior:
+    """The network's opinion. It weighs next to nothing where a pixel has a colour that the backdrop nearby has not, and
+    decides where it has (black hair before a black wall, or the wall itself).
+    """
+    window = 2 * max(2, round(0.25 * face_px)) + 1
+    backdrop = _mean_nearby(colours, trimap.backdrop, window)
+    same = np.exp(-((colours - backdrop) ** 2).sum(axis=2) / 0.06**2)
+    opinion = np.clip((rough - 0.3) / 0.4, 0, 1)
+    return Prior(opinion.astype(np.float32), (PRIOR_WEIGHT + 0.4 * same).astype(np.float32))
+
+
+def _mean_nearby(colours: Floats, known: NDArray[np.bool_], window: int) -> Floats:
+    """(H, W, 3) mean colour of the known pixels around each pixel; windows twice as large fill in where there are none."""
+    share = known.astype(np.float32)
+    total = np.zeros_like(colours)
+    weight = np.full(known.shape, 1e-6, np.float32)
+    for size, trust in ((window, 1.0), (2 * window + 1, 0.05), (6 * window + 1, 0.002)):
+        total += trust * cv2.blur(colours * share[..., None], (size, size))
+        weight += trust * cv2.blur(share, (size, size))
+    return np.asarray(total / weight[..., None], np.float32)
+
+
+class MattingLaplacian:
+    """The matting Laplacian of a (H, W, 3) float32 picture in [0, 1] between a set of unknown pixels and all others.
+
+    Each 3 x 3 window adds I - F F^T, where F (9, 4) is orthonormal up to the ridge: a constant, and the window's
+    whitened colours. Kept as the sparse product B^T B it is symmetric and positive by construction, which the textbook
+    formula in float32 is not, and only windows that touch an unknown pixel are built.
+    """
+
+    def __init__(self, colours: Floats, unknown: NDArray[np.bool_]) -> None:
+        from scipy.sparse import csr_array
+
+        height, width = unknown.shape
+        near = cv2.dilate(unknown.astype(np.uint8), np.ones((3, 3), np.uint8))
+        near[[0, -1]] = 0
+        near[:, [0, -1]] = 0
+        centres = np.flatnonzero(near)
+        steps = (np.arange(-1, 2)[:, None] * width + np.arange(-1, 2)).reshape(-1)
+        self._windows = centres[:, None] + steps
+        features = _window_features(colours.reshape(-1, 3)[self._windows]).transpose(0, 2, 1)
+        columns = np.repeat(self._windows[:, None], 4, axis=1).reshape(-1)
+        ends = np.arange(0, columns.size + 1, 9)
+        factor = csr_array((features.reshape(-1), columns, ends), shape=(4 * centres.size, height * width))
+        self._unknown = np.flatnonzero(unknown)
+        count = np.bincount(self._windows.reshape(-1), minlength=height * width).astype(np.float32)
+        self._count, self._all = count, factor
+        self._inside = factor[:, self._unknown]
+        self._inside_t = self._inside.T.tocsr()
+
+    def diagonal(self) -> Floats:
+        """(U,) diagonal entries of the unknown pixels."""
+        squares = self._inside.multiply(self._inside).sum(axis=0)
+        return np.maximum(self._count[self._unknown] - np.asarray(squares).reshape(-1), 1e-3).astype(np.float32)
+
+    def inside(self, u: Floats) -> Floats:
+        """(U,): L u for a map that is `u` at the unknown pixels and 0 elsewhere, read at the unknown pixels."""
+        return np.asarray(self._count[self._unknown] * u - self._inside_t @ (self._inside @ u), np.float32)
+
+    def unknown_of(self, p: Mask) -> Floats:
+        """(U,): a (H, W) map at the unknown pixels."""
+        return p.reshape(-1)[self._unknown]
+
+    def at_unknown(self, p: Mask) -> Floats:
+        """(U,): L p for a full (H, W) map p, read at the unknown pixels."""
+        flat = p.reshape(-1)
+        return np.asarray(
+            self._count[self._unknown] * flat[self._unknown] - self._inside_t @ (self._all @ flat), np.float32
+        )
+
+
+def _window_features(colours: Floats) -> Floats:
+    """(K, 9, 4) for the (K, 9, 3) colours of K windows: F with F F^T = (1 + c^T (cov + ridge)^-1 c) / 9."""
+    centred = colours - colours.mean(axis=1, keepdims=True)
+    covariance = np.einsum("kic,kid->kcd", centred, centred) / 9 + RIDGE * np.eye(3, dtype=np.float32)
+    lower = np.linalg.cholesky(covariance)
+    # Forward substitution by hand: three unknowns, many windows.
+    x = centred[..., 0] / lower[:, 0, 0, None]
+    y = (centred[..., 1] - lower[:, 1, 0, None] * x) / lower[:, 1, 1, None]
+    z = (centred[..., 2] - lower[:, 2, 0, None] * x - lower[:, 2, 1, None] * y) / lower[:, 2, 2, None]
+    return np.stack([np.ones_like(x), x, y, z], axis=-1).astype(np.float32) / 3
+
+
+def solve_matte(colours: Floats, trimap: Trimap, prior: Prior, iterations: int = 40) -> Mask:
+    """(H, W) alpha of least energy that keeps what the trimap knows. Conjugate gradients, coarse to fine.
+
+    The energy is the Laplacian's plus the squared distance to the prior, times its weight.
+    """
+    return _solve(colours, trimap, prior, prior.alpha, iterations)
+
+
+def _solve(colours: Floats, trimap: Trimap, prior: Prior, guess: Mask, iterations: int) -> Mask:
+    unknown = ~(trimap.person | trimap.backdrop)
+    height, width = unknown.shape
+    if not unknown.any() or min(height, width) < 4:
+        return np.where(unknown, guess, trimap.person).astype(np.float32)
+    if min(height, width) >= 160:
+        half = (width // 2, height // 2)
+        coarse = Trimap(_shrunk(trimap.person, half), _shrunk(trimap.backdrop, half))
+        small = np.asarray(cv2.resize(colours, half, interpolation=cv2.INTER_AREA))
+        start = solve_matte(small, coarse, prior.halved(), 2 * iterations)
+        guess = np.asarray(cv2.resize(start, (width, height), interpolation=cv2.INTER_LINEAR))
+    alpha = np.where(unknown, guess, trimap.person).astype(np.float32)
+    laplacian = MattingLaplacian(colours, unknown)
+    alpha[unknown] = _conjugate_gradients(laplacian, alpha, prior, iterations)
+    return np.clip(alpha, 0, 1)
+
+
+def _shrunk(flags: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Known stays known only where all of a coarse pixel is."""
+    return np.asarray(cv2.resize(flags.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99)
+
+
+def _conjugate_gradients(laplacian: MattingLaplacian, start: Mask, prior: Prior, iterations: int) -> Floats:
+    """(U,) unknown alphas of least energy, from those of `start`, the rest of which is known; Jacobi preconditioning."""
+    u, weight = laplacian.unknown_of(start), laplacian.unknown_of(prior.weight)
+    residual = weight * (laplacian.unknown_of(prior.alpha) - u) - laplacian.at_unknown(start)
+    inverse_diagonal = 1 / (laplacian.diagonal() + weight)
+    z = residual * inverse_diagonal
+    direction = z.copy()
+    rho = float(np.vdot(residual, z))
+    for _ in range(iterations):
+        if rho < 1e-8 * u.size:
+            break
+        ahead = laplacian.inside(direction) + weight * direction
+        step = rho / max(float(np.vdot(direction, ahead)), 1e-12)
+        u = u + step * direction
+        residual = residual - step * ahead
+        z = residual * inverse_diagonal
+        rho, before = float(np.vdot(residual, z)), rho
+        direction = z + (rho / before) * direction
+    return u
+
+
+def _upsampled(alpha: Mask, colours: Floats, image: Image) -> Mask:
+    """Alpha of the full picture: the small picture's local linear models in colour, applied to full-size colours.
+
+    He, Sun 2015, "Fast guided filter", with grey guidance: strands finer than the solved grid come back.
+    """
+    height, width = image.shape[:2]
+    guide = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
+    mean_g, mean_a = cv2.blur(guide, (5, 5)), cv2.blur(alpha, (5, 5))
+    slope = (cv2.blur(guide * alpha, (5, 5)) - mean_g * mean_a) / (cv2.blur(guide**2, (5, 5)) - mean_g**2 + 4e-4)
+    offset = mean_a - slope * mean_g
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    full = cv2.resize(cv2.blur(slope, (3, 3)), (width, height)) * grey
+    full += cv2.resize(cv2.blur(offset, (3, 3)), (width, height))
+    plain = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_CUBIC)
+    # Where the solver was sure, the linear model may only add noise.
+    doubt = np.clip(np.minimum(plain, 1 - plain) * 20, 0, 1)
+    return np.clip(plain + (full - plain) * doubt, 0, 1).astype(np.float32)
+
+
+def _cleaned(alpha: Mask, mesh: FaceMesh) -> Mask:
+    """Alpha without mist (nearly 0 is 0, nearly 1 is 1), loose islands and holes."""
+    clear = np.clip((alpha - 0.04) / 0.91, 0, 1)
+    solid = (clear > 0.5).astype(np.uint8)
+    holes, labels, stats, _ = cv2.connectedComponentsWithStats(1 - solid, connectivity=4)
+    limit = (0.25 * mesh.box.width) ** 2
+    height, width = alpha.shape
+    for label in range(1, holes):
+        x, y, w, h, area = stats[label]
+        if area < limit and x > 0 and y > 0 and x + w < width and y + h < height:
+            inside = labels[y : y + h, x : x + w] == label
+            clear[y : y + h, x : x + w][inside] = 1.0
+    islands, labels = cv2.connectedComponents((clear > 0.15).astype(np.uint8), connectivity=8)
+    if islands > 2:
+        centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)
+        own = cv2.dilate((labels == labels[centre[1], centre[0]]).astype(np.uint8), np.ones((5, 5), np.uint8))
+        clear = clear * own
+    return np.asarray(clear, np.float32)
+
+
+def estimate_foreground(image: Image, alpha: Mask) -> Image:
+    """(H, W, 3) uint8: the person's own colours, the old backdrop's share taken out of the soft edge.
+
+    Forte 2021, "Approximate fast foreground colour estimation": blurred colours of both sides, then one correction
+    that makes alpha F + (1 - alpha) B the picture again; a wide pass, then a fine one.
+    """
+    colours = image.astype(np.float32)
+    weight = alpha[..., None]
+    person, backdrop = colours, colours
+    for radius_px in (max(8, min(alpha.shape) // 10), 5):
+        person, backdrop = _blur_fusion(colours, person, backdrop, weight, radius_px)
+    return np.asarray(np.clip(np.rint(np.where(weight > 0.995, colours, person)), 0, 255), np.uint8)
+
+
+def _blur_fusion(
+    colours: Floats, person: Floats, backdrop: Floats, weight: Floats, radius_px: int
+) -> tuple[Floats, Floats]:
+    window = (2 * radius_px + 1, 2 * radius_px + 1)
+
+    def spread(values: Floats, share: Floats) -> Floats:
+        total = cv2.blur(share[..., 0], window)[..., None]
+        return np.asarray(cv2.blur(values * share, window) / (total + 1e-5), np.float32)
+
+    smooth_person, smooth_backdrop = spread(person, weight), spread(backdrop, 1 - weight)
+    error = colours - weight * smooth_person - (1 - weight) * smooth_backdrop
+    return np.clip(smooth_person + weight * error, 0, 255), smooth_backdrop
