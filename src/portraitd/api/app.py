@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -92,6 +92,6 @@ def _route(methods: str, path: str, handler: Callable[..., Any]) -> BaseRoute:
     return APIRoute(path, handler, methods=methods.split(), response_model_exclude_none=True)
 
 
-def _unknown_path(call: KnownCall) -> NoReturn:
+def _unknown_path(call: KnownCall) -> None:
     """The key is looked at first: who has none learns no paths."""
     raise PathNotFound
