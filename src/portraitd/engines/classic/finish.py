@@ -1,0 +1,83 @@
+"""Making a face belong to its picture: tone at the rim, sharpness, grain."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.images import Floats, Mask
+
+
+def spread_inward(values: Floats, weight: Mask) -> Floats:
+    """(H, W, C) values where weight is high, carried smoothly to everywhere else (push-pull, Gortler et al. 1996).
+
+    The result is exact where the weight is 1 and an ever wider weighted mean the farther one is from such places.
+    """
+    levels = [(values * weight[:, :, None], weight)]
+    while min(levels[-1][1].shape) > 2:
+        total, w = levels[-1]
+        size = (max(1, (w.shape[1] + 1) // 2), max(1, (w.shape[0] + 1) // 2))
+        levels.append((_shrink(total, size), _shrink(w, size)))
+    total, w = levels[-1]
+    filled = total / np.maximum(w, 1e-6)[:, :, None]
+    for total, w in reversed(levels[:-1]):
+        up = cv2.resize(filled, (w.shape[1], w.shape[0]), interpolation=cv2.INTER_LINEAR).reshape(total.shape)
+        trust = np.clip(w, 0, 1)[:, :, None]
+        filled = total / np.maximum(w, 1e-6)[:, :, None] * trust + up * (1 - trust)
+    return np.asarray(filled, np.float32)
+
+
+def _shrink(array: Floats, size: tuple[int, int]) -> Floats:
+    # Blurred first: an area mean alone leaves blocks behind in the pull phase.
+    return np.asarray(cv2.resize(cv2.GaussianBlur(array, (3, 3), 0.8), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def band_energy(luma: Mask, mask: Mask, sigma_px: float = 1.0) -> float:
+    """Root mean square of what a Gaussian of `sigma_px` takes out, over the mask: how sharp the picture is there."""
+    band = luma - cv2.GaussianBlur(luma, (0, 0), sigma_px)
+    total = float(mask.sum())
+    return float(np.sqrt((band * band * mask).sum() / max(total, 1e-6)))
+
+
+def match_sharpness(image: Floats, target: Mask, mask: Mask) -> Floats:
+    """The (H, W, 3) float image blurred or sharpened until its finest detail is as strong as the target's.
+
+    target: (H, W) luma of the picture it goes into. mask: where to compare. Sharpening stops at what looks natural.
+    """
+    wanted = band_energy(target, mask)
+    luma = image.mean(axis=2)
+    have = band_energy(luma, mask)
+    if have > wanted * 1.05:
+        low, high = 0.0, 4.0
+        for _ in range(6):  # blurring only weakens detail: bisect
+            sigma = (low + high) / 2
+            if band_energy(cv2.GaussianBlur(luma, (0, 0), max(sigma, 0.1)), mask) > wanted:
+                low = sigma
+            else:
+                high = sigma
+        sigma = (low + high) / 2
+        return image if sigma < 0.2 else np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
+    amount = min(0.5, wanted / max(have, 1e-6) - 1.0)
+    blurred = cv2.GaussianBlur(image, (0, 0), 1.2)
+    return np.asarray(image + amount * (image - blurred), np.float32)
+
+
+def grain_of(luma: Mask, mask: Mask) -> float:
+    """Standard deviation of the noise in the mask, from the median of the finest detail in its flattest half."""
+    high = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
+    slope = np.abs(cv2.Laplacian(cv2.GaussianBlur(luma, (0, 0), 2.0), cv2.CV_32F))
+    inside = mask > 0.5
+    if inside.sum() < 64:
+        return 0.0
+    flat = inside & (slope <= np.median(slope[inside]))
+    # 0.83 of white noise's deviation is left by 1 - Gaussian(1 px); 0.6745 turns a median into a deviation.
+    return float(np.median(np.abs(high[flat])) / 0.6745 / 0.83)
+
+
+def add_grain(image: Floats, deviation: float, rng: np.random.Generator) -> Floats:
+    """The (H, W, 3) float image with film-like grain: the same in all colours, about a pixel wide."""
+    if deviation < 1e-4:
+        return image
+    noise = cv2.GaussianBlur(rng.standard_normal(image.shape[:2]).astype(np.float32), (0, 0), 0.6)
+    noise *= deviation / max(float(noise.std()), 1e-6)
+    return np.asarray(image + noise[:, :, None], np.float32)
