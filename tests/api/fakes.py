@@ -1,4 +1,4 @@
-"""The services behind the HTTP edge, written by hand: all in memory, each account apart, no engine, no clock of its own.
+"""The services behind the HTTP edge, written by hand: all in memory, each account apart, and no engine.
 
 They keep the promises of `portraits/services.py`, so that what holds over them holds over the real ones.
 """
@@ -124,7 +124,9 @@ class FakeTasks:
         if task.state is TaskState.PENDING:
             return replace(task, state=TaskState.RUNNING, started_at=now)
         if task.state is TaskState.RUNNING:
-            results = tuple(Result(url=f"{self.base_url}{link(f'{task.id}/{n}.jpg')}") for n in range(1, task.total + 1))
+            results = tuple(
+                Result(url=f"{self.base_url}{link(f'{task.id}/{n}.jpg')}") for n in range(1, task.total + 1)
+            )
             return replace(task, state=TaskState.SUCCEEDED, ended_at=now, results=results, succeeded=task.total)
         return task
 

@@ -141,7 +141,9 @@ def test_any_well_formed_size_is_accepted(api: Api, body: dict[str, Any], size: 
     accepted(api, changed(body, parameters={"size": size}))
 
 
-@pytest.mark.parametrize("size", ["", "768x1024", "0*1024", "768*", "*", "-1*5", "768*1024*3", " 768*1024", 768, [1, 2]])
+@pytest.mark.parametrize(
+    "size", ["", "768x1024", "0*1024", "768*", "*", "-1*5", "768*1024*3", " 768*1024", 768, [1, 2]]
+)
 def test_another_size_is_refused(api: Api, size: Any) -> None:
     assert_invalid(api, changed(PRESET, parameters={"size": size}))
 
@@ -178,7 +180,9 @@ def test_the_style_is_required(api: Api, style: Any) -> None:
 
 @pytest.mark.parametrize("parameters", [..., None, [], "x", {}])
 def test_the_parameters_are_required(api: Api, parameters: Any) -> None:
-    assert_invalid(api, {**changed(PRESET, parameters=...), **({} if parameters is ... else {"parameters": parameters})})
+    assert_invalid(
+        api, {**changed(PRESET, parameters=...), **({} if parameters is ... else {"parameters": parameters})}
+    )
 
 
 # -- resources --------------------------------------------------------------------------------------------------------
@@ -270,7 +274,9 @@ def test_input_is_an_object(api: Api, given: Any) -> None:
 # -- which error wins -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{'a': 1}", b'{"n": NaN}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b"{'a': 1}", b'{"n": NaN}', b"[" * 9999]
+)
 def test_a_body_that_is_no_json_object(api: Api, body: bytes) -> None:
     text = "The input parameter requires json format."
     assert_error_shape(api("POST", GENERATE, content=body), 400, "BadRequest.IllegalInput", text)
@@ -353,7 +359,11 @@ _bodies = st.fixed_dictionaries(
     optional={
         "parameters": _anything
         | st.fixed_dictionaries(
-            {"style": st.sampled_from(["f_idcard_female", "portrait_url_template", "train_free_portrait_url_template"])},
+            {
+                "style": st.sampled_from(
+                    ["f_idcard_female", "portrait_url_template", "train_free_portrait_url_template"]
+                )
+            },
             optional={"n": _anything, "size": _anything, "skin_retouch": _anything, "seed": _anything},
         ),
         "input": _anything

@@ -9,6 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from portraitd.api.call import KnownCall
 from portraitd.api.config import ApiConfig
+from portraitd.api.multipart import read_form
 from portraitd.api.wire import files as wire
 from portraitd.api.wire.base import Reply, is_id
 from portraitd.errors import FileMissing, InvalidParameter
@@ -25,9 +26,10 @@ async def _uploads(request: Request) -> tuple[Upload, ...]:
     order among them counts.
     """
     config: ApiConfig = request.app.state.config
-    async with request.form(max_files=2 * config.max_upload_files) as form:
+    most = config.max_upload_files
+    async with read_form(request, max_files=2 * most, max_fields=2 * most) as form:
         files = [part for part in form.getlist("files") if isinstance(part, UploadFile)]
-        if not 0 < len(files) <= config.max_upload_files:
+        if not 0 < len(files) <= most:
             raise InvalidParameter
         descriptions = await _texts(form, "descriptions")
         purposes = await _texts(form, "purpose")

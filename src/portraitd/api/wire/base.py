@@ -132,6 +132,9 @@ def read_compact_time(text: str) -> datetime:
     if not re.fullmatch(r"[0-9]{14}", text):
         raise InvalidParameter
     try:
-        return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=BEIJING)
+        moment = datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=BEIJING)
     except ValueError as error:
         raise InvalidParameter from error
+    if not 1970 < moment.year < 9999:  # so that a day can be added or taken away
+        raise InvalidParameter
+    return moment

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from portraitd.api.config import ApiConfig
 from portraitd.api.wire.base import PageNo, PageSize, Part, Reply, local_s
@@ -73,8 +72,8 @@ class FileListQuery(Part):
 
 def clean_name(name: str) -> str:
     """A file's own name: no folders, no control characters, at most 255 characters, never empty."""
-    own = PurePosixPath(clean_text(name).replace("\\", "/")).name
-    return own[-MAX_NAME:] or "file"
+    own = clean_text(name).replace("\\", "/").rpartition("/")[2]
+    return "file" if own in {"", ".", ".."} else own[-MAX_NAME:]
 
 
 def clean_text(text: str) -> str:
