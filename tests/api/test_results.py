@@ -88,7 +88,7 @@ def test_a_link_without_all_its_parts(api: Api, query: str) -> None:
     assert api.world.results.opened == []
 
 
-@pytest.mark.parametrize("path", ["a%00b", "a%0d%0aSet-Cookie:x", "%ed%a0%80"])
+@pytest.mark.parametrize("path", ["a%00b", "a%0db", "%1b%5b2J", "%e2%80%a8"])
 def test_a_path_of_control_characters(api: Api, path: str) -> None:
     refused(api("GET", link(path), key=None))
 
