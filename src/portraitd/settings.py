@@ -25,7 +25,8 @@ class Settings:
     public_url: str
     database_url: str
     storage_url: str
-    weights: Path
+    #: None: the user's cache folder.
+    weights: Path | None
     fetch_allow: tuple[Network, ...]
     style_packs: tuple[Path, ...]
     engine: str
@@ -86,6 +87,10 @@ def _path(text: str) -> Path:
     return Path(text.strip()).expanduser().absolute()
 
 
+def _maybe_path(text: str) -> Path | None:
+    return _path(text) if text else None
+
+
 def _host(text: str) -> str:
     if not text or any(mark in text for mark in "/ "):
         raise ValueError("expected a host name or an address, such as 127.0.0.1 or 0.0.0.0")
@@ -126,7 +131,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("PORTRAITD_PUBLIC_URL", "public_url", "", "How clients reach the server; links start with it.", _web_url),
     Setting("PORTRAITD_DATABASE_URL", "database_url", "", "SQLite file or PostgreSQL database.", _database_url),
     Setting("PORTRAITD_STORAGE_URL", "storage_url", "", "Where pictures lie: a folder or s3://.", _storage_url),
-    Setting("PORTRAITD_WEIGHTS", "weights", "", "Folder that model weights are downloaded to.", _path),
+    Setting("PORTRAITD_WEIGHTS", "weights", "", "Folder that model weights are downloaded to.", _maybe_path),
     Setting("PORTRAITD_FETCH_ALLOW", "fetch_allow", "", "Private networks that input URLs may reach.", _networks),
     Setting("PORTRAITD_STYLE_PACKS", "style_packs", "", "Folders of template pictures for styles.", _folders),
     Setting("PORTRAITD_ENGINE", "engine", "classic", "The engine that makes the pictures.", _name),
@@ -166,7 +171,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     environ = os.environ if environ is None else environ
     values = {setting.field: _read(setting, environ.get(setting.name, "")) for setting in SETTINGS}
-    return Settings(**(values | _derived(values, environ)))
+    return Settings(**(values | _derived(values)))
 
 
 def _read(setting: Setting, text: str) -> Any:
@@ -176,15 +181,13 @@ def _read(setting: Setting, text: str) -> Any:
         raise SetupError(f"{setting.name}={text!r}: {error}") from error
 
 
-def _derived(values: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+def _derived(values: Mapping[str, Any]) -> dict[str, Any]:
     """The settings left empty whose default follows from others."""
     home: Path = values["home"]
     host = "127.0.0.1" if values["host"] in {"0.0.0.0", "::"} else values["host"]  # noqa: S104 - compared, not bound
     bracketed = f"[{host}]" if ":" in host else host
-    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "portraitd" / "weights"
     return {
         "public_url": values["public_url"] or f"http://{bracketed}:{values['port']}",
         "database_url": values["database_url"] or f"sqlite:///{home / 'portraitd.db'}",
         "storage_url": values["storage_url"] or str(home / "blobs"),
-        "weights": values["weights"] if environ.get("PORTRAITD_WEIGHTS") else cache,
     }

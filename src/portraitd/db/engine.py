@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,18 @@ class Database:
             else "SELECT extract(epoch FROM clock_timestamp())"
         )
         return datetime.fromtimestamp(float(conn.execute(sa.text(text)).scalar_one()), UTC)
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """A block that one process at a time is in, among all that share this database; a death frees it too."""
+        if self.file:
+            with self.file.with_suffix(f".{name}.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        else:
+            with self.engine.begin() as conn:
+                conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+                yield
 
     def outlast(self, act: Callable[[], T], patience_s: float = OUTAGE_S) -> T:
         """What `act` returns, called again while the database cannot be reached, for `patience_s` seconds."""

@@ -102,9 +102,13 @@ class Reaper:
             _log.warning("worker %s died; its tasks are handed out again", executor_id)
             self._wards.recover([executor_id])
             # Recovery can miss a task taken in the worker's last moment: the row stays until none is left.
-            if self._wards.queue.held_by(executor_id) == 0:
+            if not self.holds_tasks(executor_id):
                 self._forget(executor_id)
         return dead
+
+    def holds_tasks(self, executor_id: str) -> bool:
+        """Has the executor taken tasks that it has not finished?"""
+        return self._wards.queue.held_by(executor_id) > 0
 
     def _dead(self) -> tuple[str, ...]:
         database = self._wards.database

@@ -86,11 +86,6 @@ class Bench:
         finally:
             self._runs.pop(task_id, None)
 
-    @property
-    def busy(self) -> bool:
-        """Is a task being done right now?"""
-        return bool(self._runs)
-
     def lost(self) -> tuple[str, ...]:
         """Ids of the tasks that are being run here although they are no longer this process's."""
         return tuple(run.task.id for run in list(self._runs.values()) if not self._life.holds(run))
@@ -112,8 +107,7 @@ class Bench:
             held = stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
             held = self._life.fail(run, _presentable(error, run.task))
-        except Exception:
-            # The one place besides the HTTP edge that catches everything: a task must end, whatever its engine does.
+        except Exception:  # noqa: BLE001 - a task must end, whatever its engine does
             _log.exception("task %s: unexpected failure", run.task.id)
             held = self._life.fail(run, AlgorithmFailed())
         if not held:
@@ -155,7 +149,7 @@ class Worker:
         _log.info("worker %s takes tasks", presence.id)
         status = self._keep(stop)
         self._receiver.close(drain_s)
-        if status == 0 and not self._bench.busy:
+        if not self._watch.reaper.holds_tasks(presence.id):
             presence.leave()
         return status
 
@@ -170,8 +164,7 @@ class Worker:
                 self._watch.reaper.reap()
                 self._look_after_runs()
                 self._do_chores()
-            except Exception:
-                # A database that is away for a while, mostly: the next beat tries again.
+            except Exception:  # noqa: BLE001 - a database that is away, mostly; the next beat tries again
                 _log.warning("housekeeping failed, will be tried again", exc_info=True)
             stop.wait(self._watch.beat_s)
         return 0

@@ -1,0 +1,50 @@
+"""`key create|list|revoke`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from portraitd.errors import SetupError
+from portraitd.portraits.accounts import DEFAULT_ACCOUNT
+from portraitd.settings import load_settings
+
+app = typer.Typer(help="API keys.", no_args_is_help=True)
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for; shown in the list.")],
+    account: Annotated[
+        str, typer.Option(help="Whose key it is; made if new. Accounts see nothing of each other.")
+    ] = DEFAULT_ACCOUNT,
+) -> None:
+    """Make a key and print it. It is kept as a hash and cannot be shown again."""
+    from portraitd import wiring
+
+    typer.echo(wiring.open_house(load_settings()).keys.create(name, account))
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List all keys, without the keys themselves."""
+    from portraitd import wiring
+
+    table = Table("id", "account", "name", "created (UTC)", "revoked (UTC)")
+    for key in wiring.open_house(load_settings()).keys.list():
+        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
+        table.add_row(key.id, key.account, key.name, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
+    Console().print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from the list.")]) -> None:
+    """Make a key useless, at once."""
+    from portraitd import wiring
+
+    if not wiring.open_house(load_settings()).keys.revoke(key_id):
+        raise SetupError(f"there is no live key with the id {key_id}; see `portraitd key list`")
+    typer.echo(f"revoked {key_id}")

@@ -1,0 +1,185 @@
+"""`serve` and `worker`: the processes of the service."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from portraitd.errors import SetupError
+from portraitd.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from portraitd.wiring import House
+
+_log = logging.getLogger(__name__)
+
+#: How much longer than a worker's own drain the parent waits before it kills, in seconds.
+_KILL_AFTER_S = 10
+
+
+def serve() -> None:
+    """Serve the API, with workers beside it, until Ctrl-C or SIGTERM."""
+    from portraitd import wiring
+
+    settings = load_settings()
+    _log_to_stderr()
+    stop = _stop_on_signals()
+    listener = _listen(settings)
+    _ensure_weights(settings)
+    house = wiring.open_house(settings)
+    _announce(settings, wiring.ensure_first_key(house))
+    _serve_until(stop, house, listener)
+    house.close()
+    _log.info("stopped")
+
+
+def worker(parent: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
+    """Do tasks until Ctrl-C or SIGTERM; `serve` starts these by itself, more machines may run their own."""
+    from portraitd import wiring
+    from portraitd.tasks.supervisor import follow_parent
+
+    settings = load_settings()
+    _log_to_stderr()
+    stop = _stop_on_signals()
+    if parent:
+        follow_parent(parent, stop)
+    engine = wiring.load_engine(settings)
+    engine.warm()
+    house = wiring.open_house(settings)
+    status = wiring.build_worker(house, engine).run(stop, settings.drain_s)
+    house.close()
+    # A task that outlived the drain still holds its thread, which an ordinary exit would wait for.
+    logging.shutdown()
+    os._exit(status)
+
+
+def _serve_until(stop: threading.Event, house: House, listener: socket.socket) -> None:
+    """Run the web server in a thread and keep the workers alive from this one, until told to stop."""
+    from portraitd.tasks.supervisor import Brood
+
+    settings = house.settings
+    server = _web_server(house)
+    web = threading.Thread(target=server.run, args=([listener],), name="web")
+    command = [sys.executable, "-m", "portraitd", "worker", "--parent", str(os.getpid())]
+    brood = Brood(command, settings.workers)
+    web.start()
+    while not stop.wait(0.2) and web.is_alive():
+        brood.tend()
+    server.should_exit = True
+    brood.stop(settings.drain_s + _KILL_AFTER_S)
+    web.join()
+
+
+def _web_server(house: House) -> uvicorn.Server:
+    import uvicorn
+
+    from portraitd import wiring
+
+    config = uvicorn.Config(
+        wiring.build_web(house),
+        # uvicorn's own access log would write the signatures of links.
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=house.settings.drain_s or 1,
+    )
+    return uvicorn.Server(config)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket: opened first, so that a taken port is found before anything is started."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+    except OSError as error:
+        raise SetupError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            "choose another with PORTRAITD_HOST and PORTRAITD_PORT"
+        ) from error
+
+
+def _ensure_weights(settings: Settings) -> None:
+    """Have the engine's weights here, fetched with a progress bar if need be; the likeness scorer's may follow."""
+    from portraitd import wiring
+
+    if settings.engine not in wiring.ENGINES:
+        return
+    from portraitd.weights.progress import RichBars
+
+    store = wiring.weights_of(settings)
+    if store.missing(settings.engine):
+        with RichBars() as bars:
+            store.ensure(settings.engine, bars)
+    if store.missing("embedder"):
+        threading.Thread(target=_fetch_embedder, args=(settings,), daemon=True, name="embedder").start()
+
+
+def _fetch_embedder(settings: Settings) -> None:
+    from portraitd import wiring
+
+    try:
+        wiring.weights_of(settings).ensure("embedder")
+    except SetupError as error:
+        _log.warning("the likeness scorer's weights are missing, results come without a score: %s", error.message)
+
+
+def _announce(settings: Settings, key_file: Path | None) -> None:
+    """Tell where the key is, and how to get four pictures with it."""
+    say = Console(highlight=False, soft_wrap=True).print
+    say(f"[bold]portraitd[/] listens on {settings.public_url}", markup=True)
+    if key_file is None:
+        say("API keys: `portraitd key list`, `portraitd key create`")
+        return
+    say(f"API key: in {key_file}\n")
+    say(_EXAMPLE.format(url=settings.public_url, key_file=key_file), markup=False)
+
+
+_EXAMPLE = """\
+Try it: four ID photos of the built-in identity.
+
+curl --location '{url}/api/v1/services/aigc/album/gen_potrait' \\
+  --header 'X-DashScope-Async: enable' \\
+  --header "Authorization: Bearer $(cat '{key_file}')" \\
+  --header 'Content-Type: application/json' \\
+  --data '{{
+    "model": "facechain-generation",
+    "parameters": {{"style": "f_idcard_female", "size": "768*1024", "n": 4}},
+    "resources": [{{"resource_id": "women_model", "resource_type": "facelora"}}]
+  }}'
+
+Then, with the task_id of the reply, until its task_status is SUCCEEDED:
+
+curl --header "Authorization: Bearer $(cat '{key_file}')" '{url}/api/v1/tasks/<task_id>'
+"""
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return stop
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,0 +1,59 @@
+"""`weights pull|list|verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from portraitd.errors import SetupError
+from portraitd.settings import load_settings
+
+if TYPE_CHECKING:
+    from portraitd.weights.store import WeightStatus
+
+app = typer.Typer(help="The networks' weights.", no_args_is_help=True)
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Weights or sets of them; default: all.")] = None,
+) -> None:
+    """Fetch what is missing, checked against the manifest."""
+    from portraitd import wiring
+    from portraitd.weights.progress import RichBars
+
+    store = wiring.weights_of(load_settings())
+    with RichBars() as bars:
+        store.ensure(names or None, bars)
+    typer.echo(f"all there, in {store.folder}")
+
+
+@app.command("list")
+def list_weights() -> None:
+    """List all weights and whether they are here."""
+    from portraitd import wiring
+
+    _print(wiring.weights_of(load_settings()).list())
+
+
+@app.command()
+def verify() -> None:
+    """Compare every file with its checksum."""
+    from portraitd import wiring
+
+    found = wiring.weights_of(load_settings()).verify()
+    _print(found)
+    if bad := [status.weight.name for status in found if status.state.value != "present"]:
+        raise SetupError(f"missing or broken: {', '.join(bad)}; `portraitd weights pull` fetches them again")
+
+
+def _print(found: Iterable[WeightStatus]) -> None:
+    table = Table("weight", "set", "state", "MB", "licence")
+    for status in found:
+        weight = status.weight
+        table.add_row(weight.name, weight.set, status.state.value, f"{weight.bytes / 1e6:.1f}", weight.licence)
+    Console().print(table)

@@ -1,0 +1,60 @@
+"""API keys: made once, shown once, kept as hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from uuid import uuid4
+
+from portraitd.db import accounts as rows
+from portraitd.db.accounts import KeyRow
+from portraitd.db.engine import Clock, Database
+from portraitd.errors import InvalidApiKey
+from portraitd.portraits.requests import Account
+
+#: The account that exists from the first start.
+DEFAULT_ACCOUNT = "default"
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """The `Accounts` door of services.py, and what `portraitd key` does."""
+
+    database: Database
+    clock: Clock
+
+    def authenticate(self, key: str) -> Account:
+        """The account behind an API key; raises InvalidApiKey."""
+        with self.database.read() as conn:
+            row = rows.live_key(conn, _sha256(key))
+        if row is None:
+            raise InvalidApiKey
+        return Account(row.account_id, row.id)
+
+    def create(self, name: str, account: str = DEFAULT_ACCOUNT) -> str:
+        """A new key for the named account, which is made if need be. It cannot be shown again."""
+        # 192 random bits: a plain hash of it cannot be guessed back, so none of the slow password hashes is needed.
+        key = f"sk-{secrets.token_hex(24)}"
+        with self.database.write() as conn:
+            account_id = rows.account_named(conn, account)
+            if account_id is None:
+                account_id = str(uuid4())
+                rows.add_account(conn, account_id, account, self.clock())
+            row = KeyRow(secrets.token_hex(4), account_id, account, name, self.clock(), None)
+            rows.add_key(conn, row, _sha256(key))
+        return key
+
+    def list(self) -> tuple[KeyRow, ...]:
+        """Every key, oldest first, revoked ones included."""
+        with self.database.read() as conn:
+            return rows.all_keys(conn)
+
+    def revoke(self, key_id: str) -> bool:
+        """Was there a live key of this id? It opens nothing any more."""
+        with self.database.write() as conn:
+            return rows.revoke_key(conn, key_id, self.clock())
+
+
+def _sha256(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

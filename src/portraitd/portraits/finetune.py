@@ -1,0 +1,215 @@
+"""Training identities, both sides of the queue: accepting a job, and doing it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import cast
+
+import sqlalchemy as sa
+
+from portraitd.blobs import Blobs
+from portraitd.db import accounts, files, identities
+from portraitd.db import tasks as rows
+from portraitd.db.engine import Clock, Database
+from portraitd.db.identities import IdentityRow
+from portraitd.db.tasks import Kind, NewTask, TaskRow
+from portraitd.engines.base import Engine, Photo
+from portraitd.errors import (
+    FileMissing,
+    InvalidFileSize,
+    InvalidImageFormat,
+    InvalidImageResolution,
+    JobBusy,
+    MissingTrainingFiles,
+    NotFound,
+    PortraitdError,
+    TooManyJobs,
+    UnsupportedOperation,
+)
+from portraitd.portraits.photos import CHECKED_PHOTO
+from portraitd.portraits.requests import Account, Finetune, FinetuneJob, JobPage, JobState, TaskFilter, TaskState
+from portraitd.portraits.training_set import MAX_PHOTOS, RawPhoto, SourceReader, TooManyPhotos, is_url
+from portraitd.tasks.life import Life, Outcome
+from portraitd.tasks.queue import Queue
+from portraitd.tasks.worker import Finished, Report
+
+_log = logging.getLogger(__name__)
+
+MODEL = "facechain-finetune"
+_BEIJING = timezone(timedelta(hours=8))
+_ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
+
+
+def identity_of(job_id: str) -> str:
+    """The id of the identity that a job makes, known from the start."""
+    return f"{MODEL}-{job_id}"
+
+
+@dataclass(frozen=True)
+class JobDesk:
+    """Accepts, shows, cancels and erases trainings: the `Finetunes` door of services.py."""
+
+    database: Database
+    life: Life
+    queue: Queue
+    blobs: Blobs
+    #: Most jobs of an account that are unfinished or succeeded.
+    max_jobs: int
+    clock: Clock
+
+    def submit(self, account: Account, request: Finetune) -> FinetuneJob:
+        """Accept a training. Raises FileMissing, MissingTrainingFiles, TooManyPhotos, TooManyJobs."""
+        if not request.sources:
+            raise MissingTrainingFiles
+        if len(request.sources) > MAX_PHOTOS:
+            raise TooManyPhotos
+        with self.database.write() as conn:
+            self._check(conn, account, request)
+            task = self._new(conn, account, request)
+            self.life.accept(conn, task)
+            self.queue.enqueue(conn, task.id, task.kind, account.id)
+            return self._shown(conn, cast(TaskRow, rows.get(conn, task.id)))
+
+    def get(self, account: Account, job_id: str) -> FinetuneJob:
+        """The job; raises NotFound."""
+        with self.database.read() as conn:
+            return self._shown(conn, _job(conn, account, job_id))
+
+    def list(self, account: Account, page: int, page_size: int) -> JobPage:
+        """Jobs, newest first."""
+        wanted = TaskFilter(*_ALWAYS, page=page, page_size=page_size)
+        with self.database.read() as conn:
+            found, total = rows.page(conn, account.id, Kind.FINETUNE, wanted)
+            return JobPage(tuple(self._shown(conn, job) for job in found), total)
+
+    def cancel(self, account: Account, job_id: str) -> None:
+        """Stop a job that is not terminal; raises NotFound, UnsupportedOperation."""
+        with self.database.read() as conn:
+            _job(conn, account, job_id)
+        if self.life.cancel_pending(job_id):
+            self.queue.cancel(job_id)
+        elif not self.life.ask_to_cancel(job_id):
+            raise UnsupportedOperation
+
+    def delete(self, account: Account, job_id: str) -> None:
+        """Erase a terminal job, its identity and its training copies; raises NotFound, JobBusy."""
+        with self.database.read() as conn:
+            job = _job(conn, account, job_id)
+        if not job.state.is_terminal:
+            raise JobBusy
+        # Bytes first: cut short, this leaves a job whose deletion can be asked for again, not a face nobody knows of.
+        self.blobs.delete_prefix(f"jobs/{job_id}")
+        with self.database.write() as conn:
+            identities.erase(conn, identity_of(job_id))
+            rows.erase(conn, [job_id])
+
+    def _check(self, conn: sa.Connection, account: Account, request: Finetune) -> None:
+        accounts.lock_account(conn, account.id)
+        counted = (TaskState.PENDING, TaskState.RUNNING, TaskState.SUCCEEDED)
+        if rows.count(conn, account.id, Kind.FINETUNE, counted) >= self.max_jobs:
+            raise TooManyJobs(self.max_jobs)
+        for source in request.sources:
+            if not is_url(source) and files.get(conn, source, account.id) is None:
+                raise FileMissing
+
+    def _new(self, conn: sa.Connection, account: Account, request: Finetune) -> NewTask:
+        minute = self.clock().astimezone(_BEIJING).strftime("%Y%m%d%H%M")
+        job_id = f"ft-{minute}-{secrets.token_hex(2)}"
+        while rows.get(conn, job_id):
+            job_id = f"ft-{minute}-{secrets.token_hex(2)}"
+        return NewTask(
+            id=job_id,
+            kind=Kind.FINETUNE,
+            account_id=account.id,
+            key_id=account.key_id,
+            request_id=request.request_id,
+            model=MODEL,
+            request={"sources": list(request.sources)},
+            seed=0,
+            total=1,
+        )
+
+    def _shown(self, conn: sa.Connection, job: TaskRow) -> FinetuneJob:
+        return FinetuneJob(
+            id=job.id,
+            account_id=job.account_id,
+            identity_id=identity_of(job.id),
+            state=self._state(conn, job),
+            sources=tuple(job.request["sources"]),
+            created_at=job.submitted_at,
+            ended_at=job.ended_at,
+            code=job.code,
+            message=job.message,
+        )
+
+    def _state(self, conn: sa.Connection, job: TaskRow) -> JobState:
+        """The contract tells more states apart than a task has."""
+        if job.state is TaskState.RUNNING and job.cancel_asked_at:
+            return JobState.CANCELING
+        if job.state is TaskState.PENDING and rows.count(conn, job.account_id, Kind.FINETUNE, (TaskState.RUNNING,)):
+            return JobState.QUEUING
+        return JobState(job.state.value)
+
+
+def _job(conn: sa.Connection, account: Account, job_id: str) -> TaskRow:
+    job = rows.get(conn, job_id, account.id)
+    if job is None or job.kind is not Kind.FINETUNE:
+        raise NotFound
+    return job
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Does trainings: the worker's handler for them."""
+
+    engine: Engine
+    blobs: Blobs
+    reader: SourceReader
+    clock: Clock
+
+    def run(self, task: TaskRow, report: Report) -> Finished:
+        """The identity, in the blob store. Raises the first photo's error when no photo is usable."""
+        photos = self._usable(self._copies(task))
+        report(0, 0)
+        trained = self.engine.train(photos)
+        for left_out in trained.left_out:
+            _log.info("job %s: %s was not used: %s", task.id, left_out.name, left_out.error.code)
+        report(1, 0)
+        key = f"jobs/{task.id}/identity"
+        self.blobs.put(key, trained.identity)
+        row = IdentityRow(identity_of(task.id), task.account_id, self.engine.name, key, self.clock())
+        return Finished(Outcome((), usage=1), lambda conn: identities.add(conn, row))
+
+    def discard(self, task: TaskRow) -> None:
+        """Erase what a run left behind of a job that is gone."""
+        self.blobs.delete_prefix(f"jobs/{task.id}")
+
+    def _copies(self, task: TaskRow) -> tuple[RawPhoto, ...]:
+        """The job's photos, copied on the first run: what is behind a URL may change, a re-run must not."""
+        listing = f"jobs/{task.id}/photos"
+        if self.blobs.exists(f"{listing}/complete"):
+            count = int(self.blobs.get(f"{listing}/complete"))
+            return tuple(RawPhoto(f"photo {n}", self.blobs.get(f"{listing}/{n}")) for n in range(1, count + 1))
+        photos = self.reader.read(task.account_id, tuple(task.request["sources"]))
+        for number, photo in enumerate(photos, 1):
+            self.blobs.put(f"{listing}/{number}", photo.data)
+        self.blobs.put(f"{listing}/complete", str(len(photos)).encode())
+        return tuple(RawPhoto(f"photo {number}", photo.data) for number, photo in enumerate(photos, 1))
+
+    def _usable(self, raw: Sequence[RawPhoto]) -> tuple[Photo, ...]:
+        """Those within the contract's limits. Faces are the engine's to judge: training wants turned heads too."""
+        found: list[Photo] = []
+        first_error: PortraitdError = MissingTrainingFiles()
+        for photo in reversed(raw):
+            try:
+                found.append(Photo(photo.name, CHECKED_PHOTO.decode(photo.data)))
+            except (InvalidFileSize, InvalidImageFormat, InvalidImageResolution) as error:
+                _log.info("%s was not used: %s", photo.name, error.code)
+                first_error = error
+        if not found:
+            raise first_error
+        return tuple(reversed(found))

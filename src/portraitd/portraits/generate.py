@@ -1,0 +1,212 @@
+"""Portraits, both sides of the queue: accepting a request, and making its pictures."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, cast
+from uuid import uuid4
+
+from portraitd import images
+from portraitd.blobs import Blobs
+from portraitd.db import tasks as rows
+from portraitd.db.engine import Database
+from portraitd.db.tasks import Kind, NewTask, ResultRow, TaskRow
+from portraitd.engines.base import Engine, Failure, Job, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob
+from portraitd.errors import AlgorithmFailed, CancelRefused, InvalidParameter, PortraitdError, ResourceAccessDenied
+from portraitd.images import Image
+from portraitd.portraits import photos
+from portraitd.portraits.identities import IdentityShelf, is_usable
+from portraitd.portraits.links import Links
+from portraitd.portraits.photos import Fetches, Judge, Limits, Purpose
+from portraitd.portraits.requests import Account, Generate, Result, Task, TaskFilter, TaskPage
+from portraitd.portraits.results import picture_key
+from portraitd.styles.catalog import Mode, StyleCatalog
+from portraitd.tasks.life import Life, Outcome
+from portraitd.tasks.queue import Queue
+from portraitd.tasks.worker import Finished, Report
+
+_log = logging.getLogger(__name__)
+
+MODEL = "facechain-generation"
+
+
+@dataclass(frozen=True)
+class TaskDesk:
+    """Accepts, shows and cancels generations: the `Tasks` door of services.py."""
+
+    database: Database
+    life: Life
+    queue: Queue
+    styles: StyleCatalog
+    links: Links
+    #: How long results outlive their task's end.
+    retention: timedelta
+
+    def submit(self, account: Account, request: Generate) -> Task:
+        """Accept a generation: durable once this returns. Raises ResourceAccessDenied for an unusable identity."""
+        identity_id = self._identity(request)
+        task = NewTask(
+            id=str(uuid4()),
+            kind=Kind.GENERATE,
+            account_id=account.id,
+            key_id=account.key_id,
+            request_id=request.request_id,
+            model=MODEL,
+            request=asdict(request),
+            seed=secrets.randbits(31) if request.seed is None else request.seed,
+            total=request.count,
+        )
+        with self.database.write() as conn:
+            if identity_id is not None and not is_usable(conn, account.id, identity_id):
+                raise ResourceAccessDenied
+            self.life.accept(conn, task)
+            self.queue.enqueue(conn, task.id, task.kind, account.id)
+            row = rows.get(conn, task.id)
+        return self._shown(cast(TaskRow, row), ())
+
+    def get(self, account: Account, task_id: str) -> Task | None:
+        """The task, or None when the account has none of that id."""
+        with self.database.read() as conn:
+            task = rows.get(conn, task_id, account.id)
+            results = rows.results_of(conn, task_id) if task else ()
+        return self._shown(task, results) if task and task.kind is Kind.GENERATE else None
+
+    def list(self, account: Account, wanted: TaskFilter) -> TaskPage:
+        """Tasks, newest submit first, without their results."""
+        with self.database.read() as conn:
+            found, total = rows.page(conn, account.id, Kind.GENERATE, wanted)
+        return TaskPage(tuple(self._shown(task, ()) for task in found), total)
+
+    def cancel(self, account: Account, task_id: str) -> None:
+        """Cancel a PENDING task; raises CancelRefused for any other, an unknown one included."""
+        if self.get(account, task_id) is None or not self.life.cancel_pending(task_id):
+            raise CancelRefused
+        self.queue.cancel(task_id)
+
+    def _identity(self, request: Generate) -> str | None:
+        """The identity the style needs, None for a style that needs none."""
+        if self.styles.get(request.style_id).mode is Mode.TRAIN_FREE:
+            return None
+        if request.identity_id is None:
+            raise InvalidParameter
+        return request.identity_id
+
+    def _shown(self, task: TaskRow, results: tuple[ResultRow, ...]) -> Task:
+        return Task(
+            id=task.id,
+            request_id=task.request_id,
+            key_id=task.key_id,
+            account_id=task.account_id,
+            model=task.model,
+            state=task.state,
+            total=task.total,
+            submitted_at=task.submitted_at,
+            started_at=task.started_at,
+            ended_at=task.ended_at,
+            results=tuple(self._result(task, result) for result in results),
+            code=task.code,
+            message=task.message,
+            succeeded=task.succeeded,
+            failed=task.failed,
+        )
+
+    def _result(self, task: TaskRow, result: ResultRow) -> Result:
+        """The result with a link made now that expires when the task does."""
+        url = None
+        if result.blob_key and task.ended_at:
+            url = self.links.make(result.blob_key, task.ended_at + self.retention)
+        return Result(url, result.seed, result.similarity, result.code, result.message)
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Makes the pictures of generations: the worker's handler for them."""
+
+    engine: Engine
+    styles: StyleCatalog
+    shelf: IdentityShelf
+    blobs: Blobs
+    fetcher: Fetches
+    judge: Judge
+
+    def run(self, task: TaskRow, report: Report) -> Finished:
+        """Every picture of the task, in the blob store. Raises the first failure when none could be made."""
+        job = self._job(task, request_of(task.request))
+        report(0, 0)
+        results: list[ResultRow] = []
+        first_failure: PortraitdError = AlgorithmFailed()
+        for number, outcome in enumerate(self._outcomes(task, job), 1):
+            if isinstance(outcome, Failure):
+                first_failure = first_failure if any(result.code for result in results) else outcome.error
+                results.append(ResultRow(code=outcome.error.code, message=outcome.error.message))
+            else:
+                results.append(self._keep(task.id, number, outcome))
+            made = sum(1 for result in results if result.blob_key)
+            report(made, len(results) - made)
+        if made == 0:
+            raise first_failure
+        return Finished(Outcome(tuple(results), usage=made))
+
+    def discard(self, task: TaskRow) -> None:
+        """Erase what a run left behind of a task that is gone."""
+        self.blobs.delete_prefix(f"tasks/{task.id}")
+
+    def _job(self, task: TaskRow, request: Generate) -> Job:
+        """What the engine is asked for, every picture fetched and every face checked."""
+        style = self.styles.get(request.style_id)
+        if style.mode is Mode.PRESET:
+            return PresetJob(style, self._identity(task, request), task.total, task.seed)
+        template = self._picture(request.template_url or "", photos.TEMPLATE, Purpose.TEMPLATE)
+        if style.mode is Mode.TEMPLATE:
+            return TemplateJob(template, self._identity(task, request), task.total, task.seed)
+        taken = tuple(
+            Photo(f"user_urls[{number}]", self._picture(url, photos.USER_PHOTO, Purpose.PHOTO))
+            for number, url in enumerate(request.photo_urls)
+        )
+        return TrainFreeJob(template, taken, request.retouch, task.total, task.seed)
+
+    def _identity(self, task: TaskRow, request: Generate) -> bytes:
+        return self.shelf.take(task.account_id, request.identity_id or "")
+
+    def _picture(self, url: str, limits: Limits, purpose: Purpose) -> Image:
+        image = limits.decode(self.fetcher.fetch(url, limits.max_bytes))
+        if error := self.judge(image, purpose).error:
+            raise error
+        return image
+
+    def _outcomes(self, task: TaskRow, job: Job) -> Iterator[Portrait | Failure]:
+        """Exactly `job.count` outcomes. An engine that breaks down halfway keeps what it has made."""
+        done = 0
+        made_one = False
+        with closing(cast(Any, self.engine.generate(job))) as outcomes:
+            try:
+                for outcome in islice(outcomes, job.count):
+                    done += 1
+                    made_one = made_one or isinstance(outcome, Portrait)
+                    yield outcome
+            except PortraitdError:
+                if not made_one:
+                    raise
+            except Exception:
+                if not made_one:
+                    raise
+                _log.exception("task %s: the engine broke down after %d pictures", task.id, done)
+        for _ in range(done, job.count):
+            yield Failure(AlgorithmFailed())
+
+    def _keep(self, task_id: str, number: int, portrait: Portrait) -> ResultRow:
+        """The picture's row, its bytes put away. The key depends on the task alone: a re-run writes over it."""
+        key = picture_key(task_id, f"{number}.jpg")
+        self.blobs.put(key, images.encode_jpeg(portrait.image))
+        return ResultRow(key, portrait.seed, portrait.similarity)
+
+
+def request_of(record: Mapping[str, Any]) -> Generate:
+    """The request as it was before `asdict` and JSON."""
+    return Generate(**{**record, "photo_urls": tuple(record["photo_urls"])})

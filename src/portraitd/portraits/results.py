@@ -1,0 +1,64 @@
+"""What signed links lead to: pictures of tasks, and files."""
+
+from __future__ import annotations
+
+from portraitd import images
+from portraitd.blobs import BlobMissing, Blobs
+from portraitd.db import files as file_rows
+from portraitd.db import tasks as task_rows
+from portraitd.db.engine import Database
+from portraitd.errors import InvalidImageFormat
+from portraitd.portraits.links import Links
+from portraitd.portraits.requests import StoredPicture
+
+
+class ResultStore:
+    """Opens signed links. A link's path names a row, the row names the blob: no key comes from outside."""
+
+    def __init__(self, database: Database, blobs: Blobs, links: Links) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._links = links
+
+    def open(self, path: str, expires: int, signature: str) -> StoredPicture | None:
+        """What the link leads to, or None when it is wrong, expired or the picture is gone."""
+        if not self._links.holds(path, expires, signature):
+            return None
+        kind, _, rest = path.partition("/")
+        try:
+            return self._picture(rest) if kind == "tasks" else self._file(rest)
+        except BlobMissing:
+            return None
+
+    def bytes_behind(self, url: str) -> bytes | None:
+        """The bytes behind one of our own links, read without a request; None for any other URL."""
+        link = self._links.split(url)
+        picture = self.open(*link) if link else None
+        return picture.data if picture else None
+
+    def _picture(self, rest: str) -> StoredPicture | None:
+        task_id, _, name = rest.partition("/")
+        key = picture_key(task_id, name)
+        with self._database.read() as conn:
+            known = any(result.blob_key == key for result in task_rows.results_of(conn, task_id))
+        return StoredPicture(self._blobs.get(key), "image/jpeg", name) if known else None
+
+    def _file(self, file_id: str) -> StoredPicture | None:
+        with self._database.read() as conn:
+            file = file_rows.get(conn, file_id)
+        if file is None:
+            return None
+        data = self._blobs.get(file.blob_key)
+        return StoredPicture(data, _media_type(data), file.name)
+
+
+def picture_key(task_id: str, name: str) -> str:
+    """Where a task's picture lies, in the blob store and in its link."""
+    return f"tasks/{task_id}/{name}"
+
+
+def _media_type(data: bytes) -> str:
+    try:
+        return f"image/{images.probe(data).format}"
+    except InvalidImageFormat:
+        return "application/octet-stream"

@@ -1,0 +1,265 @@
+"""The composition root: Settings in, the concrete service out. Nothing else decides which thing is used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import sqlalchemy as sa
+
+from portraitd.blobs import Blobs, open_blobs
+from portraitd.db import accounts, executors
+from portraitd.db.engine import Clock, Database, open_database, utc_now
+from portraitd.db.migrations import migrate
+from portraitd.db.tasks import Kind
+from portraitd.engines.base import Engine
+from portraitd.errors import InvalidApiKey, SetupError
+from portraitd.images import Image
+from portraitd.portraits.accounts import KeyRing
+from portraitd.portraits.faces import FaceDesk
+from portraitd.portraits.fetch import Fetcher
+from portraitd.portraits.files import FileCabinet, Quota
+from portraitd.portraits.finetune import JobDesk, Trainer
+from portraitd.portraits.generate import Studio, TaskDesk
+from portraitd.portraits.identities import IdentityShelf
+from portraitd.portraits.links import Links
+from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
+from portraitd.portraits.results import ResultStore
+from portraitd.portraits.retention import Sweeper
+from portraitd.portraits.services import Services
+from portraitd.portraits.training_set import SourceReader
+from portraitd.portraits.turns import TakingTurns
+from portraitd.settings import Settings
+from portraitd.styles.catalog import StyleCatalog, load_catalog
+from portraitd.styles.packs import with_packs
+from portraitd.tasks.executors import Presence, Reaper, Wards, reconcile
+from portraitd.tasks.life import Life
+from portraitd.tasks.queue import Queue, Receiver
+from portraitd.tasks.worker import Bench, Chore, Handler, Watch, Worker
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from portraitd.faces.models import FaceModels
+    from portraitd.weights.store import WeightStore
+
+#: Every engine by name, as "module:factory". A factory takes the FaceModels and returns an Engine.
+ENGINES: Mapping[str, str] = {"classic": "portraitd.engines.classic.engine:ClassicEngine"}
+
+
+@dataclass(frozen=True)
+class House:
+    """What the web side and the workers share."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    blobs: Blobs
+    queue: Queue
+    life: Life
+    styles: StyleCatalog
+    links: Links
+    fetcher: Fetcher
+    judge: Judge
+
+    @property
+    def retention(self) -> timedelta:
+        return timedelta(hours=self.settings.retention_h)
+
+    @property
+    def keys(self) -> KeyRing:
+        return KeyRing(self.database, self.clock)
+
+    def close(self) -> None:
+        self.queue.close()
+        self.database.close()
+
+
+def open_house(settings: Settings, clock: Clock = utc_now) -> House:
+    """Everything opened and up to date, tables made if need be. Raises SetupError that says what is wrong."""
+    _make_home(settings.home)
+    database = open_database(settings.database_url)
+    migrate(database)
+    queue = Queue(database)
+    queue.prepare()
+    blobs = open_blobs(settings.storage_url)
+    links = Links(settings.public_url, _signing_secret(database), clock)
+    results = ResultStore(database, blobs, links)
+    return House(
+        settings=settings,
+        clock=clock,
+        database=database,
+        blobs=blobs,
+        queue=queue,
+        life=Life(database, clock),
+        styles=styles_of(settings),
+        links=links,
+        fetcher=Fetcher(allow=settings.fetch_allow, own=results.bytes_behind),
+        judge=judge_of(settings),
+    )
+
+
+def build_services(house: House) -> Services:
+    """Everything the HTTP edge can reach."""
+    settings = house.settings
+    quota = Quota(settings.max_files, settings.max_file_mb * MEGABYTE, settings.max_storage_mb * MEGABYTE)
+    return Services(
+        accounts=house.keys,
+        tasks=TaskDesk(house.database, house.life, house.queue, house.styles, house.links, house.retention),
+        finetunes=JobDesk(house.database, house.life, house.queue, house.blobs, settings.max_jobs, house.clock),
+        files=FileCabinet(house.database, house.blobs, house.links, quota, house.clock),
+        faces=FaceDesk(house.fetcher, house.judge),
+        results=ResultStore(house.database, house.blobs, house.links),
+        styles=house.styles,
+    )
+
+
+def build_web(house: House) -> FastAPI:
+    """The HTTP application."""
+    from portraitd.api.app import build_app
+    from portraitd.api.config import ApiConfig
+
+    config = ApiConfig(max_count=house.settings.max_n, max_upload_bytes=house.settings.max_file_mb * MEGABYTE)
+    return build_app(build_services(house), config, ready=lambda: _has_workers(house.database))
+
+
+def build_worker(house: House, engine: Engine) -> Worker:
+    """A worker for this process, its engine warm already."""
+    settings = house.settings
+    turns = TakingTurns(engine)
+    folder = settings.home / "run"
+    presence = Presence(house.database, folder)
+    receiver = Receiver(house.database, presence.id)
+    reaper = Reaper(Wards(house.database, house.queue, receiver.recover), folder, settings.lease_s)
+    shelf = IdentityShelf(house.database, house.blobs, turns, house.clock)
+    reader = SourceReader(house.database, house.blobs, house.fetcher)
+    handlers: Mapping[Kind, Handler] = {
+        Kind.GENERATE: Studio(turns, house.styles, shelf, house.blobs, house.fetcher, house.judge),
+        Kind.FINETUNE: Trainer(turns, house.blobs, reader, house.clock),
+    }
+    watch = Watch(presence, reaper, beat_s=settings.lease_s / 6, chores=_chores(house))
+    return Worker(receiver, Bench(house.database, house.life, handlers), watch)
+
+
+def _chores(house: House) -> tuple[Chore, ...]:
+    sweeper = Sweeper(house.database, house.blobs, house.queue, house.retention, house.clock)
+    return (
+        Chore(15, lambda: reconcile(house.database, house.life, house.queue)),
+        Chore(15, lambda: house.life.give_up_overdue(house.settings.task_limit_s)),
+        Chore(600, sweeper.sweep),
+    )
+
+
+def load_engine(settings: Settings) -> Engine:
+    """The engine that PORTRAITD_ENGINE names, cold. Raises SetupError for one that does not exist.
+
+    Besides the names in ENGINES, "module:factory" is taken, for tests.
+    """
+    spec = ENGINES.get(settings.engine, settings.engine)
+    module, _, factory = spec.partition(":")
+    if not factory:
+        raise SetupError(f"PORTRAITD_ENGINE={settings.engine!r}: expected one of {', '.join(ENGINES)}")
+    try:
+        make = cast("Callable[[FaceModels], Engine]", getattr(importlib.import_module(module), factory))
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"PORTRAITD_ENGINE={settings.engine!r}: cannot be loaded: {error}") from error
+    return make(models_of(settings))
+
+
+def models_of(settings: Settings) -> FaceModels:
+    """The face networks in the weights folder, each loaded at its first use."""
+    from portraitd.faces.models import FaceModels
+
+    return FaceModels(weights_of(settings).folder)
+
+
+def weights_of(settings: Settings) -> WeightStore:
+    from portraitd.weights.store import WeightStore
+
+    return WeightStore(settings.weights)
+
+
+def styles_of(settings: Settings) -> StyleCatalog:
+    """The built-in styles with the pictures of the operator's packs."""
+    return with_packs(load_catalog(), (settings.home / "styles", *settings.style_packs))
+
+
+def judge_of(settings: Settings) -> Judge:
+    """The face check. An engine given as "module:factory" may bring its own, named `judge`."""
+    if ":" in settings.engine:
+        own = getattr(importlib.import_module(settings.engine.partition(":")[0]), "judge", None)
+        if own is not None:
+            return cast(Judge, own)
+    return _RealJudge(settings)
+
+
+class _RealJudge:
+    """Judges faces with the networks, which are loaded at the first picture."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._models = models_of(settings)
+
+    def __call__(self, image: Image, purpose: Purpose) -> Verdict:
+        from portraitd.faces.verdict import VerdictLimits, judge
+
+        limits = {
+            Purpose.TEMPLATE: VerdictLimits.template,
+            Purpose.PHOTO: VerdictLimits.photo,
+            Purpose.DETECT: VerdictLimits.detect,
+        }
+        return judge(self._models, image, limits[purpose]())
+
+
+def ensure_first_key(house: House) -> Path | None:
+    """The file with the first API key, made now if the service has no key yet; None when an operator removed it."""
+    path = house.settings.key_file
+    if path.exists() and _opens(house.keys, path.read_text("ascii", "replace").strip()):
+        return path
+    if house.keys.list():
+        return None
+    path.unlink(missing_ok=True)
+    key = house.keys.create("first key")
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(key + "\n")
+    return path
+
+
+def _opens(keys: KeyRing, key: str) -> bool:
+    try:
+        keys.authenticate(key)
+    except InvalidApiKey:
+        return False
+    return True
+
+
+def _make_home(home: Path) -> None:
+    """The home is for its owner only: it holds faces."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"PORTRAITD_HOME={home}: cannot be made: {error.strerror}") from error
+
+
+def _signing_secret(database: Database) -> str:
+    """What links are signed with, the same on every machine of the service."""
+    with database.alone("secret"), database.write() as conn:
+        secret = accounts.secret(conn, "links")
+        if secret is None:
+            secret = secrets.token_hex(32)
+            accounts.add_secret(conn, "links", secret)
+        return secret
+
+
+def _has_workers(database: Database) -> bool:
+    """Is there a worker to do what is accepted?"""
+    try:
+        with database.read() as conn:
+            return bool(executors.everyone(conn))
+    except sa.exc.SQLAlchemyError:
+        return False
