@@ -12,8 +12,9 @@ Network: TypeAlias = IPv4Network | IPv6Network
 #: Name and port to addresses as text; raises OSError or UnicodeError for a name that has none.
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 
-#: Publicly routed by the registry's books, yet answered by the machine's own cloud (Azure's wire server).
-_NOT_REALLY_PUBLIC = (ip_network("168.63.129.16/32"),)
+#: Public by the books of some Python versions, yet answered by the machine's own cloud or network: protocol assignments
+#: (Oracle's metadata among them), relays into IPv6, and Azure's wire server.
+_NOT_REALLY_PUBLIC = (ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"), ip_network("168.63.129.16/32"))
 #: What the internet routes of IPv6 (RFC 4291), and the parts of it that lead elsewhere: Teredo and other protocol
 #: assignments, and addresses for documentation.
 _GLOBAL_UNICAST = ip_network("2000::/3")

@@ -76,6 +76,12 @@ def parse_url(url: str) -> Target:
     return Target(parts.scheme, host, port or _PORTS[parts.scheme], (parts.path or "/") + query)
 
 
+@functools.cache
+def usual_trust() -> ssl.SSLContext:
+    """The usual authorities, and those of SSL_CERT_FILE. Reading them takes tens of milliseconds, so once."""
+    return httpcore.default_ssl_context()
+
+
 @dataclass(frozen=True)
 class Fetcher:
     """Fetches what clients point at; safe to share between threads."""
@@ -88,6 +94,8 @@ class Fetcher:
     #: Asked first: the bytes behind one of our own signed links, or None when the URL is no such link.
     own: Callable[[str], bytes | None] | None = None
     resolve: Resolver = system_resolver
+    #: Who vouches for TLS servers.
+    trust: Callable[[], ssl.SSLContext] = usual_trust
 
     def fetch(self, url: str, limit_bytes: int) -> bytes:
         """The bytes at `url`, `limit_bytes` at most.
@@ -114,7 +122,7 @@ class Fetcher:
         backend = PinnedBackend(self.resolve, self.allow, deadline)
         with (
             _as_our_errors(target),
-            httpcore.ConnectionPool(ssl_context=_trust(), network_backend=backend) as pool,
+            httpcore.ConnectionPool(ssl_context=self.trust(), network_backend=backend) as pool,
             pool.stream("GET", request_url, headers=headers) as response,
         ):
             return _read(response, limit_bytes)
@@ -169,9 +177,3 @@ def _within(data: bytes, limit_bytes: int) -> bytes:
 
 def _too_large(limit_bytes: int) -> InvalidFileSize:
     return InvalidFileSize(max(1, limit_bytes // MEGABYTE))
-
-
-@functools.cache
-def _trust() -> ssl.SSLContext:
-    """Who vouches for TLS servers; reading their list takes tens of milliseconds, so once."""
-    return httpcore.default_ssl_context()
