@@ -1,0 +1,128 @@
+"""Whether a face is hidden: by dark glasses, a mask, a hand, a thing, or the picture's edge.
+
+Each hint is a ratio to the person's own skin, so that skin tone, exposure and black-and-white do not matter. The limits
+lie between what good portraits and their covered copies measured (`benchmarks/verdicts.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.faces import regions
+from portraitd.faces.look import CROP_PX, FaceCrop, part_likeness, skin_patches
+from portraitd.images import Floats, Points
+
+_AROUND_LIPS = (57, 186, 92, 165, 167, 164, 393, 391, 322, 410, 287, 273, 335, 406, 313, 18, 83, 182, 106, 43)
+
+
+@dataclass(frozen=True)
+class EyeHints:
+    """One eye against the skin of its side of the face."""
+
+    #: Correlation with an average eye, -1 to 1.
+    likeness: float
+    #: Lightness under the eye over the skin's: about 0.9 on bare skin, below 0.6 behind dark glass.
+    under: float
+    #: Lightest part of the eye and its lids over the skin's.
+    lightest: float
+    #: Lightest minus darkest over the skin's: lashes and iris make it 0.4 and more.
+    contrast: float
+
+
+@dataclass(frozen=True)
+class CoverHints:
+    """What speaks for a covered face."""
+
+    left_eye: EyeHints
+    right_eye: EyeHints
+    #: Correlation with average noses and mouths, -1 to 1.
+    nose_likeness: float
+    mouth_likeness: float
+    #: Lightness around the lips over that of forehead and cheeks.
+    around_lips: float
+    #: Distance in Lab's a, b between cheeks and forehead: a coloured mask lies on the cheeks.
+    cheek_colour: float
+    #: Share of the mesh outside the picture.
+    outside_share: float
+
+    @property
+    def eyes_hidden(self) -> bool:
+        """Dark or mirrored glasses, or something else before an eye."""
+        eyes = (self.left_eye, self.right_eye)
+        behind_glass = max(e.under for e in eyes) < 0.62 and max(e.lightest for e in eyes) < 0.65
+        blank = max(e.contrast for e in eyes) < 0.25
+        one_covered = any(e.likeness < 0.45 and e.contrast < 0.25 for e in eyes)
+        return behind_glass or blank or one_covered or min(e.likeness for e in eyes) < 0.24
+
+    @property
+    def mouth_hidden(self) -> bool:
+        """A mask, a hand or a thing before mouth and nose."""
+        if self.mouth_likeness < 0.28:
+            return True
+        other_stuff = self.nose_likeness < 0.3 or self.cheek_colour > 16 or self.around_lips < 0.45
+        return self.mouth_likeness < 0.5 and other_stuff
+
+    @property
+    def cut_off(self) -> bool:
+        """The picture ends inside the face."""
+        return self.outside_share > 0.08
+
+    @property
+    def score(self) -> float:
+        """1 when anything is hidden, else how near the nearest hint is to its limit, 0 to 1."""
+        if self.eyes_hidden or self.mouth_hidden or self.cut_off:
+            return 1.0
+        weakest = min(self.left_eye.likeness - 0.24, self.right_eye.likeness - 0.24, self.mouth_likeness - 0.28)
+        return float(np.clip(1 - weakest / 0.5, 0, 1))
+
+
+def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
+    """The hints in a face's crop; `outside_share`: of its mesh, outside the picture."""
+    calm = cv2.GaussianBlur(crop.image, (0, 0), 1.2)
+    lab = np.asarray(cv2.cvtColor(calm.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    skin = {name: [_median(lab, side) for side in pair] for name, pair in skin_patches(crop).items()}
+    upper = np.mean([*skin["forehead"], *skin["cheek"]], axis=0)
+    lips = crop.polygon(_AROUND_LIPS) & ~crop.polygon(regions.LIPS_OUTER)
+    likeness = part_likeness(crop)
+    sides = [float(np.median([pair[side][0] for pair in skin.values()])) for side in (0, 1)]
+    colour_step = np.mean(skin["forehead"], axis=0)[1:] - np.mean(skin["cheek"], axis=0)[1:]
+    return CoverHints(
+        left_eye=_eye_hints(lab, crop.points[list(regions.LEFT_EYE)], sides[0], likeness["left_eye"]),
+        right_eye=_eye_hints(lab, crop.points[list(regions.RIGHT_EYE)], sides[1], likeness["right_eye"]),
+        nose_likeness=likeness["nose"],
+        mouth_likeness=likeness["mouth"],
+        around_lips=float(_median(lab, lips)[0] / max(float(upper[0]), 1.0)),
+        cheek_colour=float(np.linalg.norm(colour_step)),
+        outside_share=outside_share,
+    )
+
+
+def _eye_hints(lab: Floats, ring: Points, skin_lightness: float, likeness: float) -> EyeHints:
+    """Hints of the eye with this ring of points."""
+    x, y = ring.mean(axis=0)
+    width = float(np.ptp(ring[:, 0]))
+    under = lab[..., 0][_ellipse(x, y + 0.42 * width, 0.4 * width, 0.13 * width)]
+    darkest, lightest = np.percentile(lab[..., 0][_ellipse(x, y, 0.6 * width, 0.3 * width)], (5, 90))
+    skin = max(skin_lightness, 1.0)
+    return EyeHints(
+        likeness=likeness,
+        under=float(np.median(under)) / skin,
+        lightest=float(lightest) / skin,
+        contrast=float(lightest - darkest) / skin,
+    )
+
+
+def _ellipse(x: float, y: float, half_width: float, half_height: float) -> NDArray[np.bool_]:
+    mask = np.zeros((CROP_PX, CROP_PX), np.uint8)
+    axes = (max(1, int(half_width)), max(1, int(half_height)))
+    cv2.ellipse(mask, (int(np.clip(x, 0, CROP_PX - 1)), int(np.clip(y, 0, CROP_PX - 1))), axes, 0, 0, 360, 1, -1)
+    return mask > 0
+
+
+def _median(lab: Floats, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(3,) median Lab of the masked pixels; black where the mask is empty."""
+    return np.asarray(np.median(lab[mask], axis=0), np.float64) if mask.any() else np.zeros(3)
