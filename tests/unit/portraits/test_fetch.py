@@ -54,8 +54,9 @@ class Site:
 
 def reply(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
     handler.send_response(status)
-    for name, value in {"Content-Length": str(len(body)), **headers}.items():
-        handler.send_header(name.replace("_", "-"), value)
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    for name, value in {"Content-Length": str(len(body)), **given}.items():
+        handler.send_header(name, value)
     handler.end_headers()
     handler.wfile.write(body)
 
@@ -203,14 +204,10 @@ def test_a_redirect_asks_for_the_name_anew(site: Site) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize(
-    "location", ["/a.jpg", "a.jpg", "?", "//127.0.0.1:{port}/a.jpg", "http://127.0.0.1:{port}/a.jpg"]
+    "location", ["/a.jpg", "a.jpg", "/a.jpg?q=1", "//127.0.0.1:{port}/a.jpg", "http://127.0.0.1:{port}/a.jpg"]
 )
 def test_redirects_are_followed(site: Site, status: int, location: str) -> None:
-    if location == "?":
-        location, path = "/a.jpg?q=1", "/r"
-    else:
-        path = "/r"
-    url = site.redirects(path, location.format(port=site.port), status)
+    url = site.redirects("/r", location.format(port=site.port), status)
     assert local().fetch(url, LIMIT) == PICTURE
 
 
