@@ -1,0 +1,155 @@
+"""Where the person stands in the portrait: one similarity from the photo's pixels to the portrait's.
+
+The photo may cut the person anywhere. A frame is searched that leaves every cut outside; what cannot be left outside
+is the cutout's to hide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.engines.classic.identity import View
+from portraitd.faces import regions
+from portraitd.images import Floats, Mask, Points, Size
+
+PORTRAIT = Size(768, 1024)
+#: Mesh points at the widest part of the face, before the ears.
+CHEEK_SIDES = (234, 454)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What framing needs to know of a view; photo pixels."""
+
+    #: (468, 2) mesh.
+    points: Points
+    #: (N, 2) points on the photo's border at which the person is cut off.
+    cuts: Points
+    #: (M, 2) upper outline of the head, hair included.
+    crown: Points
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where the face should be; portrait pixels, each with the limits within which it may move."""
+
+    #: Width of the face before the ears: wished, least and greatest.
+    face_px: tuple[float, float, float]
+    #: Middle of the eyes, x: wished, and how far off it may be.
+    centre_x: tuple[float, float]
+    #: Room above the hair: wished, least and greatest.
+    headroom: tuple[float, float, float]
+    #: The eyes' line at most this far down.
+    eyes_at_most: float = 1024.0
+    #: Share of the head's own tilt that is taken out.
+    straighten: float = 0.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place for the person in the portrait."""
+
+    #: (2, 3): photo pixels -> portrait pixels.
+    matrix: NDArray[np.float64]
+
+    @property
+    def zoom(self) -> float:
+        """Portrait pixels per photo pixel."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    def apply(self, points: Points) -> Points:
+        """(N, 2) or (N, 3) photo points in the portrait; z scales along."""
+        flat = points[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
+        if points.shape[1] == 2:
+            return np.asarray(flat, np.float32)
+        return np.column_stack([flat, points[:, 2] * self.zoom]).astype(np.float32)
+
+
+def read_person(view: View, alpha: Mask) -> Person:
+    """The person of a view with its matte."""
+    points = view.mesh.xy
+    return Person(points, _cuts(alpha), _crown(alpha, points))
+
+
+def _cuts(alpha: Mask) -> Points:
+    """(N, 2) border pixels, every few, where the matte says person."""
+    height, width = alpha.shape
+    # The outermost pixels of photos are often a rim or a resampling artefact: look one pixel inside too.
+    left, right = np.maximum(alpha[:, 0], alpha[:, 1]), np.maximum(alpha[:, -1], alpha[:, -2])
+    top, bottom = np.maximum(alpha[0], alpha[1]), np.maximum(alpha[-1], alpha[-2])
+    found = [np.column_stack([np.full(k.size, x), k]) for x, edge in ((0, left), (width - 1, right)) for k in [_hits(edge)]]
+    found += [np.column_stack([k, np.full(k.size, y)]) for y, edge in ((0, top), (height - 1, bottom)) for k in [_hits(edge)]]
+    return np.concatenate(found).astype(np.float32)
+
+
+def _hits(edge: Floats) -> NDArray[np.int64]:
+    hits = np.flatnonzero(edge > 0.3)
+    return np.asarray(hits[:: max(1, hits.size // 64)], np.int64)
+
+
+def _crown(alpha: Mask, points: Points) -> Points:
+    """(M, 2) topmost person pixel of each column over the face's width."""
+    height, width = alpha.shape
+    eyes_y = int(np.clip(points[list(regions.LEFT_EYE + regions.RIGHT_EYE), 1].mean(), 1, height - 1))
+    margin = 0.15 * np.ptp(points[:, 0])
+    x0 = int(np.clip(points[:, 0].min() - margin, 0, width - 2))
+    x1 = int(np.clip(points[:, 0].max() + margin, x0 + 1, width))
+    inside = alpha[:eyes_y, x0:x1] > 0.5
+    tops = np.where(inside.any(axis=0), inside.argmax(axis=0), eyes_y)
+    return np.column_stack([np.arange(x0, x1), tops]).astype(np.float32)
+
+
+def find_frame(person: Person, wish: Wish) -> Frame:
+    """The frame nearest to the wish that shows no cut, or as little of one as the limits allow."""
+    eyes = _eyes(person.points)
+    turn = _upright(eyes, wish.straighten)
+    level = person.points @ turn.T
+    face = level[CHEEK_SIDES[1], 0] - level[CHEEK_SIDES[0], 0]
+    face = max(face, 0.8 * float(np.ptp(level[:, 0])))  # a turned head shows one side only
+    top = float((person.crown @ turn.T)[:, 1].min())
+    middle = eyes.mean(axis=0) @ turn.T
+    chin = float(level[regions.CHIN, 1])
+    wished, least, most = wish.face_px
+    scales = np.unique([wished, *np.linspace(least, most, 25)]) / face
+    shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 13) + wish.centre_x[0]
+    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 13)])
+    s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
+    tx, ty = x - s * middle[0], room - s * top
+    ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
+    cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 300
+    cost += np.abs(ty + s * top - wish.headroom[0]) / 150
+    cost += 4 * np.clip(s * chin + ty - 0.86 * PORTRAIT.height, 0, None) / 100  # a chin at the bottom is no portrait
+    cost += _seen(person.cuts @ turn.T, s, tx, ty)
+    best = int(np.argmin(cost))
+    return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
+
+
+def _seen(cuts: Points, s: Floats, tx: Floats, ty: Floats) -> Floats:
+    """Cost of the cut points that each candidate frame shows: how many, and how deep inside they lie."""
+    if cuts.size == 0:
+        return np.zeros_like(s)
+    x = s[:, None] * cuts[None, :, 0] + tx[:, None]
+    y = s[:, None] * cuts[None, :, 1] + ty[:, None]
+    width, height = PORTRAIT
+    depth = np.minimum(np.minimum(x + 2, width + 1 - x), np.minimum(y + 2, height + 1 - y))
+    return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.1 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
+
+
+def _eyes(points: Points) -> Points:
+    return np.stack([points[list(ring)].mean(axis=0) for ring in (regions.LEFT_EYE, regions.RIGHT_EYE)])
+
+
+def roll_of(points: Points) -> float:
+    """Tilt of the line through the eyes of a (468, 2) mesh, degrees, clockwise positive."""
+    left, right = _eyes(points)
+    return float(np.rad2deg(np.arctan2(right[1] - left[1], right[0] - left[0])))
+
+
+def _upright(eyes: Points, share: float) -> NDArray[np.float64]:
+    """(2, 2) rotation that takes out `share` of the eyes' tilt."""
+    across = eyes[1] - eyes[0]
+    angle = -share * float(np.arctan2(across[1], across[0]))
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -1,0 +1,49 @@
+"""Portraits of a trained identity in a preset style: ID photos, business portraits, scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from portraitd.engines.classic.idphoto import id_photo
+from portraitd.engines.classic.identity import Identity, View
+from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.scene import scene_portrait
+from portraitd.errors import AlgorithmFailed
+from portraitd.images import Image
+from portraitd.styles.catalog import Style
+
+
+def make_presets(identity: Identity, style: Style, count: int, seed: int) -> Iterator[Image]:
+    """`count` portraits, (1024, 768, 3) uint8 each; the k-th is `make_preset` with seed + k."""
+    for k in range(count):
+        yield make_preset(identity, style, seed + k)
+
+
+def make_preset(identity: Identity, style: Style, seed: int) -> Image:
+    """One portrait, (1024, 768, 3) uint8, from identity, style and seed alone.
+
+    The seed picks the style's choice (seed modulo their number: consecutive seeds are different choices), the view,
+    and everything random. Raises SetupError for a bad recipe, AlgorithmFailed when no view has a matte.
+    """
+    recipe = read_recipe(style)
+    rng = np.random.default_rng(seed)
+    if isinstance(recipe, IdPhotoRecipe):
+        choice = seed % len(recipe.backdrops)
+        views = usable_views(identity, yaw_deg=9.0, roll_deg=12.0)
+        return id_photo(views[0], recipe.backdrops[choice], recipe.retouch, rng)
+    choice = seed % len(recipe.looks)
+    views = usable_views(identity, yaw_deg=28.0, roll_deg=24.0)
+    return scene_portrait(views[choice % len(views)], recipe, choice, rng)
+
+
+def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[View, ...]:
+    """Views with a matte, turned and tilted no more than asked, not much worse than the best; at least one, best first."""
+    cut = [view for view in identity.views if view.alpha is not None]
+    if not cut:
+        raise AlgorithmFailed
+    fit = [view for view in cut if abs(view.pose.yaw_deg) <= yaw_deg and abs(view.pose.roll_deg) <= roll_deg]
+    if not fit:
+        return (min(cut, key=lambda view: abs(view.pose.yaw_deg) + 0.5 * abs(view.pose.roll_deg)),)
+    return tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)

@@ -1,0 +1,54 @@
+"""Business portraits and scenes: the person in a rendered place, in its light, as one photograph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from portraitd.engines.classic import particles
+from portraitd.engines.classic.compose import exposure_gain, merge, person_light, relight
+from portraitd.engines.classic.cutout import Cutout, cut_out
+from portraitd.engines.classic.framing import PORTRAIT, Wish
+from portraitd.engines.classic.grade import finish
+from portraitd.engines.classic.identity import View
+from portraitd.engines.classic.recipe import Look, SceneRecipe
+from portraitd.engines.classic.scenes import nature, places, studio
+from portraitd.engines.classic.scenes.paint import enlarged
+from portraitd.engines.classic.skin import retouch
+from portraitd.images import Floats, Image
+
+_PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
+    "spring_garden": nature.spring_garden,
+    "running_track": nature.running_track,
+    "autumn_wood": nature.autumn_wood,
+    "chinese_winter": places.chinese_winter,
+    "hong_kong_night": places.hong_kong_night,
+    "bright_room": places.bright_room,
+}
+
+
+def scene_portrait(view: View, recipe: SceneRecipe, choice: int, rng: np.random.Generator) -> Image:
+    """(1024, 768, 3) uint8: the view's person in the recipe's look number `choice`."""
+    look = recipe.looks[choice]
+    cutout = cut_out(view, _wish(look))
+    cutout = Cutout(retouch(cutout.colours, cutout.points, recipe.retouch), cutout.alpha, cutout.points, cutout.zoom)
+    canvas = _paint(recipe, look, choice, rng)
+    backdrop = enlarged(particles.behind(recipe.particles, rng, canvas), PORTRAIT)
+    person = person_light(cutout)
+    person *= exposure_gain(person, cutout, look.light.skin)
+    person = relight(person, cutout, look.light, backdrop)
+    picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
+    picture = particles.before(recipe.particles, rng, picture, cutout, min(1.0, 2.2 * look.light.skin))
+    return finish(picture, recipe.grade, rng)
+
+
+def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generator) -> Floats:
+    if recipe.scene == "studio":
+        return studio.paper(rng, look.glow, look.edge, look.glow_at)
+    return _PAINTERS[recipe.scene](rng, choice % 4)
+
+
+def _wish(look: Look) -> Wish:
+    face = (look.face_px, 0.85 * look.face_px, 1.6 * look.face_px)
+    return Wish(face, (look.centre_x, 60.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25)

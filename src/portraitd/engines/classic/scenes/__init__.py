@@ -1,0 +1,1 @@
+"""Backdrops, painted in linear light and blurred as a lens would."""

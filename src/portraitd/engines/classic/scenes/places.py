@@ -1,0 +1,160 @@
+"""Palace wall in the snow, Hong Kong at night, a bright room: backdrops that people built."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.scenes.paint import (
+    CANVAS,
+    Layer,
+    clusters,
+    colour,
+    columns,
+    defocus,
+    draw,
+    empty_layer,
+    fractal,
+    over,
+    ramp,
+    rows,
+    scatter,
+    sparkle,
+    spread,
+    step_up,
+)
+from portraitd.images import Floats
+
+
+def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
+    """A red palace wall under snowy eaves, lanterns, a snow-laden plum branch."""
+    y, x = rows(), columns()
+    plaster = ramp(spread(fractal(rng, 200, 20), 1.4), ("#6a1f1a", "#84291f", "#98362a"))
+    image = plaster * (0.75 + 0.5 * step_up(x if choice % 2 else 1 - x, 0, 1))[..., None]
+    eaves = 0.13 + 0.03 * (choice % 3)
+    tiles = 0.5 + 0.5 * np.cos(x * 2 * np.pi * 22)
+    roof = ramp(np.asarray(tiles, np.float32), ("#22322f", "#3d524c", "#5b7068"))
+    image = over(image, roof, step_up(y, eaves + 0.004, eaves - 0.004))
+    beam = step_up(y, eaves, eaves + 0.01) * step_up(y, eaves + 0.065, eaves + 0.055)
+    image = over(image, ramp((np.sin(x * 110) > 0.2).astype(np.float32), ("#1f4a52", "#b98a3a")), beam * 0.9)
+    image *= (1 - 0.5 * step_up(y, eaves + 0.06, eaves + 0.065) * step_up(y, eaves + 0.22, eaves + 0.07))[..., None]
+    snow = step_up(y, eaves - 0.035 + 0.02 * np.sin(x * 31), eaves - 0.045)
+    image = over(image, np.array(colour("#dfe7f0")) * 0.95, snow)
+    ground = step_up(y + 0.02 * fractal(rng, 90, 20), 0.86, 0.9)
+    image = over(image, np.array(colour("#d5dfec")) * 0.8, ground)
+    image = defocus(image, 8)
+    image = _lanterns(rng, choice).blurred(6).over(image)
+    return _plum(rng, choice % 2).blurred(2.5).over(image)
+
+
+def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
+    """One or two red lanterns, lit from within."""
+    layer = empty_layer().premultiplied.copy()
+    for x in ((0.13, 0.9), (0.88,), (0.1,), (0.12, 0.89))[choice]:
+        cx, cy = x * CANVAS.width, CANVAS.height * rng.uniform(0.27, 0.36)
+        for size, tint in ((1.0, "#c01f16"), (0.8, "#e8402a"), (0.45, "#ff9a55")):
+            axes = (round(27 * size), round(32 * size))
+            glow = tuple(2.2 * v for v in colour(tint)) if size < 1 else colour(tint)
+            cv2.ellipse(layer, (round(cx), round(cy)), axes, 0, 0, 360, (*glow, 1.0), -1)
+        for dy in (-33, 33):
+            cv2.rectangle(layer, (round(cx) - 11, round(cy) + dy - 3), (round(cx) + 11, round(cy) + dy + 3), (*colour("#c99a3c"), 1.0), -1)
+        cv2.line(layer, (round(cx), round(cy) + 36), (round(cx), round(cy) + 66), (*colour("#b3261b"), 1.0), 5)
+        cv2.line(layer, (round(cx), 0), (round(cx), round(cy) - 36), (*colour("#2a1b16"), 1.0), 2)
+    return Layer(layer)
+
+
+def _plum(rng: np.random.Generator, side: int) -> Layer:
+    """A dark branch from an upper corner, snow along its top, red blossoms."""
+    canvas = empty_layer().premultiplied.copy()
+    start = np.array([-10.0 if not side else CANVAS.width + 10.0, 40.0 + rng.uniform(0, 30)])
+    hearts: list[tuple[float, float]] = []
+    _grow(rng, canvas, hearts, (start, 1.0 if not side else -1.0, 7.0), 4)
+    places = np.array(hearts)[rng.random(len(hearts)) < 0.75]
+    blossoms = scatter(rng, np.repeat(places, 2, axis=0) + rng.normal(0, 4, (2 * len(places), 2)), (2.5, 5), ("#c3263d", "#e4526a", "#f0a1ad"))
+    return draw(Layer(canvas), blossoms)
+
+
+def _grow(rng: np.random.Generator, canvas: Floats, hearts: list[tuple[float, float]], stem: tuple[Floats, float, float], depth: int) -> None:
+    """Draws a twig of straight pieces, then its own twigs: (start, direction of growth in x, thickness px)."""
+    at, way, thick = stem
+    angle = rng.uniform(-0.3, 0.55)
+    for _ in range(3 if depth > 2 else 2):
+        angle += rng.normal(0, 0.3)
+        to = at + rng.uniform(18, 34) * np.array([way * np.cos(angle), np.sin(angle)])
+        a, b = (round(float(at[0])), round(float(at[1]))), (round(float(to[0])), round(float(to[1])))
+        cv2.line(canvas, a, b, (*colour("#2b1a17"), 1.0), max(1, round(thick)))
+        lift = max(1, round(thick * 0.55))
+        cv2.line(canvas, (a[0], a[1] - lift), (b[0], b[1] - lift), (*(0.85 * v for v in colour("#e6edf5")), 1.0), max(1, round(thick * 0.7)))
+        hearts.append((float(to[0]), float(to[1])))
+        if depth > 1 and rng.random() < 0.75:
+            _grow(rng, canvas, hearts, (to, way, thick * 0.6), depth - 1)
+        at, thick = to, thick * 0.85
+
+
+def hong_kong_night(rng: np.random.Generator, choice: int) -> Floats:
+    """A street of neon signs at night, lamps and cars far away, a wet road that mirrors them."""
+    y, x = rows(), columns()
+    air = ramp(step_up(y, 0.0, 0.8), (("#0b1420", "#13202c", "#1a2228"), ("#120f1f", "#1e1728", "#221a22"))[choice % 2])
+    image = air * (0.8 + 0.6 * fractal(rng, 200, 40))[..., None]
+    for side in (0, 1):
+        front = x if side == 0 else 1 - x
+        wall = step_up(front, 0.36 - 0.1 * y, 0.34 - 0.1 * y)
+        windows = (np.sin(y * 150) > 0.1) & (np.sin(front**0.8 * 120) > 0.0) & (fractal(rng, 12, 6) > 0.56)
+        image = over(image, np.array(colour("#10151a")) * 1.2, wall * 0.7)
+        image = over(image, np.array(colour("#e3b874")) * rng.uniform(0.3, 0.5), wall * windows * step_up(y, 0.75, 0.6))
+    image = _neon(rng, choice).over(image)
+    street = step_up(np.abs(y - 0.66), 0.12, 0.0) * step_up(np.abs(x - 0.5), 0.5, 0.1)
+    lamps = np.array([colour(c) for c in ("#ffb257", "#ffd9a0", "#ff5544", "#57d6c9", "#ff4fa0")])
+    image += sparkle(rng, street + 0.01, 85, lamps[rng.integers(0, len(lamps), 85)], 42)
+    mirror = cv2.GaussianBlur(image[int(0.45 * CANVAS.height) : int(0.74 * CANVAS.height)][::-1], (0, 0), 3, sigmaY=26)
+    floor = np.zeros_like(image)
+    start = int(0.74 * CANVAS.height)
+    floor[start:] = cv2.resize(mirror, (CANVAS.width, CANVAS.height - start)) * 0.45
+    image = over(image, floor, step_up(y, 0.74, 0.8))
+    return defocus(image, (11, 9, 13, 10)[choice])
+
+
+def _neon(rng: np.random.Generator, choice: int) -> Layer:
+    """Signs along both sides of the street: lit boxes with tubes of light that stand for writing."""
+    tubes = ("#ff3b5c", "#ff9d2e", "#28d3c8", "#ff4fb3", "#ffe07a", "#4f7dff", "#5bff9a")
+    canvas = empty_layer().premultiplied.copy()
+    for i in range(11):
+        side = i % 2
+        cx = rng.uniform(0.01, 0.27) * CANVAS.width
+        cx = cx if side == 0 else CANVAS.width - cx
+        cy = rng.uniform(0.03, 0.58) * CANVAS.height
+        tall = rng.random() < 0.6
+        w, h = (rng.uniform(11, 18), rng.uniform(38, 70)) if tall else (rng.uniform(26, 42), rng.uniform(11, 17))
+        tint = colour(tubes[int(rng.integers(0, len(tubes)))])
+        box = (round(cx - w), round(cy - h)), (round(cx + w), round(cy + h))
+        cv2.rectangle(canvas, *box, (*(0.10 * v + 0.004 for v in tint), 1.0), -1)
+        lit = (*(rng.uniform(1.6, 3.2) * v for v in tint), 1.0)
+        cv2.rectangle(canvas, *box, lit, 2)
+        signs = int(max(w, h) // 13)
+        for k in range(-signs // 2 + 1, signs // 2 + 1):
+            gx, gy = (cx, cy + k * 22) if tall else (cx + k * 22, cy)
+            for _ in range(4):
+                a = (round(gx + rng.uniform(-7, 7)), round(gy + rng.uniform(-7, 7)))
+                b = (round(gx + rng.uniform(-7, 7)), a[1]) if rng.random() < 0.5 else (a[0], round(gy + rng.uniform(-7, 7)))
+                cv2.line(canvas, a, b, lit, 2)
+    return Layer(canvas)
+
+
+def bright_room(rng: np.random.Generator, choice: int) -> Floats:
+    """A pale wall beside a curtained window: soft daylight, the shadow of panes and leaves."""
+    y, x = rows(), columns()
+    walls = (("#cfc6bb", "#e6ddd2", "#f4ede4"), ("#c9cfd3", "#dfe5e8", "#f1f5f6"), ("#d3c3bb", "#e9d8cf", "#f6ebe4"), ("#c3c9be", "#dbe0d5", "#eff2ea"))
+    from_left = choice % 2 == 0
+    near = 1 - x if from_left else x
+    image = ramp(np.clip(0.15 + 0.85 * near * (1 - 0.35 * y), 0, 1), walls[choice]) * 0.9
+    slant = (x if from_left else 1 - x) * 0.9 + y * 0.55
+    panes = step_up(np.abs(np.mod(slant * 2.6, 1.0) - 0.5), 0.12, 0.2) * step_up(np.abs(np.mod((y - 0.25 * slant) * 2.4, 1.0) - 0.5), 0.05, 0.1)
+    patch = panes * step_up(near, 0.2, 0.6) * step_up(y, 0.85, 0.5)
+    image = image * (1 + 0.22 * patch)[..., None]
+    folds = 0.75 + 0.25 * np.sin(near * 75 + 3 * fractal(rng, 120, 60))
+    curtain = step_up(near, 0.80, 0.86)
+    image = over(image, np.array(colour("#fffaf2")) * 1.25 * folds[..., None].astype(np.float32), curtain * 0.9)
+    hearts = [((0.97 if from_left else 0.03) + rng.normal(0, 0.03), rng.uniform(0.45, 0.8)) for _ in range(7)]
+    plant = draw(empty_layer(), scatter(rng, clusters(rng, hearts, 5, 18), (8, 17), ("#5f7d55", "#87a277", "#a9bd97")))
+    image = plant.blurred(9).over(image) if choice in (1, 2) else image
+    return defocus(image, 12)

@@ -1,0 +1,100 @@
+"""The person's skin: where it is, what light it was photographed in, and a light retouch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.light import skin_points
+from portraitd.faces import regions
+from portraitd.images import Floats, Image, Mask, Points
+
+#: Red and blue over green, linear light, of skin under neutral light; the least and the greatest of each.
+RED_RANGE = (1.32, 1.75)
+BLUE_RANGE = (0.58, 0.86)
+
+
+def skin_mask(image: Image, points: Points) -> Mask:
+    """(H, W) how surely a pixel is bare skin of the face, features and hair left out, its rim soft."""
+    height, width = image.shape[:2]
+    face_px = float(np.ptp(points[:, 0]))
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(mask, [np.rint(points[list(regions.FACE_OVAL), :2]).astype(np.int32)], 255)
+    for ring in (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LEFT_BROW, regions.RIGHT_BROW, regions.LIPS_OUTER, regions.NOSTRILS):
+        hull = cv2.convexHull(np.rint(points[list(ring), :2]).astype(np.int32))
+        cv2.fillPoly(mask, [hull], 0)
+        cv2.polylines(mask, [hull], True, 0, max(2, round(0.05 * face_px)))
+    inside = mask > 0
+    if inside.sum() < 50:
+        return np.zeros((height, width), np.float32)
+    luma = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 0.012 * face_px).astype(np.float32)
+    middle = float(np.median(luma[inside]))
+    lit = np.clip((luma - 0.55 * middle) / (0.15 * middle), 0, 1)  # hair over the forehead is darker than skin
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255.0, (0, 0), 0.02 * face_px)
+    return np.asarray(soft * lit, np.float32)
+
+
+def retouch(image: Image, points: Points, strength: float) -> Image:
+    """The image with spots and shine taken down on the face's skin; pores and edges stay.
+
+    Frequency separated: the band between pores and the shape of the face is flattened where it is faint (spots,
+    blotches, lines are stronger and stay), and highlights are brought back towards the skin around them. strength: 0
+    (nothing) to 1.
+    """
+    x0, y0, x1, y1 = _surroundings(points, image.shape[:2])
+    part = image[y0:y1, x0:x1]
+    face_px = float(np.ptp(points[:, 0]))
+    mask = skin_mask(part, points - _offset(x0, y0, points)) * strength
+    lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB).astype(np.float32)
+    weight = mask[..., None] + 1e-3
+    fine = cv2.GaussianBlur(lab, (0, 0), 0.008 * face_px)
+    share = cv2.GaussianBlur(weight, (0, 0), 0.04 * face_px)[..., None]
+    broad = cv2.GaussianBlur(lab * weight, (0, 0), 0.04 * face_px) / share
+    band = fine - broad
+    faint = np.exp(-((band[..., :1] / 16.0) ** 2))
+    change = -0.6 * band * faint
+    skin = mask > 0.3 * strength
+    if skin.any():
+        bright = float(np.percentile(broad[..., 0][skin], 85))
+        shine = np.clip(fine[..., 0] - bright - 4, 0, None)
+        change[..., 0] -= 0.35 * shine
+    lab += change * mask[..., None]
+    out = image.copy()
+    out[y0:y1, x0:x1] = cv2.cvtColor(np.clip(np.rint(lab), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
+    return out
+
+
+def _offset(x0: int, y0: int, points: Points) -> Points:
+    return np.array([x0, y0, 0][: points.shape[1]], np.float32)
+
+
+def _surroundings(points: Points, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    margin = 0.15 * float(np.ptp(points[:, 0]))
+    low, high = points[:, :2].min(axis=0) - margin, points[:, :2].max(axis=0) + margin
+    return (
+        int(max(0, low[0])), int(max(0, low[1])), int(min(shape[1], high[0] + 1)), int(min(shape[0], high[1] + 1))
+    )  # fmt: skip
+
+
+def skin_light(linear: Floats, points: Points) -> Floats:
+    """(3,) median linear colour of the face's skin in a (H, W, 3) linear image."""
+    at = points[skin_points() > 0, :2].astype(np.float32)
+    small = cv2.resize(linear, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    at = (at + 0.5) / 4 - 0.5
+    seen = cv2.remap(small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.median(seen[0], axis=0), np.float32)
+
+
+def neutral_gains(skin: Floats, firmness: float = 0.85) -> Floats:
+    """(3,) gains that bring skin of that linear colour into the range that neutral light gives skin.
+
+    Only what lies outside the range is corrected, by `firmness` of the way; dark skin may be redder.
+    """
+    red, blue = float(skin[0] / skin[1]), float(skin[2] / skin[1])
+    luma = float(skin @ np.array([0.2126, 0.7152, 0.0722]))
+    most_red = RED_RANGE[1] + 0.7 * float(np.clip((0.25 - luma) / 0.2, 0, 1))
+    gain_red = float(np.clip(red, RED_RANGE[0], most_red)) / red
+    gain_blue = float(np.clip(blue, *BLUE_RANGE)) / blue
+    gains = np.array([gain_red, 1.0, gain_blue]) ** firmness
+    kept = gains / ((gains * skin) @ np.array([0.2126, 0.7152, 0.0722]) / luma)  # brightness is exposure's business
+    return np.asarray(kept, np.float32)
