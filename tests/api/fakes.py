@@ -66,10 +66,13 @@ class FakeTasks:
     kept: dict[str, Task] = field(default_factory=dict)
     submitted: list[Generate] = field(default_factory=list)
     filters: list[TaskFilter] = field(default_factory=list)
-    #: What the next submit raises.
+    #: What a submit raises.
     broken: Exception | None = None
+    #: How often a submit got here.
+    attempts: int = 0
 
     def submit(self, account: Account, request: Generate) -> Task:
+        self.attempts += 1
         if self.broken:
             raise self.broken
         if request.identity_id not in {None, "women_model"}:

@@ -1,0 +1,255 @@
+"""The official `dashscope` client, unmodified: contract sections 9.3 to 9.6, as far as they are served yet."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+dashscope = pytest.importorskip("dashscope")
+
+from dashscope import Files, FineTunes  # noqa: E402  (the import above decides whether there is anything to test)
+from dashscope.api_entities.http_request import close_shared_sync_session  # noqa: E402
+from dashscope.client.base_api import BaseApi, BaseAsyncApi  # noqa: E402
+from dashscope.v2.errors import APIStatusError, NotFoundError  # noqa: E402
+from dashscope.v2.resources._jobs import Jobs  # noqa: E402
+
+from tests.api.fakes import BERT, FACE_URL, World  # noqa: E402
+from tests.sdk.conftest import Live  # noqa: E402
+
+GENERATION = {
+    "model": "facechain-generation",
+    "task_group": "aigc",
+    "task": "album",
+    "function": "gen_potrait",
+}
+DETECTION = {
+    "model": "facechain-facedetect",
+    "task_group": "vision",
+    "task": "facedetection",
+    "function": "detect",
+}
+LORA = [{"resource_id": "women_model", "resource_type": "facelora"}]
+TEMPLATE_URL = "https://pictures.example/template.jpg"
+
+
+@pytest.fixture(autouse=True)
+def pointed_here(live: Live, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The one thing a user of the client changes."""
+    monkeypatch.setattr(dashscope, "base_http_api_url", live.api)
+    monkeypatch.setattr(dashscope, "api_key", live.key)
+    yield
+    close_shared_sync_session()
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "face.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(5000))
+    return path
+
+
+def submit(**options: Any) -> Any:
+    given = {"input": {}, "resources": LORA, "style": "f_idcard_female", "size": "768*1024", "n": 2, **options}
+    return BaseAsyncApi.async_call(**GENERATION, **given)
+
+
+# -- generation, tasks ------------------------------------------------------------------------------------------------
+
+
+def test_submit_wait_and_download() -> None:
+    accepted = submit()
+    assert accepted.status_code == 200
+    assert accepted.output["task_status"] == "PENDING"
+    finished = BaseAsyncApi.wait(accepted)
+    assert finished.output["task_status"] == "SUCCEEDED"
+    assert finished.usage["image_count"] == len(finished.output["results"]) == 2
+    for result in finished.output["results"]:
+        with urllib.request.urlopen(result["url"]) as download:
+            assert download.read(2) == b"\xff\xd8"
+
+
+def test_call_is_submit_and_wait() -> None:
+    options = {"style": "train_free_portrait_url_template", "n": 1, "skin_retouch": False}
+    given = {"template_url": TEMPLATE_URL, "user_urls": [FACE_URL]}
+    finished = BaseAsyncApi.call(**GENERATION, input=given, **options)
+    assert finished.output["task_status"] == "SUCCEEDED"
+
+
+def test_fetch() -> None:
+    task_id = submit().output["task_id"]
+    assert BaseAsyncApi.fetch(task_id).output["task_status"] == "RUNNING"
+    assert BaseAsyncApi.fetch("1111").output["task_status"] == "UNKNOWN"
+
+
+def test_cancel() -> None:
+    accepted = submit()
+    cancelled = BaseAsyncApi.cancel(accepted)
+    assert cancelled.status_code == 200
+    again = BaseAsyncApi.cancel(accepted)
+    assert (again.status_code, again.code) == (400, "UnsupportedOperation")
+    assert "PENDING" in again.message
+
+
+def test_list_is_flat() -> None:
+    BaseAsyncApi.wait(submit())
+    found = BaseAsyncApi.list(model_name="facechain-generation", status="SUCCEEDED", page_size=5)
+    assert found.status_code == 200
+    body = found.output if found.output else found
+    assert body["total"] >= 1
+    assert {task["status"] for task in body["data"]} == {"SUCCEEDED"}
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({"style": "nonsense"}, 400, "InvalidParameter"),
+        ({"n": 5}, 400, "InvalidParameter"),
+        ({"resources": None}, 400, "InvalidParameter"),
+        ({"resources": [{"resource_id": "x", "resource_type": "facelora"}]}, 403, "Resource.AccessDenied"),
+        ({"style": "portrait_url_template", "input": {"template_url": "oss://a/b"}}, 400, "InvalidURL"),
+        ({"api_key": "sk-none"}, 401, "InvalidApiKey"),
+    ],
+)
+def test_refusals_arrive_as_code_and_message(options: dict[str, Any], status: int, code: str) -> None:
+    refused = submit(**options)
+    assert (refused.status_code, refused.code) == (status, code)
+    assert refused.message
+    assert refused.request_id
+
+
+def test_workspace_is_accepted() -> None:
+    assert submit(workspace="llm-1").status_code == 200
+
+
+# -- face check -------------------------------------------------------------------------------------------------------
+
+
+def test_detect() -> None:
+    found = BaseApi.call(**DETECTION, input={"images": [FACE_URL, TEMPLATE_URL]})
+    assert found.status_code == 200
+    assert found.output == {"is_face": [True, False], "failed_reason": ["", "no face detected"]}
+
+
+def test_detect_refuses_asynchronous_calls() -> None:
+    refused = BaseAsyncApi.async_call(**DETECTION, input={"images": [FACE_URL]})
+    assert (refused.status_code, refused.code) == (403, "AccessDenied")
+
+
+# -- files and training -----------------------------------------------------------------------------------------------
+
+
+def test_files(photo: Path) -> None:
+    sent = Files.upload(str(photo), purpose="inference", description="me, smiling")
+    file_id = sent.output["uploaded_files"][0]["file_id"]
+    assert sent.output["failed_uploads"] == []
+    found = Files.get(file_id)
+    assert found.output["size"] == photo.stat().st_size
+    assert found.output["description"] == "me, smiling"
+    listed = Files.list()
+    assert listed.output["total"] >= 1
+    assert file_id in [file["file_id"] for file in listed.output["files"]]
+    assert Files.delete(file_id).status_code == 200
+    missing = Files.get(file_id)
+    assert (missing.status_code, missing.code, missing.message) == (400, "InvalidParameter", "File not found.")
+
+
+def test_a_file_with_a_chinese_name(tmp_path: Path) -> None:
+    path = tmp_path / "我的照片.jpg"
+    path.write_bytes(b"\xff\xd8")
+    sent = Files.upload(str(path), purpose="inference")
+    assert sent.output["uploaded_files"][0]["name"] == "我的照片.jpg"
+
+
+def test_training() -> None:
+    job = FineTunes.call(model="facechain-finetune", training_file_ids=["a-file", FACE_URL])
+    assert job.status_code == 200
+    job_id = job.output.job_id
+    assert job.output.status == "PENDING"
+    states = [FineTunes.get(job_id).output.status for _ in range(3)]
+    assert states == ["RUNNING", "SUCCEEDED", "SUCCEEDED"]
+    assert FineTunes.get(job_id).output.finetuned_output == f"facechain-finetune-{job_id}"
+    assert job_id in [listed.job_id for listed in FineTunes.list().output.jobs]
+    assert FineTunes.cancel(job_id).code == "UnsupportedOperation"
+    assert FineTunes.delete(job_id).output["status"] == "success"
+    missing = FineTunes.get(job_id)
+    assert (missing.status_code, missing.code) == (404, "NotFound")
+
+
+def test_cancel_training() -> None:
+    job = FineTunes.call(model="facechain-finetune", training_file_ids=["a-file"])
+    assert FineTunes.cancel(job.output.job_id).output["status"] == "success"
+    assert FineTunes.get(job.output.job_id).output.status == "CANCELED"
+
+
+# -- another account --------------------------------------------------------------------------------------------------
+
+
+def test_another_key_sees_nothing(world: World, photo: Path) -> None:
+    task_id = submit().output["task_id"]
+    file_id = Files.upload(str(photo), purpose="inference").output["uploaded_files"][0]["file_id"]
+    assert BaseAsyncApi.fetch(task_id, api_key=BERT).output["task_status"] == "UNKNOWN"
+    assert Files.get(file_id, api_key=BERT).code == "InvalidParameter"
+    assert Files.list(api_key=BERT).output["total"] == 0
+
+
+# -- the second version of the client ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def client(live: Live) -> Iterator[Any]:
+    with dashscope.Client(api_key=live.key, base_url=live.api) as client:
+        yield client
+
+
+def test_v2_jobs(client: Any) -> None:
+    jobs = Jobs(client, "aigc/album/gen_potrait")
+    parameters = {"style": "f_idcard_female", "n": 1}
+    created = jobs.create(model="facechain-generation", input={}, parameters=parameters, resources=LORA)
+    finished = jobs.wait(created.task_id)
+    assert finished.succeeded
+    assert finished.result_url.startswith("http://127.0.0.1")
+    assert finished.usage.image_count == 1
+
+
+def test_v2_detect(client: Any) -> None:
+    body = {"model": "facechain-facedetect", "input": {"images": [FACE_URL]}}
+    reply = client.transport.request("POST", "/services/vision/facedetection/detect", json=body)
+    assert reply.json()["output"]["is_face"] == [True]
+
+
+def test_v2_files(client: Any, photo: Path) -> None:
+    file_id = client.files.upload(file_path=str(photo), purpose="inference").file_id
+    assert client.files.get(file_id).size == photo.stat().st_size
+    assert file_id in [file.file_id for file in client.files.list().files]
+    client.files.delete(file_id)
+    with pytest.raises(NotFoundError):
+        client.files.get(file_id)
+
+
+def test_v2_training(client: Any) -> None:
+    job = client.fine_tunes.create(model="facechain-finetune", training_file_ids=["a-file"])
+    assert job.status == "PENDING"
+    assert client.fine_tunes.wait(job.job_id).finetuned_model == f"facechain-finetune-{job.job_id}"
+    assert job.job_id in [listed.job_id for listed in client.fine_tunes.list().jobs]
+    client.fine_tunes.delete(job.job_id)
+    with pytest.raises(NotFoundError):
+        client.fine_tunes.get(job.job_id)
+
+
+def test_v2_refusals_are_not_retried(world: World, client: Any) -> None:
+    before = world.tasks.attempts
+    jobs = Jobs(client, "aigc/album/gen_potrait")
+    with pytest.raises(APIStatusError) as caught:
+        jobs.create(model="facechain-generation", input={}, parameters={"style": "none"}, resources=LORA)
+    assert caught.value.status_code == 400
+    world.tasks.broken = RuntimeError("after it was stored, perhaps")
+    try:
+        with pytest.raises(APIStatusError):
+            jobs.create(model="facechain-generation", input={}, parameters={"style": "f_idcard_female"}, resources=LORA)
+    finally:
+        world.tasks.broken = None
+    assert world.tasks.attempts == before + 1
