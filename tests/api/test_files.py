@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portraitd.api.app import ApiConfig
+from portraitd.api.app import FRAMING_BYTES, ApiConfig
 from portraitd.portraits.requests import Upload
 from tests.api.client import Api, assert_error_shape, assert_success
 from tests.api.fakes import World
@@ -144,7 +144,9 @@ def test_a_broken_multipart_body(api: Api, content_type: str) -> None:
 
 def test_an_upload_that_is_too_long(world: World) -> None:
     api = Api(world, ApiConfig(max_upload_bytes=1000))
-    reply = send(api, part('name="files"; filename="a"', "x" * 1000))
+    assert_success(send(api, part('name="files"; filename="a"', "x" * 1000)))
+    world.files.uploaded.clear()
+    reply = send(api, part('name="files"; filename="a"', "x" * (1001 + FRAMING_BYTES)))
     assert_error_shape(reply, 400, "BadRequest.TooLarge", "Payload Too Large.")
     assert world.files.uploaded == []
 

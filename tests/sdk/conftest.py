@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 
-from portraitd.api.app import ApiConfig, build_app
-from portraitd.portraits.services import Services
 from tests.api.fakes import ANNE, World
+from tests.api.live import serving
 
 #: Tests of this folder may see these from the client's own code; nothing of ours is excused.
 CLIENT_WARNINGS = [
@@ -41,26 +36,6 @@ class Live:
     def api(self) -> str:
         """What the client calls its base URL."""
         return f"{self.url}/api/v1"
-
-
-@contextmanager
-def serving(services: Services) -> Iterator[str]:
-    """A server over `services` on a free port of this machine, and its URL."""
-    config = uvicorn.Config(
-        build_app(services, ApiConfig()), port=0, lifespan="off", access_log=False, log_level="warning"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")

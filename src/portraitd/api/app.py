@@ -26,6 +26,8 @@ from portraitd.portraits.services import Services
 __all__ = ["API_ROOT", "ApiConfig", "build_app"]
 
 API_ROOT = "/api/v1"
+#: What a multipart body may hold besides its files: headers, descriptions, boundaries.
+FRAMING_BYTES = 256 * 1024
 _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 
 
@@ -79,7 +81,7 @@ def _middleware(config: ApiConfig) -> list[Middleware]:
         Middleware(
             BodyLimit,
             limit_bytes=config.max_json_bytes,
-            larger={f"{API_ROOT}/files": config.max_upload_bytes},
+            larger={f"{API_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES},
         ),
     ]
 
