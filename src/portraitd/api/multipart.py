@@ -37,11 +37,11 @@ class _Parser(MultiPartParser):
 
     def on_headers_finished(self) -> None:
         part = self._current_part
-        part.content_disposition = _with_plain_name(part.content_disposition or b"")
+        part.content_disposition = with_plain_name(part.content_disposition or b"")
         super().on_headers_finished()
 
 
-def _with_plain_name(disposition: bytes) -> bytes:
+def with_plain_name(disposition: bytes) -> bytes:
     """`filename*=utf-8''%C3%A4.jpg` as `filename="ä.jpg"`, in UTF-8."""
 
     def plain(found: re.Match[bytes]) -> bytes:
