@@ -21,7 +21,7 @@ import numpy as np
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
-from portraitd.faces.regions import FACE_OVAL, LEFT_EYE, RIGHT_EYE
+from portraitd.faces.regions import FACE_OVAL, LEFT_EYE, LIPS_OUTER, RIGHT_EYE
 from portraitd.faces.verdict import VerdictLimits, judge
 from portraitd.images import Image, decode, encode_jpeg, from_linear, to_linear
 from portraitd.weights.store import WeightStore
@@ -342,6 +342,20 @@ def half_face_covered(subject: Subject, rng: np.random.Generator) -> Image:
     return painted(subject, filled(subject, hull), np.array([1.0, 0.8, 0.65]) * strands)
 
 
+BEARD_RING = (93, 132, 58, 172, 149, 152, 378, 397, 288, 361, 323, 425, 393, 2, 167, 205)
+
+
+def beard(colour: tuple[int, int, int], opacity: float) -> Damage:
+    """A full beard: dark grain from ear to ear around lips that stay bare."""
+
+    def damage(subject: Subject, rng: np.random.Generator) -> Image:
+        mask = filled(subject, subject.mesh.xy[list(BEARD_RING)]) & ~filled(subject, subject.mesh.xy[list(LIPS_OUTER)])
+        grain = cv2.GaussianBlur(rng.normal(0, 60, subject.image.shape[:2]), (0, 0), subject.face_px / 200)[..., None]
+        return painted(subject, mask, np.array(colour) + grain, opacity)
+
+    return damage
+
+
 MOUTH, EYES = (13, 14), (33, 263)
 
 CASES = (
@@ -361,6 +375,10 @@ CASES = (
     Case("thin frames", clear_glasses((40, 35, 30), 0.012), ("",)),
     Case("thick frames", clear_glasses((15, 15, 18), 0.03), ("",)),
     Case("metal frames", clear_glasses((190, 170, 120), 0.012), ("",)),
+    Case("black beard", beard((30, 25, 22), 0.85), ("",)),
+    Case("brown beard", beard((110, 75, 50), 0.75), ("",)),
+    Case("white beard", beard((215, 210, 205), 0.75), ("",)),
+    Case("stubble", beard((50, 45, 42), 0.35), ("",)),
     Case("small face behind", with_second_face(0.3), ("",)),
     Case("five stops darker", exposed(0.02), (LIGHT, NONE)),
     Case("overexposed", exposed(10.0), (LIGHT, NONE, COVERED)),

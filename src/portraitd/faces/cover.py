@@ -44,6 +44,8 @@ class CoverHints:
     mouth_likeness: float
     #: Lightness around the lips over that of forehead and cheeks.
     around_lips: float
+    #: Distance in Lab between the lips and what is around them: a cloth has no lips.
+    lips_apart: float
     #: Distance in Lab's a, b between cheeks and forehead: a coloured mask lies on the cheeks.
     cheek_colour: float
     #: Share of the mesh outside the picture.
@@ -54,17 +56,24 @@ class CoverHints:
         """Dark or mirrored glasses, or something else before an eye."""
         eyes = (self.left_eye, self.right_eye)
         behind_glass = max(e.under for e in eyes) < 0.62 and max(e.lightest for e in eyes) < 0.65
-        blank = max(e.contrast for e in eyes) < 0.25
+        blank = all(e.contrast < 0.25 and e.likeness < 0.6 for e in eyes)
         one_covered = any(e.likeness < 0.45 and e.contrast < 0.25 for e in eyes)
         return behind_glass or blank or one_covered or min(e.likeness for e in eyes) < 0.24
 
     @property
+    def bearded(self) -> bool:
+        """Dark around the lips, but there are lips, and the nose is bare."""
+        lips_seen = self.lips_apart > 15 and self.nose_likeness > 0.0
+        return self.around_lips < 0.85 and (lips_seen or (self.lips_apart > 8 and self.nose_likeness > 0.3))
+
+    @property
     def mouth_hidden(self) -> bool:
         """A mask, a hand or a thing before mouth and nose."""
-        if self.mouth_likeness < 0.28:
-            return True
-        other_stuff = self.nose_likeness < 0.3 or self.cheek_colour > 16 or self.around_lips < 0.45
-        return self.mouth_likeness < 0.5 and other_stuff
+        if self.bearded:
+            return False
+        odd_skin = self.cheek_colour > 16 or not 0.45 < self.around_lips < 1.04
+        doubtful = self.mouth_likeness < 0.45 and (odd_skin or self.nose_likeness < 0.3)
+        return doubtful or self.mouth_likeness < 0.26
 
     @property
     def cut_off(self) -> bool:
@@ -76,7 +85,7 @@ class CoverHints:
         """1 when anything is hidden, else how near the nearest hint is to its limit, 0 to 1."""
         if self.eyes_hidden or self.mouth_hidden or self.cut_off:
             return 1.0
-        weakest = min(self.left_eye.likeness - 0.24, self.right_eye.likeness - 0.24, self.mouth_likeness - 0.28)
+        weakest = min(self.left_eye.likeness - 0.24, self.right_eye.likeness - 0.24, self.mouth_likeness - 0.26)
         return float(np.clip(1 - weakest / 0.5, 0, 1))
 
 
@@ -86,7 +95,8 @@ def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
     lab = np.asarray(cv2.cvtColor(calm.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     skin = {name: [_median(lab, side) for side in pair] for name, pair in skin_patches(crop).items()}
     upper = np.mean([*skin["forehead"], *skin["cheek"]], axis=0)
-    lips = crop.polygon(_AROUND_LIPS) & ~crop.polygon(regions.LIPS_OUTER)
+    lips = crop.polygon(regions.LIPS_OUTER) & ~crop.polygon(regions.LIPS_INNER)
+    around = crop.polygon(_AROUND_LIPS) & ~crop.polygon(regions.LIPS_OUTER)
     likeness = part_likeness(crop)
     sides = [float(np.median([pair[side][0] for pair in skin.values()])) for side in (0, 1)]
     colour_step = np.mean(skin["forehead"], axis=0)[1:] - np.mean(skin["cheek"], axis=0)[1:]
@@ -95,7 +105,8 @@ def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
         right_eye=_eye_hints(lab, crop.points[list(regions.RIGHT_EYE)], sides[1], likeness["right_eye"]),
         nose_likeness=likeness["nose"],
         mouth_likeness=likeness["mouth"],
-        around_lips=float(_median(lab, lips)[0] / max(float(upper[0]), 1.0)),
+        around_lips=float(_median(lab, around)[0] / max(float(upper[0]), 1.0)),
+        lips_apart=float(np.linalg.norm(_median(lab, lips) - _median(lab, around))),
         cheek_colour=float(np.linalg.norm(colour_step)),
         outside_share=outside_share,
     )

@@ -18,7 +18,7 @@ from portraitd.errors import (
 )
 from portraitd.faces import regions
 from portraitd.faces.cover import CoverHints, measure_cover
-from portraitd.faces.detect import DetectedFace, detect_faces
+from portraitd.faces.detect import detect_faces
 from portraitd.faces.light import Light, measure_light
 from portraitd.faces.look import CROP_PX, MARGIN, FaceCrop, face_crop
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -27,12 +27,16 @@ from portraitd.faces.shape import Pose, pose_of
 from portraitd.faces.sharpness import blur_share
 from portraitd.images import Image
 
-#: Longer side of the copy that faces are looked for in; the detector itself sees 192 px of it.
-WORK_PX = 1200
+#: Longer side, at least, of the copy that faces are looked for in (the detector itself sees 192 px of it), and of the
+#: one that is searched tile by tile when nothing was found.
+WORK_PX = 600
+TILED_PX = 1200
 #: Crown to chin over hairline to chin.
 HEAD_PER_FACE = 1.28
 #: A detection counts as a face when the landmark network agrees.
 MESH_SCORE = 0.5
+#: A second face is looked for with less confidence asked of the detector: the landmark network has the last word.
+OTHER_SCORE = 0.4
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class VerdictLimits:
     #: Another face counts from this share of the main face's area.
     other_face_share: float = 0.25
     #: Blur's sigma over the face's height.
-    blur_share: float = 0.0088
+    blur_share: float = 0.0104
     #: sRGB luma that the lightest skin must reach.
     luma_high: float = 55.0
     #: Share of the skin that may be burnt out.
@@ -152,8 +156,7 @@ def judge(models: FaceModels, image: Image, limits: VerdictLimits) -> Verdict:
 
 def measure(models: FaceModels, image: Image, other_face_share: float = 0.25) -> Measures | None:
     """Everything about the main face of an (H, W, 3) picture; None when there is none."""
-    small, shrink = _reduced(image)
-    found = _confirmed(models, small, detect_faces(models, small), other_face_share)
+    small, shrink, found = _find(models, image, other_face_share)
     if not found:
         return None
     mesh = _enlarged(found[0], shrink)
@@ -176,9 +179,19 @@ def measure(models: FaceModels, image: Image, other_face_share: float = 0.25) ->
     )
 
 
-def _reduced(image: Image) -> tuple[Image, int]:
-    """A copy whose longer side is 1 to 2 times WORK_PX, and how many times smaller it is."""
-    shrink = max(image.shape[:2]) // WORK_PX
+def _find(models: FaceModels, image: Image, other_share: float) -> tuple[Image, int, list[FaceMesh]]:
+    """A reduced copy, how many times smaller it is, and in it the meshes of the main face, first, and of the others."""
+    for work_px in (WORK_PX, TILED_PX):
+        small, shrink = _reduced(image, work_px)
+        found = _main_face(models, small)
+        if found is not None:
+            return small, shrink, [found, *_other_faces(models, small, found, other_share)]
+    return image, 1, []
+
+
+def _reduced(image: Image, work_px: int) -> tuple[Image, int]:
+    """A copy whose longer side is 1 to 2 times `work_px`, and how many times smaller it is."""
+    shrink = max(image.shape[:2]) // work_px
     if shrink < 2:
         return image, 1
     size = (max(1, image.shape[1] // shrink), max(1, image.shape[0] // shrink))
@@ -186,24 +199,37 @@ def _reduced(image: Image) -> tuple[Image, int]:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8), shrink
 
 
-def _confirmed(
-    models: FaceModels, image: Image, faces: tuple[DetectedFace, ...], other_face_share: float
-) -> list[FaceMesh]:
-    """Meshes of the main face, first, and of every other that is large enough beside it."""
-    meshes: list[FaceMesh] = []
-    for face in faces:  # largest first
-        if meshes and (face.box.area < other_face_share * meshes[0].box.area or _covers(meshes, face)):
-            continue
+def _main_face(models: FaceModels, image: Image) -> FaceMesh | None:
+    """The mesh of the largest detection that is a face."""
+    for face in detect_faces(models, image):
         mesh = fit_mesh(models, image, face)
-        if mesh.score >= MESH_SCORE and not (meshes and mesh.box.area < other_face_share * meshes[0].box.area):
-            meshes.append(mesh)
-    return meshes
+        if mesh.score >= MESH_SCORE:
+            return mesh
+    return None
 
 
-def _covers(meshes: list[FaceMesh], face: DetectedFace) -> bool:
-    """A detection inside a face that is already known is no second one."""
-    x, y = face.keypoints.mean(axis=0)
-    return any(m.box.x0 <= x <= m.box.x1 and m.box.y0 <= y <= m.box.y1 for m in meshes)
+def _other_faces(models: FaceModels, image: Image, main: FaceMesh, other_share: float) -> list[FaceMesh]:
+    """Faces of at least `other_share` of the main one's area.
+
+    They are looked for in a copy without the main face, beside which the detector misses smaller ones.
+    """
+    without = image.copy()
+    box, rim = main.box, main.box.width * 0.2
+    height, width = image.shape[:2]
+    y0, y1 = (int(np.clip(y, 0, height)) for y in (box.y0 - rim, box.y1 + rim))
+    x0, x1 = (int(np.clip(x, 0, width)) for x in (box.x0 - rim, box.x1 + rim))
+    without[y0:y1, x0:x1] = 128
+    found: list[FaceMesh] = []
+    for face in detect_faces(models, without, OTHER_SCORE):
+        if face.box.area < other_share * box.area:
+            continue
+        mesh = fit_mesh(models, without, face)
+        if mesh.score >= MESH_SCORE and mesh.box.area >= other_share * box.area:
+            x, y = mesh.xy.mean(axis=0)
+            # Two detections of one face are one: the landmark network slides onto the same points from both.
+            if not any(m.box.x0 <= x <= m.box.x1 and m.box.y0 <= y <= m.box.y1 for m in (main, *found)):
+                found.append(mesh)
+    return found
 
 
 def _enlarged(mesh: FaceMesh, shrink: int) -> FaceMesh:
