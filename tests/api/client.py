@@ -16,6 +16,20 @@ GENERATE = "/api/v1/services/aigc/album/gen_potrait"
 DETECT = "/api/v1/services/vision/facedetection/detect"
 
 
+def ask(app: Any, method: str, path: str, *, key: str | None, **options: Any) -> httpx.Response:
+    """Send one request to an application in this process."""
+    headers = dict(options.pop("headers", None) or {})
+    if key is not None:
+        headers.setdefault("Authorization", f"Bearer {key}")
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://portraits.example") as client:
+            return await client.request(method, path, headers=headers, **options)
+
+    return asyncio.run(send())
+
+
 class Api:
     """Talks to the application in this process, as Anne unless told otherwise."""
 
@@ -26,17 +40,7 @@ class Api:
 
     def __call__(self, method: str, path: str, *, key: str | None = "", **options: Any) -> httpx.Response:
         """Send one request. `key`: another caller's, or None to send none."""
-        headers = dict(options.pop("headers", None) or {})
-        key = self._key if key == "" else key
-        if key is not None:
-            headers.setdefault("Authorization", f"Bearer {key}")
-
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://portraits.example") as client:
-                return await client.request(method, path, headers=headers, **options)
-
-        return asyncio.run(send())
+        return ask(self._app, method, path, key=self._key if key == "" else key, **options)
 
     def generate(self, body: Any, **options: Any) -> httpx.Response:
         """Submit a generation with the header it takes."""

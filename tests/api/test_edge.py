@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from typing import Any
 
 import pytest
 from fastapi.routing import APIRoute
 
 from portraitd.api.app import ApiConfig, build_app
 from portraitd.errors import PortraitdError, SetupError
-from portraitd.portraits.requests import JobState
 from tests.api.client import ASYNC, DETECT, GENERATE, Api, assert_error_shape, assert_success
-from tests.api.fakes import ANNE, BERT, World, link
-from tests.api.test_finetunes import JOB
+from tests.api.fakes import ANNE, World, link
 from tests.api.test_portraits import PRESET
-from tests.api.test_tasks import WAITING
 
 INTERNAL = "An internal error has occured, please try again later or contact service support."
 
@@ -116,53 +111,6 @@ def test_headers_that_the_official_client_sends_are_ignored(api: Api) -> None:
         "X-Request-ID": "mine",
     }
     assert_success(api("POST", GENERATE, json=PRESET, headers={**ASYNC, **headers}))
-
-
-# -- isolation --------------------------------------------------------------------------------------------------------
-
-
-def anne_owns_one_of_each(world: World, state: JobState) -> dict[str, str]:
-    """A task, a job and a file of Anne's, by the name that routes have for their ids."""
-    world.tasks.put(WAITING)
-    world.finetunes.put(replace(JOB, state=state))
-    Api(world)("POST", "/api/v1/files", files=[("files", ("a.jpg", b"a"))])
-    return {"task_id": WAITING.id, "job_id": JOB.id, "file_id": next(iter(world.files.kept))}
-
-
-@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.SUCCEEDED])
-def test_what_is_anothers_does_not_exist(world: World, state: JobState) -> None:
-    """Every path, asked by Bert with every id of Anne's, answers as it does for an id that never was."""
-    ids = anne_owns_one_of_each(world, state)
-    before = (dict(world.tasks.kept), dict(world.finetunes.kept), dict(world.files.kept))
-    api = Api(world, key=BERT)
-    asked = 0
-    for route in build_app(world.services, ApiConfig()).routes:
-        if not isinstance(route, APIRoute) or "_id}" not in route.path:
-            continue
-        for method in route.methods:
-            for theirs in ids.values():
-                names = dict.fromkeys(ids, theirs)
-                reply = _answer(api, method, route.path.format(**names), theirs)
-                never = _answer(api, method, route.path.format(**dict.fromkeys(ids, "never")), "never")
-                assert reply == never, (method, route.path)
-                asked += 1
-    assert asked == 3 * 7
-    assert (world.tasks.kept, world.finetunes.kept, world.files.kept) == before
-
-
-def _answer(api: Api, method: str, path: str, own_id: str) -> tuple[int, Any]:
-    reply = api(method, path)
-    body = reply.json()
-    del body["request_id"]
-    return reply.status_code, repr(body).replace(own_id, "<id>")
-
-
-@pytest.mark.parametrize("path", ["tasks", "tasks/", "fine-tunes", "files"])
-def test_lists_show_ones_own_only(world: World, path: str) -> None:
-    anne_owns_one_of_each(world, JobState.SUCCEEDED)
-    reply = assert_success(Api(world, key=BERT)("GET", f"/api/v1/{path}"))
-    page = reply if "total" in reply else reply.get("output") or reply["data"]
-    assert page["total"] == 0
 
 
 # -- paths ------------------------------------------------------------------------------------------------------------
