@@ -6,6 +6,7 @@ See docs/conventions.md for the pixel page.
 from __future__ import annotations
 
 import io
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -25,8 +26,11 @@ Floats: TypeAlias = NDArray[np.float32]  # any other float array; its docstring 
 #: More pixels than any contract limit allows (4096 x 4096) are never decoded, whatever the file claims.
 MAX_PIXELS = 4096 * 4096
 
-#: What the contract calls each format Pillow names.
+#: What the contract calls each format Pillow names. MPO is a JPEG with a second picture behind it, as phones make them.
 FORMATS = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "MPO": "jpeg", "BMP": "bmp"}
+
+#: The formats Pillow may try; it comes upon MPO by itself when it opens a JPEG.
+OPENED = ("JPEG", "PNG", "WEBP", "BMP")
 
 
 class Size(NamedTuple):
@@ -55,7 +59,7 @@ def probe(data: bytes) -> ImageInfo:
     """
     with _open(data) as picture:
         width, height = picture.size
-        if picture.getexif().get(0x0112, 1) >= 5:  # EXIF orientations 5 to 8 swap the sides
+        if 5 <= _orientation(picture) <= 8:  # these turns swap the sides
             width, height = height, width
         return ImageInfo(FORMATS[str(picture.format)], Size(width, height), len(data))
 
@@ -63,21 +67,19 @@ def probe(data: bytes) -> ImageInfo:
 def decode(data: bytes) -> Image:
     """The picture in a JPEG, PNG, WEBP or BMP file: (H, W, 3) uint8 sRGB, upright by its EXIF turn.
 
-    Transparency is laid on white; the first frame of an animation counts; 16-bit and CMYK are converted.
-    Raises InvalidImageFormat for what is no picture, is truncated, or is broken, and
-    InvalidImageResolution above MAX_PIXELS.
+    Transparency is laid on white; the first frame of an animation counts; 16-bit, CMYK and other colour spaces (by
+    their embedded profile) are converted. Raises InvalidImageFormat for what is no picture, is truncated, or is broken,
+    and InvalidImageResolution above MAX_PIXELS.
     """
-    from PIL import ImageOps
-
     with _open(data) as picture:
         if picture.size[0] * picture.size[1] > MAX_PIXELS:
             raise InvalidImageResolution
         try:
-            upright = ImageOps.exif_transpose(picture)
-            return np.asarray(_flat_rgb(upright), dtype=np.uint8).copy()
-        # Pillow's decoders raise many unrelated types on broken data.
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, MemoryError) as error:
+            turn = _orientation(picture)  # before the pixels: loading them may drop the header's extras
+            rgb = np.asarray(_flat_rgb(picture), dtype=np.uint8)
+        except _BROKEN as error:
             raise InvalidImageFormat from error
+    return np.array(_upright(rgb, turn), order="C")
 
 
 def encode_jpeg(image: Image, quality: int = 95) -> bytes:
@@ -111,27 +113,67 @@ def _linear_table() -> Floats:
 _SRGB_TO_LINEAR = _linear_table()
 
 
+#: Pillow's decoders raise many unrelated types on broken data.
+_BROKEN = (OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, MemoryError, OverflowError, struct.error)
+
+
 def _open(data: bytes) -> PillowImage.Image:
     from PIL import Image as Pillow
 
+    Pillow.MAX_IMAGE_PIXELS = None  # `decode` holds the claimed size against MAX_PIXELS itself, before any pixel
     try:
-        picture = Pillow.open(io.BytesIO(data), formats=tuple(FORMATS))
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        return Pillow.open(io.BytesIO(data), formats=OPENED)
+    except _BROKEN as error:
         raise InvalidImageFormat from error
-    return picture
+
+
+def _orientation(picture: PillowImage.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or it cannot be read."""
+    try:
+        value = picture.getexif().get(0x0112, 1)
+    except _BROKEN:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """The image turned and mirrored as EXIF orientation 1 to 8 tells (CIPA DC-008, tag 0x0112)."""
+    mirrored = orientation in {2, 4, 5, 7}
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)  # counter-clockwise
+    return np.rot90(image[:, ::-1] if mirrored else image, quarter_turns)
 
 
 def _flat_rgb(picture: PillowImage.Image) -> PillowImage.Image:
-    """The picture as 8-bit RGB, transparency laid on white."""
+    """The picture as 8-bit sRGB, transparency laid on white."""
     from PIL import Image as Pillow
 
+    profile = picture.info.get("icc_profile")
+    if picture.mode == "CMYK":
+        return _to_srgb(picture, profile)
     if picture.mode.startswith("I"):  # 16-bit greys: Pillow's own convert clips instead of scaling
         grey = np.asarray(picture, dtype=np.float64) / 257.0
         return Pillow.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8)).convert("RGB")
     if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         white = Pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Pillow.alpha_composite(white, rgba).convert("RGB")
+        return _to_srgb(Pillow.alpha_composite(white, rgba).convert("RGB"), profile)
+    return _to_srgb(picture.convert("RGB"), profile)
+
+
+def _to_srgb(picture: PillowImage.Image, profile: bytes | None) -> PillowImage.Image:
+    """An RGB or CMYK picture in sRGB: by its embedded profile where that is of use, else by Pillow's own formula."""
+    from PIL import ImageCms
+
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            matches = source.profile.xcolor_space.strip() == picture.mode
+            if matches and "sRGB" not in ImageCms.getProfileName(source):
+                srgb = ImageCms.createProfile("sRGB")
+                converted = ImageCms.profileToProfile(picture, source, srgb, outputMode="RGB")
+                return picture.convert("RGB") if converted is None else converted
+        except (*_BROKEN, ImageCms.PyCMSError):
+            pass  # a broken profile: the picture is shown as if it had none, as browsers do
     return picture.convert("RGB")
 
 
