@@ -24,6 +24,8 @@ SOLVE_PX = 640
 RIDGE = 1e-6
 #: Least pull of the prior on the solution; a pixel's own windows pull with up to 9.
 PRIOR_WEIGHT = 0.02
+#: What it gains at clothes.
+CLOTHES_WEIGHT = 0.15
 #: Side of the head's own segmentation crop, in face heights.
 HEAD_CROP = 2.6
 
@@ -41,7 +43,7 @@ def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     rough = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), np.float32)
     rough = _own_region(rough, points)
     trimap = make_trimap(rough, points, face_px)
-    alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, face_px))
+    alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
     return _cleaned(alpha, mesh)
@@ -90,15 +92,16 @@ class Trimap:
 def make_trimap(rough: Mask, points: Floats, face_px: float) -> Trimap:
     """The certain parts of a (H, W) probability; `points` (468, 2) is the face, `face_px` its width.
 
-    The undecided band is wide where hair may be (around the skull and down the sides of the neck) and narrow at clothes.
+    The undecided band is wide where hair may be (around the skull, down the sides of the neck), narrow at clothes.
     """
     hair = _hair_zone(rough.shape, points, face_px)
     person, backdrop = (rough > 0.5).astype(np.uint8), (rough < 0.5).astype(np.uint8)
     inward = cv2.distanceTransform(person, cv2.DIST_L2, 5)
     outward = cv2.distanceTransform(backdrop, cv2.DIST_L2, 5)
     sure = inward > face_px * (0.03 + 0.09 * hair)
-    sure &= rough > 0.9
-    sure |= _filled(rough.shape, points[list(regions.FACE_OVAL)])
+    sure &= (rough > 0.9) & (_jaw_zone(rough, points, face_px) < 0.05)
+    oval = points[list(regions.FACE_OVAL)]
+    sure |= _filled(rough.shape, oval.mean(axis=0) + 0.96 * (oval - oval.mean(axis=0)))
     far = outward > face_px * (0.035 + 0.22 * hair)
     far |= (rough < 0.02) & (outward > face_px * (0.03 + 0.11 * hair))
     far &= rough < 0.3
@@ -112,7 +115,10 @@ def _hair_zone(shape: tuple[int, ...], points: Floats, face_px: float) -> Mask:
     middle = (points[regions.FOREHEAD_TOP] + points[regions.CHIN]) / 2
     radius = np.hypot((x - middle[0]) / face_px, (y - middle[1]) / face_px)
     near = np.clip((1.9 - radius) / 0.5, 0, 1)
-    above = np.clip((points[regions.CHIN][1] + 0.35 * face_px - y) / (0.4 * face_px), 0, 1)
+    # Beside jaw and neck the network is right about skin; long hair there has its own soft edge in its opinion.
+    nose = points[regions.NOSE_TIP][1]
+    above = np.clip(0.35 + 0.65 * (nose + 0.25 * face_px - y) / (0.25 * face_px), 0.35, 1)
+    above *= np.clip((points[regions.CHIN][1] + 0.5 * face_px - y) / (0.5 * face_px), 0, 1)
     return np.asarray(near * above, np.float32)
 
 
@@ -138,19 +144,40 @@ class Prior:
         return Prior(np.asarray(alpha), np.asarray(cv2.resize(self.weight, size, interpolation=cv2.INTER_AREA)))
 
 
-def make_prior(colours: Floats, rough: Mask, trimap: Trimap, face_px: float) -> Prior:
-    """The network's opinion. It weighs next to nothing where a pixel has a colour that the backdrop nearby has not, and
-    decides where it has (black hair before a black wall, or the wall itself).
+def make_prior(colours: Floats, rough: Mask, trimap: Trimap, points: Floats, face_px: float) -> Prior:
+    """The network's opinion. At hair it weighs next to nothing where a pixel has a colour that the backdrop nearby has
+    not, and decides where it has (black hair before a black wall, or the wall itself); at clothes, whose colours may be
+    anything, it always has a say.
     """
     window = 2 * max(2, round(0.25 * face_px)) + 1
     backdrop = _mean_nearby(colours, trimap.backdrop, window)
-    same = np.exp(-((colours - backdrop) ** 2).sum(axis=2) / 0.06**2)
+    off2 = ((colours - backdrop) ** 2).sum(axis=2)
+    jaw = _jaw_zone(rough, points, face_px)
     opinion = np.clip((rough - 0.3) / 0.4, 0, 1)
-    return Prior(opinion.astype(np.float32), (PRIOR_WEIGHT + 0.4 * same).astype(np.float32))
+    # The network draws jaws too wide: beside one, a pixel of the backdrop's colour and not of skin's is backdrop.
+    skin = _mean_nearby(colours, trimap.person, 2 * max(1, round(0.06 * face_px)) + 1)
+    apart2 = ((skin - backdrop) ** 2).sum(axis=2)
+    opinion = opinion * (1 - jaw * np.exp(-off2 / (0.1 * apart2 + 1e-4)) * np.clip(apart2 / 0.15**2 - 1, 0, 1))
+    clothes = 1 - _hair_zone(rough.shape, points, face_px)
+    weight = PRIOR_WEIGHT + CLOTHES_WEIGHT * clothes + 0.4 * np.maximum(np.exp(-off2 / 0.06**2), 0.5 * jaw)
+    return Prior(opinion.astype(np.float32), weight.astype(np.float32))
+
+
+def _jaw_zone(rough: Mask, points: Floats, face_px: float) -> Mask:
+    """(H, W) in [0, 1]: 1 along the sides of the lower face, where skin meets backdrop; not under the chin."""
+    canvas = np.zeros(rough.shape, np.uint8)
+    ring = np.rint(points[list(regions.FACE_OVAL)]).astype(np.int32)
+    cv2.polylines(canvas, [ring], True, 1, max(1, round(0.16 * face_px)))
+    y = np.arange(rough.shape[0], dtype=np.float32)[:, None]
+    below_nose = np.clip((y - points[regions.NOSE_TIP][1]) / (0.1 * face_px), 0, 1)
+    depth = cv2.distanceTransform((rough > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    outside = np.clip((0.13 * face_px - depth) / (0.05 * face_px), 0, 1)
+    soft = cv2.GaussianBlur(canvas.astype(np.float32), (0, 0), 0.02 * face_px)
+    return np.asarray(soft * below_nose * outside, np.float32)
 
 
 def _mean_nearby(colours: Floats, known: NDArray[np.bool_], window: int) -> Floats:
-    """(H, W, 3) mean colour of the known pixels around each pixel; windows twice as large fill in where there are none."""
+    """(H, W, 3) mean colour of the known pixels around each pixel; wider windows fill in where there are none."""
     share = known.astype(np.float32)
     total = np.zeros_like(colours)
     weight = np.full(known.shape, 1e-6, np.float32)
@@ -252,7 +279,7 @@ def _shrunk(flags: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_
 
 
 def _conjugate_gradients(laplacian: MattingLaplacian, start: Mask, prior: Prior, iterations: int) -> Floats:
-    """(U,) unknown alphas of least energy, from those of `start`, the rest of which is known; Jacobi preconditioning."""
+    """(U,) unknown alphas of least energy, from those of `start`; all else of it is known. Jacobi preconditioning."""
     u, weight = laplacian.unknown_of(start), laplacian.unknown_of(prior.weight)
     residual = weight * (laplacian.unknown_of(prior.alpha) - u) - laplacian.at_unknown(start)
     inverse_diagonal = 1 / (laplacian.diagonal() + weight)

@@ -95,7 +95,7 @@ def _ambient(backdrop: Floats) -> Floats:
     soft = soft / max(float((soft @ LUMA).mean()), 1e-4)
     # Surroundings of strong colour would paint the person: half of the colour is enough to bind them.
     luma = (soft @ LUMA)[..., None]
-    soft = luma ** 0.5 * (soft / np.maximum(luma, 1e-4)) ** 0.6
+    soft = luma**0.5 * (soft / np.maximum(luma, 1e-4)) ** 0.6
     return np.asarray(cv2.resize(soft, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
@@ -115,7 +115,9 @@ def _rim(linear: Floats, alpha: Mask, light: Light) -> Floats:
         total += share * np.clip(-slope_x * np.cos(towards) + slope_y * np.sin(towards), 0, None)
     edge = cv2.resize(total[:-32, 32:-32], (width, height), interpolation=cv2.INTER_LINEAR)
     sheen = 0.10 + 0.9 * linear  # hair and cloth send back their own colour, and some of the light as it is
-    return np.asarray(light.rim * (edge * alpha)[..., None] * sheen * np.asarray(light.rim_colour, np.float32), np.float32)
+    return np.asarray(
+        light.rim * (edge * alpha)[..., None] * sheen * np.asarray(light.rim_colour, np.float32), np.float32
+    )
 
 
 def merge(person: Floats, alpha: Mask, backdrop: Floats, wrap: float) -> Floats:
@@ -127,6 +129,6 @@ def merge(person: Floats, alpha: Mask, backdrop: Floats, wrap: float) -> Floats:
         return np.asarray(merged, np.float32)
     quarter = (width // 4, height // 4)
     tiny = cv2.resize(np.minimum(backdrop, 2.0) * (1 - a), quarter, interpolation=cv2.INTER_AREA)
-    near = cv2.GaussianBlur(tiny, (0, 0), 3.5, borderType=cv2.BORDER_REPLICATE)
+    near = cv2.GaussianBlur(tiny, (0, 0), 2.2, borderType=cv2.BORDER_REPLICATE)
     spill = cv2.resize(near, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(merged + wrap * spill * a, np.float32)

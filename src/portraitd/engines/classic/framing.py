@@ -80,8 +80,12 @@ def _cuts(alpha: Mask) -> Points:
     # The outermost pixels of photos are often a rim or a resampling artefact: look one pixel inside too.
     left, right = np.maximum(alpha[:, 0], alpha[:, 1]), np.maximum(alpha[:, -1], alpha[:, -2])
     top, bottom = np.maximum(alpha[0], alpha[1]), np.maximum(alpha[-1], alpha[-2])
-    found = [np.column_stack([np.full(k.size, x), k]) for x, edge in ((0, left), (width - 1, right)) for k in [_hits(edge)]]
-    found += [np.column_stack([k, np.full(k.size, y)]) for y, edge in ((0, top), (height - 1, bottom)) for k in [_hits(edge)]]
+    found = [
+        np.column_stack([np.full(k.size, x), k]) for x, edge in ((0, left), (width - 1, right)) for k in [_hits(edge)]
+    ]
+    found += [
+        np.column_stack([k, np.full(k.size, y)]) for y, edge in ((0, top), (height - 1, bottom)) for k in [_hits(edge)]
+    ]
     return np.concatenate(found).astype(np.float32)
 
 

@@ -30,9 +30,15 @@ class Kind:
 
 
 KINDS = {
-    "petals": Kind(("#f6c3d2", "#fde3ea", "#fff4f6"), Depth(16, (2, 4), 3), (Depth(6, (2, 4), 1), Depth(3, (8, 13), 7))),
-    "leaves": Kind(("#c8721d", "#e0a13a", "#a8481a"), Depth(14, (3, 6), 4), (Depth(5, (3, 6), 1), Depth(3, (11, 17), 8))),
-    "snow": Kind(("#eef3f9", "#ffffff"), Depth(130, (0.8, 2.2), 1.5), (Depth(45, (0.8, 2.0), 1), Depth(10, (3.5, 7), 4.5))),
+    "petals": Kind(
+        ("#f6c3d2", "#fde3ea", "#fff4f6"), Depth(16, (2, 4), 3), (Depth(6, (2, 4), 1), Depth(3, (8, 13), 7))
+    ),
+    "leaves": Kind(
+        ("#c8721d", "#e0a13a", "#a8481a"), Depth(14, (3, 6), 4), (Depth(5, (3, 6), 1), Depth(3, (11, 17), 8))
+    ),
+    "snow": Kind(
+        ("#eef3f9", "#ffffff"), Depth(130, (0.8, 2.2), 1.5), (Depth(45, (0.8, 2.0), 1), Depth(10, (3.5, 7), 4.5))
+    ),
 }
 
 
@@ -59,6 +65,9 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:
     centres = rng.uniform(0, 1, (depth.count, 2)) * (CANVAS.width, CANVAS.height)
     if cutout is not None:
+        if depth.blur_px > 4:  # what is nearest the lens stays at the sides: it frames, it does not cover
+            side = centres[:, 0] / CANVAS.width
+            centres[:, 0] = np.where(side < 0.5, 0.32 * side, 1 - 0.32 * (1 - side)) * CANVAS.width
         centres = centres[_clear_of_face(centres, cutout, 1.5 * depth.radius_px[1] + depth.blur_px)]
     return draw(empty_layer(), scatter(rng, centres, depth.radius_px, colours)).blurred(depth.blur_px)
 

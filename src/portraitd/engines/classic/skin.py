@@ -20,7 +20,14 @@ def skin_mask(image: Image, points: Points) -> Mask:
     face_px = float(np.ptp(points[:, 0]))
     mask = np.zeros((height, width), np.uint8)
     cv2.fillPoly(mask, [np.rint(points[list(regions.FACE_OVAL), :2]).astype(np.int32)], 255)
-    for ring in (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LEFT_BROW, regions.RIGHT_BROW, regions.LIPS_OUTER, regions.NOSTRILS):
+    for ring in (
+        regions.LEFT_EYE,
+        regions.RIGHT_EYE,
+        regions.LEFT_BROW,
+        regions.RIGHT_BROW,
+        regions.LIPS_OUTER,
+        regions.NOSTRILS,
+    ):
         hull = cv2.convexHull(np.rint(points[list(ring), :2]).astype(np.int32))
         cv2.fillPoly(mask, [hull], 0)
         cv2.polylines(mask, [hull], True, 0, max(2, round(0.05 * face_px)))
@@ -81,7 +88,9 @@ def skin_light(linear: Floats, points: Points) -> Floats:
     at = points[skin_points() > 0, :2].astype(np.float32)
     small = cv2.resize(linear, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     at = (at + 0.5) / 4 - 0.5
-    seen = cv2.remap(small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    seen = cv2.remap(
+        small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(np.median(seen[0], axis=0), np.float32)
 
 

@@ -32,18 +32,19 @@ def _foliage(rng: np.random.Generator, codes: tuple[str, ...], holes: float) -> 
     image = ramp(0.6 * masses + 0.4 * leaves, codes)
     light = spread(fractal(rng, 200, 60), 2.0)
     image *= (0.35 + 1.3 * light)[..., None]
-    gaps = step_up(fractal(rng, 90, 6) + 0.35 * (0.45 - rows()) + holes - 0.5, 0.56, 0.62)
+    sky = spread(fractal(rng, 110, 40), 1.8) * 0.6 + spread(fractal(rng, 24, 4), 1.8) * 0.4
+    gaps = step_up(sky + 0.55 * (0.42 - rows()) + holes, 0.60, 0.68) * step_up(rows(), 0.74, 0.6)
     return image, gaps
 
 
 def spring_garden(rng: np.random.Generator, choice: int) -> Floats:
     """Blossoming trees behind a lawn, backlit by a soft sun."""
     blossoms = (("#f7c6d4", "#fde6ec", "#ee9db6"), ("#fdeef0", "#f9d9e2", "#ffffff"))[choice % 2]
-    image, gaps = _foliage(rng, ("#16240f", "#2f4a1c", "#5d7f33", "#9db95c", "#d4df9a"), 0.04)
+    image, gaps = _foliage(rng, ("#1b2a16", "#37502a", "#65823f", "#9db36a", "#cfd9a6"), 0.02)
     lawn = ramp(spread(fractal(rng, 60, 4), 1.6), ("#4d6b22", "#7f9c3e", "#b5c768"))
     image = over(image, lawn, step_up(rows() + 0.05 * fractal(rng, 120, 30), 0.68, 0.80))
     image = over(image, np.array(colour("#f4f6e6")) * 1.35, gaps)
-    image += sparkle(rng, gaps + 0.05, 90, colour("#fff6d8"), 55)
+    image += sparkle(rng, gaps + 0.012, 60, colour("#fff6d8"), 60)
     hearts = [(rng.uniform(-0.05, 1.05), rng.uniform(0.0, 0.55)) for _ in range(16)]
     tree = draw(empty_layer(), scatter(rng, clusters(rng, hearts, 26, 24), (3, 8), blossoms))
     image = tree.over(image)
@@ -65,15 +66,15 @@ def _branch(rng: np.random.Generator, side: int, codes: tuple[str, ...]) -> Laye
 def autumn_wood(rng: np.random.Generator, choice: int) -> Floats:
     """Gold and copper leaves, dark trunks, litter on the ground, low sun through the gaps."""
     warm = (
-        ("#2a1408", "#6b3210", "#b8641a", "#e09a2e", "#f3cf6e"),
-        ("#26150a", "#5c2f12", "#a04a18", "#cf6f22", "#eab04c"),
+        ("#2b1d12", "#6a4522", "#a97b3a", "#d3aa55", "#ecd9a0"),
+        ("#2a1a12", "#633a20", "#a05f30", "#c98a4a", "#e3c08a"),
     )[choice % 2]
-    image, gaps = _foliage(rng, warm, 0.02)
+    image, gaps = _foliage(rng, warm, 0.06)
     image = _trunks(rng, image)
-    litter = ramp(spread(fractal(rng, 50, 4), 1.8), ("#4a230d", "#9a5218", "#cf8630", "#e3b567"))
+    litter = ramp(spread(fractal(rng, 50, 4), 1.8), ("#5a3a22", "#94683a", "#bd9258", "#d9bd8a"))
     image = over(image, litter, step_up(rows() + 0.06 * fractal(rng, 120, 30), 0.72, 0.84))
-    image = over(image, np.array(colour("#fbeccb")) * 1.2, gaps * 0.9)
-    image += sparkle(rng, gaps + 0.03, 110, colour("#ffdf9e"), 60)
+    image = over(image, np.array(colour("#f6efdc")) * 1.3, gaps * 0.95)
+    image += sparkle(rng, gaps + 0.012, 60, colour("#ffe7b8"), 60)
     hearts = [(rng.uniform(-0.05, 1.05), rng.uniform(0.0, 0.5)) for _ in range(12)]
     image = draw(empty_layer(), scatter(rng, clusters(rng, hearts, 22, 30), (3, 7), warm[2:])).over(image)
     image = defocus(image, 14)
@@ -108,10 +109,12 @@ def running_track(rng: np.random.Generator, choice: int) -> Floats:
     turf = ramp(0.5 * spread(fractal(rng, 80, 4), 1.5) + 0.5 * (np.sin(y * 90) > 0), ("#3f7d2b", "#5c9a3a", "#86b858"))
     image = over(image, turf, step_up(y, horizon, horizon + 0.012))
     image = _lanes(image, horizon + 0.09, choice)
-    crowd = np.column_stack([rng.uniform(0, CANVAS.width, 160), CANVAS.height * rng.uniform(horizon - 0.07, horizon, 160)])
+    crowd = np.column_stack(
+        [rng.uniform(0, CANVAS.width, 160), CANVAS.height * rng.uniform(horizon - 0.07, horizon, 160)]
+    )
     people = scatter(rng, crowd, (1.2, 2.5), ("#c8473a", "#f0f0ee", "#e8c341", "#3b62a8", "#2b2b2e"))
     image = draw(empty_layer(), people).over(image)
-    return defocus(image, 7 + choice % 2 * 2)
+    return defocus(image, 9 + choice % 2 * 2)
 
 
 def _lanes(image: Floats, top: float, choice: int) -> Floats:

@@ -60,7 +60,9 @@ def ramp(t: Mask, colours: Sequence[str]) -> Floats:
     """(h, w, 3): colours in order as t goes from 0 to 1, mixed in linear light."""
     stops = np.linspace(0, 1, len(colours))
     table = np.array([colour(code) for code in colours])
-    fine = np.stack([np.interp(np.linspace(0, 1, 256), stops, table[:, c]) for c in range(3)], axis=1).astype(np.float32)
+    fine = np.stack([np.interp(np.linspace(0, 1, 256), stops, table[:, c]) for c in range(3)], axis=1).astype(
+        np.float32
+    )
     return fine[(np.clip(t, 0, 1) * 255).astype(np.uint8)]
 
 
@@ -120,7 +122,12 @@ def scatter(rng: np.random.Generator, centres: Floats, radius_px: tuple[float, f
     tint = table[rng.integers(0, len(codes), n)] * mix + table[rng.integers(0, len(codes), n)] * (1 - mix)
     tint = tint * np.exp(rng.normal(0, 0.25, (n, 1)))
     axes = np.column_stack([radius, radius * rng.uniform(0.45, 0.95, n)])
-    return Spots(centres.astype(np.float32), axes.astype(np.float32), rng.uniform(0, 180, n).astype(np.float32), tint.astype(np.float32))
+    return Spots(
+        centres.astype(np.float32),
+        axes.astype(np.float32),
+        rng.uniform(0, 180, n).astype(np.float32),
+        tint.astype(np.float32),
+    )
 
 
 def draw(layer: Layer, spots: Spots) -> Layer:

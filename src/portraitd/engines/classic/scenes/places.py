@@ -32,13 +32,14 @@ def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
     plaster = ramp(spread(fractal(rng, 200, 20), 1.4), ("#6a1f1a", "#84291f", "#98362a"))
     image = plaster * (0.75 + 0.5 * step_up(x if choice % 2 else 1 - x, 0, 1))[..., None]
     eaves = 0.13 + 0.03 * (choice % 3)
-    tiles = 0.5 + 0.5 * np.cos(x * 2 * np.pi * 22)
+    tiles = 0.5 + 0.5 * np.cos(x * 2 * np.pi * 11)
     roof = ramp(np.asarray(tiles, np.float32), ("#22322f", "#3d524c", "#5b7068"))
     image = over(image, roof, step_up(y, eaves + 0.004, eaves - 0.004))
     beam = step_up(y, eaves, eaves + 0.01) * step_up(y, eaves + 0.065, eaves + 0.055)
     image = over(image, ramp((np.sin(x * 110) > 0.2).astype(np.float32), ("#1f4a52", "#b98a3a")), beam * 0.9)
     image *= (1 - 0.5 * step_up(y, eaves + 0.06, eaves + 0.065) * step_up(y, eaves + 0.22, eaves + 0.07))[..., None]
-    snow = step_up(y, eaves - 0.035 + 0.02 * np.sin(x * 31), eaves - 0.045)
+    drift = eaves - 0.045 + 0.012 * np.cos(x * 2 * np.pi * 11) + 0.02 * (fractal(rng, 80, 20) - 0.5)
+    snow = step_up(drift - y, -0.004, 0.006)
     image = over(image, np.array(colour("#dfe7f0")) * 0.95, snow)
     ground = step_up(y + 0.02 * fractal(rng, 90, 20), 0.86, 0.9)
     image = over(image, np.array(colour("#d5dfec")) * 0.8, ground)
@@ -57,7 +58,13 @@ def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
             glow = tuple(2.2 * v for v in colour(tint)) if size < 1 else colour(tint)
             cv2.ellipse(layer, (round(cx), round(cy)), axes, 0, 0, 360, (*glow, 1.0), -1)
         for dy in (-33, 33):
-            cv2.rectangle(layer, (round(cx) - 11, round(cy) + dy - 3), (round(cx) + 11, round(cy) + dy + 3), (*colour("#c99a3c"), 1.0), -1)
+            cv2.rectangle(
+                layer,
+                (round(cx) - 11, round(cy) + dy - 3),
+                (round(cx) + 11, round(cy) + dy + 3),
+                (*colour("#c99a3c"), 1.0),
+                -1,
+            )
         cv2.line(layer, (round(cx), round(cy) + 36), (round(cx), round(cy) + 66), (*colour("#b3261b"), 1.0), 5)
         cv2.line(layer, (round(cx), 0), (round(cx), round(cy) - 36), (*colour("#2a1b16"), 1.0), 2)
     return Layer(layer)
@@ -70,11 +77,22 @@ def _plum(rng: np.random.Generator, side: int) -> Layer:
     hearts: list[tuple[float, float]] = []
     _grow(rng, canvas, hearts, (start, 1.0 if not side else -1.0, 7.0), 4)
     places = np.array(hearts)[rng.random(len(hearts)) < 0.75]
-    blossoms = scatter(rng, np.repeat(places, 2, axis=0) + rng.normal(0, 4, (2 * len(places), 2)), (2.5, 5), ("#c3263d", "#e4526a", "#f0a1ad"))
+    blossoms = scatter(
+        rng,
+        np.repeat(places, 2, axis=0) + rng.normal(0, 4, (2 * len(places), 2)),
+        (2.5, 5),
+        ("#c3263d", "#e4526a", "#f0a1ad"),
+    )
     return draw(Layer(canvas), blossoms)
 
 
-def _grow(rng: np.random.Generator, canvas: Floats, hearts: list[tuple[float, float]], stem: tuple[Floats, float, float], depth: int) -> None:
+def _grow(
+    rng: np.random.Generator,
+    canvas: Floats,
+    hearts: list[tuple[float, float]],
+    stem: tuple[Floats, float, float],
+    depth: int,
+) -> None:
     """Draws a twig of straight pieces, then its own twigs: (start, direction of growth in x, thickness px)."""
     at, way, thick = stem
     angle = rng.uniform(-0.3, 0.55)
@@ -84,7 +102,13 @@ def _grow(rng: np.random.Generator, canvas: Floats, hearts: list[tuple[float, fl
         a, b = (round(float(at[0])), round(float(at[1]))), (round(float(to[0])), round(float(to[1])))
         cv2.line(canvas, a, b, (*colour("#2b1a17"), 1.0), max(1, round(thick)))
         lift = max(1, round(thick * 0.55))
-        cv2.line(canvas, (a[0], a[1] - lift), (b[0], b[1] - lift), (*(0.85 * v for v in colour("#e6edf5")), 1.0), max(1, round(thick * 0.7)))
+        cv2.line(
+            canvas,
+            (a[0], a[1] - lift),
+            (b[0], b[1] - lift),
+            (*(0.85 * v for v in colour("#e6edf5")), 1.0),
+            max(1, round(thick * 0.7)),
+        )
         hearts.append((float(to[0]), float(to[1])))
         if depth > 1 and rng.random() < 0.75:
             _grow(rng, canvas, hearts, (to, way, thick * 0.6), depth - 1)
@@ -92,63 +116,107 @@ def _grow(rng: np.random.Generator, canvas: Floats, hearts: list[tuple[float, fl
 
 
 def hong_kong_night(rng: np.random.Generator, choice: int) -> Floats:
-    """A street of neon signs at night, lamps and cars far away, a wet road that mirrors them."""
+    """A street of shop signs at night, lamps and cars far away, haze, a wet road that mirrors them."""
     y, x = rows(), columns()
-    air = ramp(step_up(y, 0.0, 0.8), (("#0b1420", "#13202c", "#1a2228"), ("#120f1f", "#1e1728", "#221a22"))[choice % 2])
-    image = air * (0.8 + 0.6 * fractal(rng, 200, 40))[..., None]
-    for side in (0, 1):
-        front = x if side == 0 else 1 - x
-        wall = step_up(front, 0.36 - 0.1 * y, 0.34 - 0.1 * y)
-        windows = (np.sin(y * 150) > 0.1) & (np.sin(front**0.8 * 120) > 0.0) & (fractal(rng, 12, 6) > 0.56)
-        image = over(image, np.array(colour("#10151a")) * 1.2, wall * 0.7)
-        image = over(image, np.array(colour("#e3b874")) * rng.uniform(0.3, 0.5), wall * windows * step_up(y, 0.75, 0.6))
-    image = _neon(rng, choice).over(image)
-    street = step_up(np.abs(y - 0.66), 0.12, 0.0) * step_up(np.abs(x - 0.5), 0.5, 0.1)
-    lamps = np.array([colour(c) for c in ("#ffb257", "#ffd9a0", "#ff5544", "#57d6c9", "#ff4fa0")])
-    image += sparkle(rng, street + 0.01, 85, lamps[rng.integers(0, len(lamps), 85)], 42)
-    mirror = cv2.GaussianBlur(image[int(0.45 * CANVAS.height) : int(0.74 * CANVAS.height)][::-1], (0, 0), 3, sigmaY=26)
-    floor = np.zeros_like(image)
-    start = int(0.74 * CANVAS.height)
-    floor[start:] = cv2.resize(mirror, (CANVAS.width, CANVAS.height - start)) * 0.45
-    image = over(image, floor, step_up(y, 0.74, 0.8))
-    return defocus(image, (11, 9, 13, 10)[choice])
+    air = ramp(step_up(y, 0.0, 0.8), (("#0a1a20", "#16303a", "#2b3a3a"), ("#141320", "#2b2233", "#3a2a2c"))[choice % 2])
+    image = air * (0.5 + 0.9 * fractal(rng, 200, 40))[..., None]
+    image = _facades(rng, image)
+    far = _signs(rng, 14, (0.12, 0.42), 0.55).blurred(7)
+    image = far.over(defocus(image, 9))
+    street = step_up(np.abs(y - 0.68), 0.13, 0.0) * step_up(np.abs(x - 0.5), 0.5, 0.1)
+    lamps = np.array([colour(c) for c in ("#ffb257", "#ffd9a0", "#ffe9c8", "#ff6a4a", "#8fd6cc", "#ff7fb0")])
+    image += defocus(
+        sparkle(rng, street + 0.01, 60, lamps[rng.integers(0, len(lamps), 60)], 70), (11, 9, 13, 10)[choice]
+    )
+    image = _signs(rng, 5, (0.0, 0.16), 1.0).blurred(12).over(image)
+    # Haze: lit air over the street, stronger far away.
+    tiny = cv2.resize(image, (48, 64), interpolation=cv2.INTER_AREA)
+    haze = cv2.resize(cv2.GaussianBlur(tiny, (0, 0), 7), CANVAS, interpolation=cv2.INTER_CUBIC)
+    image = image * 0.9 + haze * 0.28
+    return _wet_floor(image, 0.76)
 
 
-def _neon(rng: np.random.Generator, choice: int) -> Layer:
-    """Signs along both sides of the street: lit boxes with tubes of light that stand for writing."""
-    tubes = ("#ff3b5c", "#ff9d2e", "#28d3c8", "#ff4fb3", "#ffe07a", "#4f7dff", "#5bff9a")
+def _facades(rng: np.random.Generator, image: Floats) -> Floats:
+    """House fronts to both sides, some windows lit."""
+    y, x = rows(), columns()
+    for front in (x, 1 - x):
+        wall = step_up(front, 0.40 - 0.12 * y, 0.37 - 0.12 * y)
+        image = over(image, np.array(colour("#151a1c")) * 1.3, wall * 0.6)
+        cells = ((np.sin(y * 105 + 1) > 0.35) & (np.sin(front * 95) > 0.1)).astype(np.float32)
+        lit = step_up(fractal(rng, 18, 9), 0.60, 0.64) * step_up(y, 0.7, 0.55)
+        image = over(image, np.array(colour("#f0c98a")) * 0.9, wall * cells * lit)
+    return image
+
+
+def _signs(rng: np.random.Generator, count: int, across: tuple[float, float], size: float) -> Layer:
+    """Signs along both sides of the street: dim lit boxes framed and written on in bright tubes."""
+    tubes = ("#ff4a4a", "#ff4a4a", "#ff9d3c", "#ffd27a", "#5fd8c8", "#ff6fa8", "#fff0d8", "#6f9dff")
     canvas = empty_layer().premultiplied.copy()
-    for i in range(11):
-        side = i % 2
-        cx = rng.uniform(0.01, 0.27) * CANVAS.width
-        cx = cx if side == 0 else CANVAS.width - cx
-        cy = rng.uniform(0.03, 0.58) * CANVAS.height
-        tall = rng.random() < 0.6
-        w, h = (rng.uniform(11, 18), rng.uniform(38, 70)) if tall else (rng.uniform(26, 42), rng.uniform(11, 17))
-        tint = colour(tubes[int(rng.integers(0, len(tubes)))])
+    for i in range(count):
+        cx = rng.uniform(*across) * CANVAS.width
+        cx = cx if i % 2 == 0 else CANVAS.width - cx
+        cy = rng.uniform(0.04, 0.60) * CANVAS.height
+        tall = rng.random() < 0.65
+        w, h = (rng.uniform(14, 22), rng.uniform(46, 84)) if tall else (rng.uniform(34, 56), rng.uniform(14, 20))
+        w, h = w * size, h * size
+        tint = np.array(colour(tubes[int(rng.integers(0, len(tubes)))]))
         box = (round(cx - w), round(cy - h)), (round(cx + w), round(cy + h))
-        cv2.rectangle(canvas, *box, (*(0.10 * v + 0.004 for v in tint), 1.0), -1)
-        lit = (*(rng.uniform(1.6, 3.2) * v for v in tint), 1.0)
-        cv2.rectangle(canvas, *box, lit, 2)
-        signs = int(max(w, h) // 13)
-        for k in range(-signs // 2 + 1, signs // 2 + 1):
-            gx, gy = (cx, cy + k * 22) if tall else (cx + k * 22, cy)
-            for _ in range(4):
-                a = (round(gx + rng.uniform(-7, 7)), round(gy + rng.uniform(-7, 7)))
-                b = (round(gx + rng.uniform(-7, 7)), a[1]) if rng.random() < 0.5 else (a[0], round(gy + rng.uniform(-7, 7)))
-                cv2.line(canvas, a, b, lit, 2)
+        lit_box = rng.random() < 0.35
+        ground = tint * rng.uniform(0.35, 0.7) if lit_box else tint * 0.04 + 0.006
+        cv2.rectangle(canvas, *box, (*ground.tolist(), 1.0), -1)
+        tube = (*(np.array((1.0, 0.95, 0.85)) * 1.2 if lit_box else tint * rng.uniform(2.0, 4.0)).tolist(), 1.0)
+        if not lit_box and rng.random() < 0.5:
+            cv2.rectangle(canvas, *box, tube, 1)
+        _write(rng, canvas, (cx, cy, w, h), tube)
     return Layer(canvas)
+
+
+def _write(
+    rng: np.random.Generator, canvas: Floats, box: tuple[float, float, float, float], tube: tuple[float, ...]
+) -> None:
+    """Strokes that stand for a column or row of characters: at this blur only their rhythm is seen."""
+    cx, cy, w, h = box
+    cell = 2.1 * min(w, h)
+    count = max(1, int(2 * max(w, h) / cell))
+    for k in range(count):
+        away = (k - (count - 1) / 2) * cell
+        gx, gy = (cx, cy + away) if h > w else (cx + away, cy)
+        reach = 0.33 * cell
+        for _ in range(5):
+            u, v = rng.uniform(-reach, reach, 2)
+            length = rng.uniform(-reach, reach)
+            end = (gx + length, gy + v) if rng.random() < 0.55 else (gx + u, gy + length)
+            cv2.line(
+                canvas, (round(gx + u), round(gy + v)), (round(end[0]), round(end[1])), tube, 2 if cell > 26 else 1
+            )
+
+
+def _wet_floor(image: Floats, top: float) -> Floats:
+    """The picture with a wet road below `top`: what is above, mirrored, smeared downwards, dimmer."""
+    start = round(top * CANVAS.height)
+    height = CANVAS.height - start
+    mirror = cv2.GaussianBlur(image[start - 2 * height : start][::-1], (0, 0), 4, sigmaY=30)
+    floor = image.copy()
+    floor[start:] = cv2.resize(mirror, (CANVAS.width, height)) * 0.6
+    return over(image, floor, step_up(rows(), top, top + 0.07))
 
 
 def bright_room(rng: np.random.Generator, choice: int) -> Floats:
     """A pale wall beside a curtained window: soft daylight, the shadow of panes and leaves."""
     y, x = rows(), columns()
-    walls = (("#cfc6bb", "#e6ddd2", "#f4ede4"), ("#c9cfd3", "#dfe5e8", "#f1f5f6"), ("#d3c3bb", "#e9d8cf", "#f6ebe4"), ("#c3c9be", "#dbe0d5", "#eff2ea"))
+    walls = (
+        ("#cfc6bb", "#e6ddd2", "#f4ede4"),
+        ("#c9cfd3", "#dfe5e8", "#f1f5f6"),
+        ("#d3c3bb", "#e9d8cf", "#f6ebe4"),
+        ("#c3c9be", "#dbe0d5", "#eff2ea"),
+    )
     from_left = choice % 2 == 0
     near = 1 - x if from_left else x
     image = ramp(np.clip(0.15 + 0.85 * near * (1 - 0.35 * y), 0, 1), walls[choice]) * 0.9
     slant = (x if from_left else 1 - x) * 0.9 + y * 0.55
-    panes = step_up(np.abs(np.mod(slant * 2.6, 1.0) - 0.5), 0.12, 0.2) * step_up(np.abs(np.mod((y - 0.25 * slant) * 2.4, 1.0) - 0.5), 0.05, 0.1)
+    panes = step_up(np.abs(np.mod(slant * 2.6, 1.0) - 0.5), 0.12, 0.2) * step_up(
+        np.abs(np.mod((y - 0.25 * slant) * 2.4, 1.0) - 0.5), 0.05, 0.1
+    )
     patch = panes * step_up(near, 0.2, 0.6) * step_up(y, 0.85, 0.5)
     image = image * (1 + 0.22 * patch)[..., None]
     folds = 0.75 + 0.25 * np.sin(near * 75 + 3 * fractal(rng, 120, 60))
