@@ -143,15 +143,15 @@ def build_worker(house: House, engine: Engine) -> Worker:
         Kind.GENERATE: Studio(turns, house.styles, shelf, house.blobs, house.fetcher, house.judge),
         Kind.FINETUNE: Trainer(turns, house.blobs, reader, house.clock),
     }
-    watch = Watch(presence, reaper, beat_s=settings.lease_s / 6, chores=_chores(house))
+    watch = Watch(presence, reaper, settings.lease_s / 6, _chores(house), grace_s=settings.lease_s)
     return Worker(receiver, Bench(house.database, house.life, handlers), watch)
 
 
 def _chores(house: House) -> tuple[Chore, ...]:
     sweeper = Sweeper(house.database, house.blobs, house.queue, house.retention, house.clock)
     return (
-        Chore(15, lambda: reconcile(house.database, house.life, house.queue)),
-        Chore(15, lambda: house.life.give_up_overdue(house.settings.task_limit_s)),
+        Chore(house.settings.lease_s / 2, lambda: reconcile(house.database, house.life, house.queue)),
+        Chore(house.settings.lease_s / 2, lambda: house.life.give_up_overdue(house.settings.task_limit_s)),
         Chore(600, sweeper.sweep),
     )
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
 from portraitd.errors import SetupError
 
 if TYPE_CHECKING:
+    from obstore import ReadableFile
     from obstore.store import ObjectStore
+    from typing_extensions import Buffer
 
 _KEY = re.compile(r"[a-z0-9]+(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 
@@ -48,7 +51,7 @@ class Blobs:
         import obstore
 
         try:
-            return cast(BinaryIO, obstore.open_reader(self._store, _checked(key)))
+            return io.BufferedReader(_Reader(obstore.open_reader(self._store, _checked(key))))
         except FileNotFoundError as error:
             raise BlobMissing(key) from error
 
@@ -80,6 +83,31 @@ class Blobs:
         if self._folder:
             # A put cut short by a kill leaves a staged file that the store does not list.
             shutil.rmtree(self._folder / below, ignore_errors=True)
+
+
+class _Reader(io.RawIOBase):
+    """obstore's reader as a file of the standard library, which wants plain bytes."""
+
+    def __init__(self, reader: ReadableFile) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        into = memoryview(buffer)
+        data = bytes(self._reader.read(len(into)))
+        into[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._reader.tell()
 
 
 def open_blobs(url: str) -> Blobs:

@@ -129,8 +129,8 @@ class Queue:
                 serializer=DBOSPortableJSONSerializer(),
                 application_name=_APP,
                 retry_connection_errors=False,
-                # On SQLite there are no schemas and DBOS ignores this.
-                dbos_system_schema="dbos",
+                # Checking the connection now would wait for the caller's own transaction on SQLite.
+                lazy=True,
             )
         return self._opened
 

@@ -24,9 +24,6 @@ _log = logging.getLogger(__name__)
 EXIT_HUNG = 70
 EXIT_TAKEN_FOR_DEAD = 75
 
-#: How long a run may go on after it lost its task before the process is given up, in seconds.
-LOST_GRACE_S = 30.0
-
 
 class Stopped(Exception):
     """The run must not go on: its task was canceled, or is somebody else's now."""
@@ -129,6 +126,8 @@ class Watch:
     #: Pause between two beats, in seconds.
     beat_s: float
     chores: Sequence[Chore]
+    #: How long a run may go on after it lost its task before the process is given up, in seconds.
+    grace_s: float = 30.0
 
 
 class Worker:
@@ -173,7 +172,7 @@ class Worker:
         """End the process when a run that lost its task does not stop: only that frees the engine it hangs in."""
         now = time.monotonic()
         self._lost_since = {task_id: self._lost_since.get(task_id, now) for task_id in self._bench.lost()}
-        if any(now - since > LOST_GRACE_S for since in self._lost_since.values()):
+        if any(now - since > self._watch.grace_s for since in self._lost_since.values()):
             _log.error("a task hangs in its engine; this worker ends so that a fresh one can take over")
             os._exit(EXIT_HUNG)
 

@@ -1,0 +1,215 @@
+"""A whole service as processes of its own, to be killed in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from portraitd.db import tasks as rows
+from portraitd.db.engine import open_database
+from portraitd.db.tasks import Kind, ResultRow, TaskRow
+from tests.fakes import engines
+
+START_S = 40
+LORA = [{"resource_id": "women_model", "resource_type": "facelora"}]
+
+
+def until(happened: Callable[[], Any], timeout_s: float = 60) -> Any:
+    """What `happened` returns once it is true; fails the test after `timeout_s` seconds."""
+    give_up_at = time.monotonic() + timeout_s
+    while not (outcome := happened()):
+        assert time.monotonic() < give_up_at, "it did not happen in time"
+        time.sleep(0.03)
+    return outcome
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """`portraitd serve` with the instant engine, in a home of its own."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.home = folder / "home"
+        self.port = free_port()
+        self.trainings = folder / "trainings"
+        self._log = folder / "log"
+        self.command = [sys.executable, "-m", "portraitd", "serve"]
+        self.env = os.environ | {
+            "PORTRAITD_HOME": str(self.home),
+            "PORTRAITD_PORT": str(self.port),
+            "PORTRAITD_ENGINE": "engines:instant",
+            "PORTRAITD_LEASE_S": "3",
+            "PORTRAITD_DRAIN_S": "8",
+            "PYTHONPATH": str(Path(engines.__file__).parent),
+            "FAKE_ENGINE_TRAININGS": str(self.trainings),
+            **settings,
+        }
+        self.database_url = settings.get("PORTRAITD_DATABASE_URL", f"sqlite:///{self.home}/portraitd.db")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seen: set[int] = set()
+
+    # -- the processes ------------------------------------------------------------------------------------------------
+
+    def start(self) -> float:
+        """Seconds until the first request was answered."""
+        began = time.monotonic()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self.command, env=self.env, stdout=log, stderr=log)
+        self._seen.add(self._process.pid)
+        until(self._answers, START_S)
+        return time.monotonic() - began
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log
+        try:
+            return httpx.get(self.url("/healthz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def workers(self) -> list[int]:
+        """Process ids of the workers that live now."""
+        pid = self._process.pid if self._process else 0
+        try:
+            found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        except FileNotFoundError:
+            return []
+        self._seen.update(found)
+        return found
+
+    def until_working(self) -> None:
+        until(lambda: httpx.get(self.url("/readyz")).status_code == 200, START_S)
+
+    def kill(self) -> None:
+        """kill -9, the parent and its workers at once."""
+        workers = self.workers()
+        assert self._process is not None
+        self._process.kill()
+        for pid in workers:
+            kill_9(pid)
+        self._process.wait()
+
+    def kill_parent(self) -> None:
+        self.workers()
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def kill_workers(self) -> None:
+        for pid in self.workers():
+            kill_9(pid)
+
+    def stop(self) -> int:
+        """The exit status after SIGTERM."""
+        self.workers()
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(60)
+
+    def close(self) -> None:
+        """End whatever is left."""
+        if self._process and self._process.poll() is None:
+            self.kill()
+        for pid in self.left_over():
+            kill_9(pid)
+
+    def left_over(self) -> list[int]:
+        """Processes of ours that still live."""
+        return [pid for pid in self._seen if is_alive(pid)]
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    # -- the client ---------------------------------------------------------------------------------------------------
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        key = (self.home / "api-key").read_text().strip()
+        headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
+        reply = httpx.request(method, self.url("/api/v1" + path), headers=headers, timeout=30, **options)
+        assert reply.status_code == 200, reply.text
+        body: dict[str, Any] = reply.json()
+        return body
+
+    def submit(self, style: str = "f_idcard_female", n: int = 2) -> str:
+        """The accepted task's id."""
+        body = {"model": "facechain-generation", "parameters": {"style": style, "n": n}, "resources": LORA}
+        headers = {"X-DashScope-Async": "enable"}
+        reply = self.call("POST", "/services/aigc/album/gen_potrait", json=body, headers=headers)
+        return str(reply["output"]["task_id"])
+
+    def task(self, task_id: str) -> Mapping[str, Any]:
+        output: Mapping[str, Any] = self.call("GET", f"/tasks/{task_id}")["output"]
+        return output
+
+    def state(self, task_id: str) -> str:
+        return str(self.task(task_id)["task_status"])
+
+    def until_ended(self, task_ids: list[str], timeout_s: float = 90) -> dict[str, str]:
+        """Every task's terminal state."""
+        states: dict[str, str] = {}
+
+        def all_ended() -> bool:
+            for task_id in task_ids:
+                if states.get(task_id) not in {"SUCCEEDED", "FAILED", "CANCELED"}:
+                    states[task_id] = self.state(task_id)
+            return not {"PENDING", "RUNNING"} & set(states.values())
+
+        until(all_ended, timeout_s)
+        return states
+
+    # -- what is left in the database ---------------------------------------------------------------------------------
+
+    def rows(self, task_ids: list[str]) -> dict[str, TaskRow]:
+        """The tasks as the database has them."""
+        database = open_database(self.database_url)
+        with database.read() as conn:
+            found = {task_id: rows.get(conn, task_id) for task_id in task_ids}
+        database.close()
+        return {task_id: row for task_id, row in found.items() if row}
+
+    def results(self, task_id: str) -> tuple[ResultRow, ...]:
+        database = open_database(self.database_url)
+        with database.read() as conn:
+            found = rows.results_of(conn, task_id)
+        database.close()
+        return found
+
+    def used(self, account_id: str) -> int:
+        """Pictures that the account is billed for."""
+        database = open_database(self.database_url)
+        with database.read() as conn:
+            used = rows.usage_of(conn, account_id)
+        database.close()
+        return used.get(Kind.GENERATE.value, 0)
+
+
+def kill_9(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def is_alive(pid: int) -> bool:
+    """Does the process run? One that is dead and not yet collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except (FileNotFoundError, ProcessLookupError):
+        return False
