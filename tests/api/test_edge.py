@@ -33,7 +33,7 @@ ROUTES = api_routes(World())
 
 
 def test_the_list_of_routes_is_the_contracts() -> None:
-    """All of its endpoint map but temporary uploads, tokens, logs and streams, which come later."""
+    """All of its endpoint map but temporary uploads and tokens, which come later."""
     assert {(method, path) for method, path in ROUTES if not path.endswith("nowhere")} == {
         ("POST", GENERATE),
         ("POST", DETECT),
@@ -42,6 +42,9 @@ def test_the_list_of_routes_is_the_contracts() -> None:
         ("GET", "/api/v1/fine-tunes/1"),
         ("DELETE", "/api/v1/fine-tunes/1"),
         ("POST", "/api/v1/fine-tunes/1/cancel"),
+        ("GET", "/api/v1/fine-tunes/1/logs"),
+        ("GET", "/api/v1/fine-tunes/1/stream"),
+        ("GET", "/api/v1/fine-tunes/1/events"),
         ("GET", "/api/v1/tasks"),
         ("GET", "/api/v1/tasks/"),
         ("GET", "/api/v1/tasks/1"),

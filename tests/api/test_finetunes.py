@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from portraitd.api.app import ApiConfig
 from portraitd.errors import InvalidParameter, JobBusy, UnsupportedOperation
 from portraitd.portraits.requests import FinetuneJob, JobState
-from tests.api.client import Api, assert_error_shape, assert_success
-from tests.api.fakes import FACE_URL
+from tests.api.client import Api, assert_error_shape, assert_stamped, assert_success
+from tests.api.fakes import FACE_URL, World
 
 PATH = "/api/v1/fine-tunes"
 JOB = FinetuneJob(
@@ -155,7 +158,10 @@ def test_pages_that_make_no_sense(api: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["ft-none", "%00", "a%20b"])
-@pytest.mark.parametrize(("method", "tail"), [("GET", ""), ("DELETE", ""), ("POST", "/cancel")])
+@pytest.mark.parametrize(
+    ("method", "tail"),
+    [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/logs"), ("GET", "/stream"), ("GET", "/events")],
+)
 def test_a_missing_job_is_404(api: Api, job_id: str, method: str, tail: str) -> None:
     assert_error_shape(api(method, f"{PATH}/{job_id}{tail}"), 404, "NotFound", "Not found!")
 
@@ -187,3 +193,80 @@ def test_a_finished_job_can_be_erased(api: Api, state: JobState, headers: dict[s
 def test_a_busy_job_cannot_be_erased(api: Api, state: JobState) -> None:
     api.world.finetunes.put(replace(JOB, state=state))
     assert_error_shape(api("DELETE", f"{PATH}/{JOB.id}"), 400, "UnsupportedOperation", JobBusy.text)
+
+
+# -- following a training ---------------------------------------------------------------------------------------------
+
+
+SUCCEEDED = replace(JOB, state=JobState.SUCCEEDED, ended_at=ENDED_AT)
+SUCCEEDED_LOG = [
+    "2025-09-02 09:51:02 ft-202509020951-f8bf accepted, 2 training files",
+    "2025-09-02 09:56:02 ft-202509020951-f8bf succeeded",
+    "facechain-finetune-ft-202509020951-f8bf can be used as a resource_id",
+    "##FT_COMPLETE##",
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "lines"),
+    [
+        ("", SUCCEEDED_LOG),
+        ("?offset=1&line=1000", SUCCEEDED_LOG[1:]),
+        ("?offset=0&line=1", SUCCEEDED_LOG[:1]),
+        ("?offset=2&line=1", SUCCEEDED_LOG[2:3]),
+        ("?offset=4", []),
+        ("?offset=10000000", []),
+    ],
+)
+def test_the_log_in_pages(api: Api, query: str, lines: list[str]) -> None:
+    api.world.finetunes.put(SUCCEEDED)
+    assert assert_success(api("GET", f"{PATH}/{JOB.id}/logs{query}"))["output"] == {"total": 4, "logs": lines}
+
+
+@pytest.mark.parametrize("query", ["offset=-1", "line=0", "line=1001", "offset=x", f"offset={10**30}"])
+def test_log_pages_that_make_no_sense(api: Api, query: str) -> None:
+    api.world.finetunes.put(SUCCEEDED)
+    assert_error_shape(api("GET", f"{PATH}/{JOB.id}/logs?{query}"), 400, "InvalidParameter")
+
+
+@pytest.mark.parametrize("state", list(JobState))
+def test_only_the_log_of_an_ended_job_has_its_last_line(api: Api, state: JobState) -> None:
+    ended = {"ended_at": ENDED_AT} if state.is_terminal else {}
+    api.world.finetunes.put(replace(JOB, state=state, code="A", message="b", **ended))
+    logs = assert_success(api("GET", f"{PATH}/{JOB.id}/logs"))["output"]["logs"]
+    assert (logs[-1] == "##FT_COMPLETE##") is state.is_terminal
+    assert ("A: b" in logs) is (state in {JobState.FAILED, JobState.CANCELED})
+
+
+def events(reply: Any) -> list[str]:
+    """The status in each event of a stream."""
+    assert reply.status_code == 200
+    assert reply.headers["Content-Type"].startswith("text/event-stream")
+    assert_stamped(reply)
+    frames = [frame for frame in reply.text.split("\n\n") if frame and frame != ":"]
+    assert all(frame.startswith("data:") for frame in frames)
+    return [json.loads(frame.removeprefix("data:"))["output"]["status"] for frame in frames]
+
+
+@pytest.mark.parametrize("tail", ["stream", "events"])
+def test_the_stream_tells_each_change_and_ends(world: World, tail: str) -> None:
+    api = Api(world, ApiConfig(stream_poll_s=0.01))
+    world.finetunes.moving = True
+    world.finetunes.put(JOB)
+    # The read that opens the stream is the one that moves the fake from PENDING.
+    assert events(api("GET", f"{PATH}/{JOB.id}/{tail}")) == ["RUNNING", "SUCCEEDED"]
+
+
+def test_the_stream_of_an_ended_job_is_one_event(api: Api) -> None:
+    api.world.finetunes.put(SUCCEEDED)
+    assert events(api("GET", f"{PATH}/{JOB.id}/stream")) == ["SUCCEEDED"]
+
+
+def test_a_stream_with_nothing_to_tell_keeps_the_connection_awake(world: World) -> None:
+    """And it ends when the job is erased."""
+    api = Api(world, ApiConfig(stream_poll_s=0.02, stream_heartbeat_s=0.05))
+    world.finetunes.put(replace(JOB, state=JobState.RUNNING))
+    threading.Timer(0.4, world.finetunes.kept.clear).start()
+    reply = api("GET", f"{PATH}/{JOB.id}/stream")
+    assert events(reply) == ["RUNNING"]
+    assert reply.text.count(":\n\n") >= 2

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from portraitd.api.app import ApiConfig
 from tests.api.fakes import ANNE, World
 from tests.api.live import serving
 
@@ -49,6 +50,6 @@ def world() -> World:
 
 @pytest.fixture(scope="module")
 def live(world: World) -> Iterator[Live]:
-    with serving(world.services) as url:
+    with serving(world.services, ApiConfig(stream_poll_s=0.05)) as url:
         world.tasks.base_url = url
         yield Live(url, ANNE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -179,6 +180,16 @@ def test_training() -> None:
     assert (missing.status_code, missing.code) == (404, "NotFound")
 
 
+def test_following_a_training() -> None:
+    job_id = FineTunes.call(model="facechain-finetune", training_file_ids=["a-file"]).output.job_id
+    told = [json.loads(event.output)["output"]["status"] for event in FineTunes.stream_events(job_id)]
+    assert told == ["RUNNING", "SUCCEEDED"]
+    logs = FineTunes.logs(job_id, offset=0, line=100)
+    assert (logs.status_code, logs.output["total"]) == (200, 4)
+    assert logs.output["logs"][-1] == "##FT_COMPLETE##"
+    assert len(FineTunes.logs(job_id).output["logs"]) == 3
+
+
 def test_cancel_training() -> None:
     job = FineTunes.call(model="facechain-finetune", training_file_ids=["a-file"])
     assert FineTunes.cancel(job.output.job_id).output["status"] == "success"
@@ -235,6 +246,9 @@ def test_v2_training(client: Any) -> None:
     assert job.status == "PENDING"
     assert client.fine_tunes.wait(job.job_id).finetuned_model == f"facechain-finetune-{job.job_id}"
     assert job.job_id in [listed.job_id for listed in client.fine_tunes.list().jobs]
+    told = [event.output["output"]["status"] for event in client.fine_tunes.stream_events(job.job_id)]
+    assert told == ["SUCCEEDED"]
+    assert client.fine_tunes.logs(job.job_id, offset=0).content.endswith("##FT_COMPLETE##")
     client.fine_tunes.delete(job.job_id)
     with pytest.raises(NotFoundError):
         client.fine_tunes.get(job.job_id)

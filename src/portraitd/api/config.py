@@ -29,6 +29,9 @@ class ApiConfig:
     accept_bare_keys: bool = False
     #: Answer an unknown model with 404 ModelNotFound (the vendor's page) instead of 400 (the vendor's gateway).
     unknown_model_is_404: bool = False
+    #: How often an open event stream looks at its job, and the longest it says nothing, in seconds.
+    stream_poll_s: float = 1.0
+    stream_heartbeat_s: float = 15.0
     #: What replies name as the region and the workspace.
     region: str = "cn-beijing"
     workspace_id: str = "llm-default"

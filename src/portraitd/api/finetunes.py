@@ -1,16 +1,20 @@
-"""Train identities, and erase them (contract section 4). Logs and the event stream will live here too."""
+"""Train identities, follow that, and erase them (contract section 4)."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
+import anyio
 from fastapi import Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 
-from portraitd.api.call import KnownCall, RawBody
+from portraitd.api.call import Call, KnownCall, RawBody
 from portraitd.api.wire import base
 from portraitd.api.wire import finetunes as wire
 from portraitd.errors import NotFound
-from portraitd.portraits.requests import JobPage
+from portraitd.portraits.requests import FinetuneJob, JobPage
 
 
 def create(call: KnownCall, body: RawBody) -> wire.JobReply:
@@ -47,6 +51,35 @@ def delete(call: KnownCall, job_id: str) -> base.StatusReply:
     """Erase a job that has ended, with the identity it made."""
     call.services.finetunes.delete(call.account, _known(job_id))
     return base.StatusReply(request_id=call.request_id)
+
+
+def logs(call: KnownCall, job_id: str, query: Annotated[wire.LogQuery, Query()]) -> wire.LogReply:
+    """The log of a job, in pages."""
+    job = call.services.finetunes.get(call.account, _known(job_id))
+    return wire.log_reply(job, query, call.request_id)
+
+
+def stream(call: KnownCall, job_id: str) -> StreamingResponse:
+    """Server-sent events: the job now and whenever its status changes, until it has ended."""
+    job = call.services.finetunes.get(call.account, _known(job_id))
+    # Proxies that collect a reply before they pass it on are asked not to.
+    return StreamingResponse(_events(call, job), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+async def _events(call: Call, job: FinetuneJob) -> AsyncIterator[bytes]:
+    yield wire.event(job, call.config)
+    quiet_s = 0.0
+    while not job.state.is_terminal:
+        await anyio.sleep(call.config.stream_poll_s)
+        quiet_s += call.config.stream_poll_s
+        told = job.state
+        try:
+            job = await run_in_threadpool(call.services.finetunes.get, call.account, job.id)
+        except NotFound:  # erased meanwhile: the reply has begun, so all that is left is to end it
+            return
+        if job.state is not told or quiet_s >= call.config.stream_heartbeat_s:
+            yield wire.event(job, call.config) if job.state is not told else b":\n\n"
+            quiet_s = 0.0
 
 
 def _known(job_id: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -14,6 +14,10 @@ from portraitd.portraits.requests import Finetune, FinetuneJob, JobPage, JobStat
 
 #: What a job counts as in `usage`, by how it ended; the other states have no usage.
 USAGE = {JobState.SUCCEEDED: 1, JobState.CANCELED: 0}
+
+
+#: The last line of an ended job's log.
+END_OF_LOG = "##FT_COMPLETE##"
 
 
 class FinetuneBody(Body):
@@ -75,6 +79,21 @@ class JobListQuery(Part):
         return self.model not in {"", FINETUNE_MODEL}
 
 
+class LogQuery(Part):
+    #: Lines to skip; the official client says 1 unless told otherwise, and so never sees the first.
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    line: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class LogPart(Part):
+    total: int
+    logs: list[str]
+
+
+class LogReply(Reply):
+    output: LogPart
+
+
 def read_finetune(raw: Json, request_id: str, config: ApiConfig) -> Finetune:
     """What to train from: file ids and URLs, mixed. Raises MissingTrainingFiles, InvalidParameter, InvalidURL."""
     sources = checked(FinetuneBody, raw).training_file_ids
@@ -95,6 +114,33 @@ def job_list(page: JobPage, query: JobListQuery, request_id: str, config: ApiCon
     jobs = [_job(job, config) for job in page.jobs]
     part = JobListPart(page_no=query.page_no, page_size=query.page_size, total=page.total, jobs=jobs)
     return JobListReply(request_id=request_id, output=part)
+
+
+def log_reply(job: FinetuneJob, query: LogQuery, request_id: str) -> LogReply:
+    """The asked-for lines of a job's log."""
+    lines = _log_lines(job)
+    wanted = lines[query.offset : query.offset + query.line]
+    return LogReply(request_id=request_id, output=LogPart(total=len(lines), logs=wanted))
+
+
+def event(job: FinetuneJob, config: ApiConfig) -> bytes:
+    """A server-sent event: the job as it stands."""
+    part = _job(job, config).model_dump_json(exclude_none=True)
+    return f'data:{{"output":{part}}}\n\n'.encode()
+
+
+def _log_lines(job: FinetuneJob) -> list[str]:
+    """What is known of a job's course, told from the job itself; the last line of one that has ended is a mark."""
+    lines = [f"{local_s(job.created_at)} {job.id} accepted, {len(job.sources)} training files"]
+    if not job.state.is_terminal:
+        return lines if job.state is JobState.PENDING else [*lines, f"{job.id} is {job.state.value.lower()}"]
+    ended = local_s(job.ended_at) if job.ended_at else ""
+    lines.append(f"{ended} {job.id} {job.state.value.lower()}".lstrip())
+    if job.state is JobState.SUCCEEDED:
+        lines.append(f"{job.identity_id} can be used as a resource_id")
+    elif job.code:
+        lines.append(f"{job.code}: {job.message}")
+    return [*lines, END_OF_LOG]
 
 
 def _job(job: FinetuneJob, config: ApiConfig) -> JobPart:
