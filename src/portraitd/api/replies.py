@@ -12,11 +12,11 @@ import traceback
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from portraitd.api.wire.base import wrong_fields
 from portraitd.errors import InvalidParameter, PathNotFound, PortraitdError, SetupError
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def refusal(error: Exception, request: Request) -> JSONResponse:
             # The work may have been accepted before this went wrong: the official client must not send it again.
             headers["x-should-retry"] = "false"
     else:
-        logger.info("request %s refused: %s%s", request.state.request_id, told.code, _where(told))
+        logger.info("request %s refused: %s %s", request.state.request_id, told.code, wrong_fields(told))
     body = {"code": told.code, "message": told.message, "request_id": request.state.request_id}
     return JSONResponse(body, told.status, headers)
 
@@ -85,16 +85,6 @@ def _told(error: Exception) -> PortraitdError:
         case RequestValidationError() | HTTPException(status_code=400):  # a bad query, a broken multipart body
             return InvalidParameter()
     return PortraitdError()
-
-
-def _where(error: PortraitdError) -> str:
-    """Which fields were wrong, for the operator's log: names only, never what was in them."""
-    cause = error.__cause__
-    if not isinstance(cause, ValidationError):
-        return ""
-    problems = cause.errors(include_input=False, include_context=False)
-    places = (".".join(map(str, problem["loc"])) for problem in problems)
-    return f" at {', '.join(places)}"
 
 
 def _traceback(error: Exception) -> str:

@@ -97,6 +97,15 @@ def checked(shape: type[_B], raw: Any) -> _B:
         raise InvalidParameter from error
 
 
+def wrong_fields(error: Exception) -> str:
+    """Which fields an error of `checked` is about, for a log: their names, never what was in them."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return ""
+    problems = cause.errors(include_input=False, include_context=False)
+    return ", ".join(".".join(map(str, problem["loc"])) for problem in problems)
+
+
 def is_id(text: str) -> bool:
     """Could `text` be an id of ours? What could not is unknown, and no database need be asked about it."""
     return re.fullmatch(r"[\x21-\x7e]{1,200}", text) is not None
