@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from portraitd.errors import SetupError
 from portraitd.faces.models import FaceModels
 from portraitd.weights.store import WeightStore
+
+# A busy machine is no bug: hypothesis must not fail a test for being slow.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 #: Local data beside the checkout, never part of the project; its README tells what is in it.
 PORTRAITS = Path(__file__).parents[2] / "shared" / "testdata" / "portraits"
