@@ -61,15 +61,15 @@ class CoverHints:
         return behind_glass or blank or one_covered or min(e.likeness for e in eyes) < 0.24
 
     @property
-    def bearded(self) -> bool:
-        """Dark around the lips, but there are lips, and the nose is bare."""
-        lips_seen = self.lips_apart > 15 and self.nose_likeness > 0.0
-        return self.around_lips < 0.85 and (lips_seen or (self.lips_apart > 8 and self.nose_likeness > 0.3))
+    def lips_seen(self) -> bool:
+        """Lips below a bare nose: whatever is around them is a beard. Pale lips go unseen, which proves nothing."""
+        in_dark_beard = self.around_lips < 0.85 and self.lips_apart > 15 and self.nose_likeness > 0.0
+        return in_dark_beard or (self.lips_apart > 8 and self.nose_likeness > 0.3)
 
     @property
     def mouth_hidden(self) -> bool:
         """A mask, a hand or a thing before mouth and nose."""
-        if self.bearded:
+        if self.lips_seen:
             return False
         odd_skin = self.cheek_colour > 16 or not 0.45 < self.around_lips < 1.04
         doubtful = self.mouth_likeness < 0.45 and (odd_skin or self.nose_likeness < 0.3)
