@@ -35,6 +35,11 @@ async def read_form(request: Request, max_files: int, max_fields: int) -> AsyncI
 class _Parser(MultiPartParser):
     """Also takes a file's name as RFC 2231 spells it: older HTTP libraries send names outside ASCII that way only."""
 
+    def on_part_begin(self) -> None:
+        # A form is UTF-8 (RFC 7578): the charset a client names would choose among all of Python's codecs.
+        self._charset = "utf-8"
+        super().on_part_begin()
+
     def on_headers_finished(self) -> None:
         part = self._current_part
         part.content_disposition = with_plain_name(part.content_disposition or b"")
