@@ -1,0 +1,85 @@
+"""Files: limits, links, erasure."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from portraitd.errors import FileMissing
+from portraitd.portraits.requests import Upload
+from tests.unit.portraits.conftest import Place, picture
+
+MIB = 1024 * 1024
+
+
+def test_a_file_is_kept_as_it_came(place: Place) -> None:
+    (stored,) = place.services.files.upload(place.anne, (Upload("ä.jpg", b"hello", "mine", "fine-tune"),)).stored
+    assert (stored.name, stored.size, stored.description, stored.purpose) == ("ä.jpg", 5, "mine", "fine-tune")
+    assert stored.md5 == base64.b64encode(hashlib.md5(b"hello").digest()).decode()
+    assert place.services.files.get(place.anne, stored.id) == stored
+    link = place.house.links.split(stored.url)
+    assert link is not None
+    assert link[1] == int((place.clock() + timedelta(hours=24)).timestamp())
+    opened = place.services.results.open(*link)
+    assert opened is not None
+    assert (opened.data, opened.media_type, opened.name) == (b"hello", "application/octet-stream", "ä.jpg")
+
+
+def test_pictures_are_offered_as_pictures(place: Place) -> None:
+    (stored,) = place.services.files.upload(place.anne, (Upload("a.png", picture(format="PNG")),)).stored
+    link = place.house.links.split(stored.url)
+    opened = place.services.results.open(*link) if link else None
+    assert opened is not None
+    assert opened.media_type == "image/png"
+
+
+def test_files_are_numbered_and_listed_newest_first(place: Place) -> None:
+    uploads = tuple(Upload(f"{number}.jpg", b"x") for number in range(3))
+    stored = place.services.files.upload(place.anne, uploads).stored
+    assert [file.number for file in stored] == [1, 2, 3]
+    page = place.services.files.list(place.anne, 1, 2)
+    assert ([file.name for file in page.files], page.total) == (["2.jpg", "1.jpg"], 3)
+    assert [file.name for file in place.services.files.list(place.anne, 2, 2).files] == ["0.jpg"]
+
+
+def test_what_does_not_fit_is_named_and_leaves_nothing(new_place: Callable[..., Place]) -> None:
+    place = new_place(PORTRAITD_MAX_FILES="3", PORTRAITD_MAX_FILE_MB="1", PORTRAITD_MAX_STORAGE_MB="2")
+    uploads = (
+        Upload("large", bytes(MIB + 1)),
+        Upload("one", bytes(MIB)),
+        Upload("two", bytes(MIB - 10)),
+        Upload("over", bytes(11)),
+        Upload("three", bytes(10)),
+        Upload("four", b""),
+    )
+    outcome = place.services.files.upload(place.anne, uploads)
+    assert [file.name for file in outcome.stored] == ["one", "two", "three"]
+    assert [(refused.name, refused.code, refused.message) for refused in outcome.failed] == [
+        ("large", "BadRequest.TooLarge", "Payload Too Large."),
+        (
+            "over",
+            "BadRequest.TooLarge",
+            f"Out of space, <{2 * MIB - 10}> B of <{2 * MIB}> B storage space has been used.",
+        ),
+        ("four", "BadRequest.TooMany", "Out of number, <3> of <3> files has been uploaded."),
+    ]
+    assert len(place.blob_names("files")) == 3
+    assert len(place.services.files.upload(place.bert, (Upload("mine", b"x"),)).stored) == 1
+
+
+def test_delete_erases_the_bytes_and_breaks_the_link(place: Place) -> None:
+    (stored,) = place.services.files.upload(place.anne, (Upload("a", b"x"),)).stored
+    for forbidden in (place.services.files.get, place.services.files.delete):
+        with pytest.raises(FileMissing):
+            forbidden(place.bert, stored.id)
+    place.services.files.delete(place.anne, stored.id)
+    assert place.blob_names("files") == []
+    link = place.house.links.split(stored.url)
+    assert link is not None
+    assert place.services.results.open(*link) is None
+    with pytest.raises(FileMissing):
+        place.services.files.get(place.anne, stored.id)

@@ -1,0 +1,261 @@
+"""Trainings from request to identity to erasure, without processes."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+
+import pytest
+
+from portraitd.errors import (
+    FileMissing,
+    InvalidParameter,
+    JobBusy,
+    MissingTrainingFiles,
+    NotFound,
+    ResourceAccessDenied,
+    TooManyJobs,
+    UnsupportedOperation,
+)
+from portraitd.portraits.requests import Finetune, JobState, Upload
+from tests.unit.portraits.conftest import Place, picture
+
+PHOTO = "https://pictures.example/photo.jpg"
+
+
+def submit(place: Place, *sources: str) -> str:
+    return place.services.finetunes.submit(place.anne, Finetune("r", sources)).id
+
+
+def state(place: Place, job_id: str) -> tuple[JobState, str | None]:
+    job = place.services.finetunes.get(place.anne, job_id)
+    return job.state, job.code
+
+
+def upload(place: Place, data: bytes, name: str = "a.jpg") -> str:
+    return place.services.files.upload(place.anne, (Upload(name, data),)).stored[0].id
+
+
+def pack(entries: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def test_urls_files_and_archives_together(place: Place) -> None:
+    place.web.pages[PHOTO] = picture()
+    archive = upload(place, pack({"b/two.png": picture(format="PNG"), "a/one.jpg": picture()}), "photos.zip")
+    job_id = submit(place, PHOTO, upload(place, picture()), archive)
+    assert re.fullmatch(r"ft-202601021104-[0-9a-f]{4}", job_id), "Beijing time"
+    assert state(place, job_id) == (JobState.PENDING, None)
+    place.work(job_id)
+    job = place.services.finetunes.get(place.anne, job_id)
+    assert (job.state, job.identity_id) == (JobState.SUCCEEDED, f"facechain-finetune-{job_id}")
+    assert place.blob_names(f"jobs/{job_id}") == ["1", "2", "3", "4", "complete", "identity"]
+
+
+def test_what_is_refused_at_once(place: Place) -> None:
+    with pytest.raises(MissingTrainingFiles):
+        submit(place)
+    with pytest.raises(InvalidParameter):
+        submit(place, *[f"{PHOTO}?{n}" for n in range(11)])
+    with pytest.raises(FileMissing):
+        submit(place, "nobody")
+    file_id = upload(place, picture())
+    with pytest.raises(FileMissing):
+        place.services.finetunes.submit(place.bert, Finetune("r", (file_id,)))
+
+
+def test_unusable_photos_are_left_out_while_one_is_usable(place: Place) -> None:
+    good, small, faceless, text = picture(), picture(100, 100), picture(grey=0), b"hello"
+    files = [upload(place, data) for data in (text, small, faceless, good)]
+    job_id = submit(place, *files)
+    place.work(job_id)
+    assert state(place, job_id)[0] is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("photos", "code"),
+    [
+        ([picture(grey=0), picture(grey=0)], "InvalidImage.NoHumanFace"),
+        ([picture(255, 600), b"hello"], "InvalidImageResolution"),
+        ([b"hello"], "InvalidImageFormat"),
+        ([picture() + bytes(5 * 1024 * 1024)], "InvalidFile.Size"),
+        ([picture(format="BMP", width=300, height=300)], "InvalidImageFormat"),
+    ],
+)
+def test_without_a_usable_photo_the_first_one_s_error_is_told(place: Place, photos: list[bytes], code: str) -> None:
+    job_id = submit(place, *[upload(place, data) for data in photos])
+    place.work(job_id)
+    assert state(place, job_id) == (JobState.FAILED, code)
+
+
+def test_a_url_that_cannot_be_fetched_fails_the_job(place: Place) -> None:
+    job_id = submit(place, PHOTO, upload(place, picture()))
+    place.work(job_id)
+    assert state(place, job_id) == (JobState.FAILED, "InvalidURL")
+
+
+def test_a_file_deleted_meanwhile_fails_the_job(place: Place) -> None:
+    file_id = upload(place, picture())
+    job_id = submit(place, file_id)
+    place.services.files.delete(place.anne, file_id)
+    place.work(job_id)
+    assert state(place, job_id) == (JobState.FAILED, "InvalidParameter")
+
+
+def test_a_re_run_trains_from_the_copies(place: Place) -> None:
+    place.web.pages[PHOTO] = picture()
+    job_id = submit(place, PHOTO)
+    run = place.house.life.begin(job_id)
+    assert run is not None
+    trainer = place.bench._handlers[run.task.kind]
+    trainer.run(run.task, lambda _made, _failed: None)
+    place.web.pages.clear()
+    place.work(job_id)
+    assert state(place, job_id)[0] is JobState.SUCCEEDED
+    assert place.web.asked == [PHOTO]
+
+
+def test_archives_that_are_passed_over_in_part(place: Place) -> None:
+    entries = {
+        "__MACOSX/._one.jpg": picture(),
+        ".hidden/two.jpg": picture(),
+        "photos/.DS_Store": b"x",
+        "photos/": b"",
+        "../../etc/three.jpg": picture(),
+        "readme.txt": b"these are my photos",
+    }
+    job_id = submit(place, upload(place, pack(entries)))
+    place.work(job_id)
+    assert state(place, job_id)[0] is JobState.SUCCEEDED
+    assert place.blob_names(f"jobs/{job_id}/photos") == ["1", "complete"]
+
+
+def _with_eleven() -> bytes:
+    return pack({f"{n}.jpg": picture(300, 300) for n in range(11)})
+
+
+def _nested() -> bytes:
+    return pack({"one.jpg": picture(), "more.zip": pack({"two.jpg": picture()})})
+
+
+def _bomb() -> bytes:
+    return pack({f"{n}.bmp": bytes(30 * 1024 * 1024) for n in range(4)})
+
+
+def _lying_bomb() -> bytes:
+    """Says in its directory that 100 MB are 10 bytes."""
+    data = bytearray(pack({"one.jpg": bytes(101 * 1024 * 1024)}))
+    size = (101 * 1024 * 1024).to_bytes(4, "little")
+    return bytes(data.replace(size, (10).to_bytes(4, "little")))
+
+
+def _many_entries() -> bytes:
+    return pack({f"{n}.txt": b"" for n in range(1001)})
+
+
+def _encrypted() -> bytes:
+    data = bytearray(pack({"one.jpg": picture()}))
+    data[data.index(b"PK\x03\x04") + 6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def _cut() -> bytes:
+    return _nested()[:-30]
+
+
+@pytest.mark.parametrize("make", [_with_eleven, _nested, _bomb, _lying_bomb, _many_entries, _encrypted, _cut])
+def test_archives_that_are_refused(place: Place, make: Callable[[], bytes]) -> None:
+    job_id = submit(place, upload(place, make()))
+    place.work(job_id)
+    assert state(place, job_id) == (JobState.FAILED, "InvalidParameter")
+
+
+def test_an_empty_archive_has_no_training_files(place: Place) -> None:
+    job_id = submit(place, upload(place, pack({})))
+    place.work(job_id)
+    job = place.services.finetunes.get(place.anne, job_id)
+    assert (job.state, job.message) == (JobState.FAILED, "Missing training files.")
+
+
+def test_waiting_behind_another_job_is_called_queuing(place: Place) -> None:
+    place.web.pages[PHOTO] = picture()
+    first, second = submit(place, PHOTO), submit(place, PHOTO)
+    assert place.house.life.begin(first) is not None
+    assert state(place, first)[0] is JobState.RUNNING
+    assert state(place, second)[0] is JobState.QUEUING
+    jobs = place.services.finetunes.list(place.anne, 1, 10)
+    assert {job.id: job.state for job in jobs.jobs} == {first: JobState.RUNNING, second: JobState.QUEUING}
+    assert place.services.finetunes.list(place.bert, 1, 10).total == 0
+
+
+def test_cancel(place: Place) -> None:
+    place.web.pages[PHOTO] = picture()
+    waiting, running = submit(place, PHOTO), submit(place, PHOTO)
+    with pytest.raises(NotFound):
+        place.services.finetunes.cancel(place.bert, waiting)
+    place.services.finetunes.cancel(place.anne, waiting)
+    assert state(place, waiting)[0] is JobState.CANCELED
+    with pytest.raises(UnsupportedOperation):
+        place.services.finetunes.cancel(place.anne, waiting)
+    place.house.life.begin(running)
+    place.services.finetunes.cancel(place.anne, running)
+    place.services.finetunes.cancel(place.anne, running)
+    assert state(place, running)[0] is JobState.CANCELING
+    place.work(running)
+    assert state(place, running)[0] is JobState.CANCELED
+
+
+def test_delete_erases_identity_copies_and_row(place: Place) -> None:
+    place.web.pages[PHOTO] = picture()
+    job_id = submit(place, PHOTO)
+    with pytest.raises(JobBusy):
+        place.services.finetunes.delete(place.anne, job_id)
+    place.work(job_id)
+    with pytest.raises(NotFound):
+        place.services.finetunes.delete(place.bert, job_id)
+    place.services.finetunes.delete(place.anne, job_id)
+    with pytest.raises(NotFound):
+        place.services.finetunes.get(place.anne, job_id)
+    with pytest.raises(ResourceAccessDenied):
+        place.generate(identity_id=f"facechain-finetune-{job_id}")
+    assert place.blob_names("jobs") == []
+    assert place.count_rows(job_id) == 0
+    dump = "\n".join(place.house.database.engine.raw_connection().driver_connection.iterdump())  # type: ignore[union-attr]
+    assert PHOTO not in dump
+
+
+def test_a_run_that_ends_after_the_erasure_leaves_nothing(place: Place) -> None:
+    """Its worker slept through everything: another one did the job, its owner deleted it."""
+    place.web.pages[PHOTO] = picture()
+    job_id = submit(place, PHOTO)
+    late = place.bench
+    sleeping = place.house.life.begin(job_id)
+    assert sleeping is not None
+    place.work(job_id)
+    place.services.finetunes.delete(place.anne, job_id)
+    place.house.blobs.put(f"jobs/{job_id}/identity", b"written by the late run")
+    late._attempt(sleeping)
+    assert place.blob_names("jobs") == []
+
+
+def test_the_cap_counts_what_is_unfinished_or_succeeded(new_place: Callable[..., Place]) -> None:
+    place = new_place(PORTRAITD_MAX_JOBS="2")
+    failing, waiting = submit(place, PHOTO), submit(place, PHOTO)
+    with pytest.raises(TooManyJobs, match="Only 2 fine-tune job"):
+        submit(place, PHOTO)
+    place.work(failing)
+    place.web.pages[PHOTO] = picture()
+    place.work(waiting)
+    third = submit(place, PHOTO)
+    with pytest.raises(TooManyJobs):
+        submit(place, PHOTO)
+    place.work(third)
+    place.services.finetunes.delete(place.anne, third)
+    assert submit(place, PHOTO)
