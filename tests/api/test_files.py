@@ -68,6 +68,11 @@ def test_a_description_may_be_sent_as_a_file(api: Api) -> None:
     assert file.description == "mein Gesicht ä"
 
 
+def test_a_long_description_is_cut(api: Api) -> None:
+    (file,) = uploaded(api, part('name="descriptions"', "d" * 5000), FILE)
+    assert file.description == "d" * 1000
+
+
 def test_descriptions_and_purposes_are_matched_by_order(api: Api) -> None:
     files = uploaded(
         api,

@@ -10,6 +10,8 @@ from portraitd.api.wire.base import PageNo, PageSize, Part, Reply, local_s
 from portraitd.portraits.requests import FailedUpload, FilePage, StoredFile, UploadOutcome
 
 MAX_NAME = 255
+#: Longest description or purpose that is kept; every list shows it again.
+MAX_TEXT = 1000
 
 
 class UploadedPart(Part):
@@ -82,8 +84,11 @@ def clean_text(text: str) -> str:
 
 
 def nth(values: Sequence[str], index: int) -> str | None:
-    """The value that belongs to file `index`: matched by order; None when there are fewer, or it is empty."""
-    return (clean_text(values[index]) or None) if index < len(values) else None
+    """The value that belongs to file `index`: matched by order; None when there are fewer, or it is empty.
+
+    Longer ones are cut.
+    """
+    return (clean_text(values[index])[:MAX_TEXT] or None) if index < len(values) else None
 
 
 def upload_reply(outcome: UploadOutcome, request_id: str) -> UploadReply:
