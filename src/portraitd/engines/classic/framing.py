@@ -7,6 +7,7 @@ is the cutout's to hide.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,7 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
 
 
-def _seen(cuts: Points, s: Floats, tx: Floats, ty: Floats) -> Floats:
+def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
     """Cost of the cut points that each candidate frame shows: how many, and how deep inside they lie."""
     if cuts.size == 0:
         return np.zeros_like(s)

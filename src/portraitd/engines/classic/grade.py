@@ -8,7 +8,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from portraitd.images import Floats, Image, from_linear
+from portraitd.images import Floats, Image
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
@@ -41,58 +41,58 @@ def finish(linear: Floats, grade: Grade, rng: np.random.Generator) -> Image:
         small = cv2.resize(linear, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
         glow = cv2.GaussianBlur(np.clip(small, 0, 3), (0, 0), 5, borderType=cv2.BORDER_REPLICATE)
         glow = cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
-        linear = linear + grade.bloom * (glow - linear * 0.5)
-    if grade.vignette > 0:
-        linear = linear * _vignette(width, height, grade.vignette)[..., None]
-    image = _developed(linear).astype(np.float32)
-    luma = (image @ LUMA)[..., None]
-    toned = luma + (image - luma) * grade.saturation
-    t = luma / 255.0
-    toned += (1 - t) ** 2 * np.asarray(grade.shadows, np.float32) + t * t * np.asarray(grade.highlights, np.float32)
-    curve = _curve(grade.contrast, grade.fade)
-    toned = curve[np.clip(toned * 4, 0, 1023).astype(np.uint16)]
+        linear = np.asarray(cv2.addWeighted(linear, 1 - 0.5 * grade.bloom, glow, grade.bloom, 0), np.float32)
+    light = linear * _exposure(width, height, grade.vignette)
+    steps = np.clip(light, 0, 65535, out=light).astype(np.uint16)
+    image: Floats = _development(grade.contrast, grade.fade)[steps]
+    mixer = grade.saturation * np.eye(3, dtype=np.float32) + (1 - grade.saturation) * LUMA[None]
+    image = np.asarray(cv2.transform(image, mixer), np.float32)
+    luma = np.clip(cv2.transform(image, LUMA[None]), 0, 255).astype(np.uint8)
+    image += _tints(grade.shadows, grade.highlights)[luma]
     if grade.grain > 0:
-        toned += _grain(rng, (height, width), grade.grain) * (0.6 + 0.8 * (1 - np.abs(2 * t - 1)))
-    return np.asarray(np.clip(np.rint(toned), 0, 255), np.uint8)
+        image += (_grain(rng, (height, width), grade.grain) * _GRAIN_SHARE[luma])[..., None]
+    return np.asarray(cv2.convertScaleAbs(np.maximum(image, 0, out=image)), np.uint8)
 
 
-def _developed(linear: Floats) -> Image:
-    """uint8 sRGB with a soft shoulder: light above 0.8 is rolled off instead of cut, as film does."""
-    knee = 0.8
-    above = np.clip(linear - knee, 0, None)
-    rolled = np.minimum(linear, knee) + (1 - knee) * (1 - np.exp(-above / (1 - knee)))
-    return _LINEAR_TO_SRGB[np.clip(rolled * 4095, 0, 4095).astype(np.uint16)]
-
-
-def _linear_table() -> Image:
-    return from_linear(np.linspace(0, 1, 4096, dtype=np.float32))
-
-
-_LINEAR_TO_SRGB = _linear_table()
+#: Linear light that the development tells from anything brighter.
+_BRIGHTEST = 4.0
+#: (256,) share of the grain by luma: most in the middle tones.
+_GRAIN_SHARE = (1.4 - 0.8 * np.abs(np.linspace(-1, 1, 256))).astype(np.float32)
 
 
 @lru_cache(maxsize=32)
-def _curve(contrast: float, fade: float) -> Floats:
-    """(1024,) tone curve over quarter steps of 255: an S around the middle, black lifted by `fade`."""
-    t = np.linspace(0, 1, 1024)
+def _development(contrast: float, fade: float) -> Floats:
+    """(65536,) sRGB steps of linear light from 0 to _BRIGHTEST: shoulder, sRGB, S-curve, lifted black.
+
+    The shoulder rolls light above 0.8 off instead of cutting it, as film does.
+    """
+    linear = np.linspace(0, _BRIGHTEST, 65536)
+    knee = 0.8
+    rolled = np.minimum(linear, knee) + (1 - knee) * (1 - np.exp(-np.clip(linear - knee, 0, None) / (1 - knee)))
+    t = np.where(rolled <= 0.0031308, rolled * 12.92, 1.055 * rolled ** (1 / 2.4) - 0.055)
     middle = 0.45
-    bent = np.where(
-        t < middle,
-        middle * (t / middle) ** contrast,
-        1 - (1 - middle) * ((1 - t) / (1 - middle)) ** contrast,
-    )
+    high = np.clip((1 - t) / (1 - middle), 0, 1)
+    bent = np.where(t < middle, middle * (t / middle) ** contrast, 1 - (1 - middle) * high**contrast)
     return (255 * (fade + (1 - fade) * bent)).astype(np.float32)
 
 
+@lru_cache(maxsize=32)
+def _tints(shadows: tuple[float, float, float], highlights: tuple[float, float, float]) -> Floats:
+    """(256, 3) what is added to a pixel by its luma."""
+    t = np.linspace(0, 1, 256)[:, None]
+    return np.asarray((1 - t) ** 2 * np.array(shadows) + t * t * np.array(highlights), np.float32)
+
+
 @lru_cache(maxsize=16)
-def _vignette(width: int, height: int, strength: float) -> Floats:
-    """(H, W) share of light kept: falls with the fourth power of the cosine, as in a lens."""
+def _exposure(width: int, height: int, vignette: float) -> Floats:
+    """(H, W, 3) steps of the development per linear light: falls off to the corners as light does in a lens."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None] * 0.75
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    return np.asarray(1 / (1 + strength * 0.8 * (x * x + y * y)) ** 2 * (1 + 0.1 * strength), np.float32)
+    kept = (1 + 0.1 * vignette) / (1 + vignette * 0.8 * (x * x + y * y)) ** 2
+    return np.repeat(np.asarray(kept * (65535 / _BRIGHTEST), np.float32)[..., None], 3, axis=2)
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> Floats:
-    """(H, W, 1) film grain, the same in all colours, a little wider than a pixel."""
+    """(H, W) film grain, the same in all colours, a little wider than a pixel."""
     noise = cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), 0.7)
-    return np.asarray(noise * (deviation / 0.39), np.float32)[..., None]
+    return np.asarray(noise * (deviation / 0.39), np.float32)

@@ -1,7 +1,7 @@
 """ID photos: GA 461-2004's geometry scaled to 768 x 1024, an even backdrop, even light, a light retouch.
 
-GA 461-2004 asks, of 358 x 441 px: face 207 +- 14 px wide, hair 7 to 21 px below the top edge, eyes at least 207 px above
-the bottom edge, the face centred. Widths scale with the width, heights with the height.
+GA 461-2004 asks, of 358 x 441 px: face 207 +- 14 px wide, hair 7 to 21 px below the top edge, eyes at least 207 px
+above the bottom edge, the face centred. Widths scale with the width, heights with the height.
 """
 
 from __future__ import annotations
@@ -46,14 +46,15 @@ def id_photo(view: View, backdrop: Colour, retouch_strength: float, rng: np.rand
 
 def _evened(person: Floats, cutout: Cutout) -> Floats:
     """The person with half of the difference between the lit and the dark side of the face taken out."""
-    normal_x, _ = body_normals(cutout)
+    normal_x = body_normals(cutout)[..., 0]
     small = cv2.resize(person, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     at = (cutout.points[:, :2] + 0.5) / 4 - 0.5
     luma = cv2.remap(small @ LUMA, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR)[0]
     middle = float(np.median(at[:, 0]))
     left, right = (float(np.median(luma[side])) for side in (at[:, 0] < middle, at[:, 0] >= middle))
     slope = float(np.clip(np.log(max(left, 1e-3) / max(right, 1e-3)), -0.6, 0.6))
-    return np.asarray(person * np.exp(0.5 * slope * np.clip(normal_x, -0.8, 0.8))[..., None], np.float32)
+    gain = np.exp(0.5 * slope * np.clip(normal_x, -0.8, 0.8))
+    return np.asarray(person * cv2.resize(gain, PORTRAIT, interpolation=cv2.INTER_LINEAR)[..., None], np.float32)
 
 
 def _backdrop(linear: Colour, rng: np.random.Generator) -> Floats:

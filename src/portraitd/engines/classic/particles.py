@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from portraitd.engines.classic.cutout import Cutout
-from portraitd.engines.classic.scenes.paint import CANVAS, Layer, Size, draw, empty_layer, enlarged, scatter
-from portraitd.images import Floats
+from portraitd.engines.classic.scenes.paint import CANVAS, Layer, draw, empty_layer, enlarged, scatter
+from portraitd.images import Floats, Size
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,14 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
     if kind not in KINDS:
         return picture
     what = KINDS[kind]
-    size = Size(picture.shape[1], picture.shape[0])
-    for depth in what.before:
-        layer = enlarged(_layer(what.colours, depth, rng, cutout).premultiplied, size)
-        picture = layer[..., :3] * light + picture * (1 - layer[..., 3:])
-    return np.asarray(picture, np.float32)
+    layers = [_layer(what.colours, depth, rng, cutout).premultiplied for depth in what.before]
+    merged = layers[0]
+    for layer in layers[1:]:
+        merged = layer + merged * (1 - layer[..., 3:])
+    large = enlarged(merged, Size(picture.shape[1], picture.shape[0]))
+    picture = picture * (1 - large[..., 3:])
+    picture += large[..., :3] * np.float32(light)
+    return picture
 
 
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:
@@ -72,7 +76,7 @@ def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cut
     return draw(empty_layer(), scatter(rng, centres, depth.radius_px, colours)).blurred(depth.blur_px)
 
 
-def _clear_of_face(centres: Floats, cutout: Cutout, reach_px: float) -> Floats:
+def _clear_of_face(centres: NDArray[np.float64], cutout: Cutout, reach_px: float) -> NDArray[np.bool_]:
     """(n,) bool: farther than `reach_px` from the face's box."""
     points = (cutout.points[:, :2] + 0.5) / 2 - 0.5
     low, high = points.min(axis=0) - reach_px, points.max(axis=0) + reach_px

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from portraitd.engines.classic.idphoto import id_photo
 from portraitd.engines.classic.identity import Identity, View
+from portraitd.engines.classic.idphoto import id_photo
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed
@@ -39,7 +39,7 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
 
 
 def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[View, ...]:
-    """Views with a matte, turned and tilted no more than asked, not much worse than the best; at least one, best first."""
+    """Views with a matte, turned and tilted no more than asked, none much worse than the best; at least one."""
     cut = [view for view in identity.views if view.alpha is not None]
     if not cut:
         raise AlgorithmFailed

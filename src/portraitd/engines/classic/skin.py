@@ -50,29 +50,34 @@ def retouch(image: Image, points: Points, strength: float) -> Image:
     """
     x0, y0, x1, y1 = _surroundings(points, image.shape[:2])
     part = image[y0:y1, x0:x1]
-    face_px = float(np.ptp(points[:, 0]))
-    mask = skin_mask(part, points - _offset(x0, y0, points)) * strength
-    lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB).astype(np.float32)
-    weight = mask[..., None] + 1e-3
-    fine = cv2.GaussianBlur(lab, (0, 0), 0.008 * face_px)
-    share = cv2.GaussianBlur(weight, (0, 0), 0.04 * face_px)[..., None]
-    broad = cv2.GaussianBlur(lab * weight, (0, 0), 0.04 * face_px) / share
-    band = fine - broad
-    faint = np.exp(-((band[..., :1] / 16.0) ** 2))
-    change = -0.6 * band * faint
-    skin = mask > 0.3 * strength
-    if skin.any():
-        bright = float(np.percentile(broad[..., 0][skin], 85))
-        shine = np.clip(fine[..., 0] - bright - 4, 0, None)
-        change[..., 0] -= 0.35 * shine
-    lab += change * mask[..., None]
+    # Everything changed is broader than pores: it is found on a small picture and added to the large one.
+    scale = min(1.0, 160.0 / float(np.ptp(points[:, 0])))
+    size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
+    small = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+    at = (points[:, :2] - np.array([x0, y0], np.float32) + 0.5) * scale - 0.5
+    change = cv2.resize(_flattening(small, at) * strength, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    lab = cv2.cvtColor(part, cv2.COLOR_RGB2LAB).astype(np.float32) + change
     out = image.copy()
     out[y0:y1, x0:x1] = cv2.cvtColor(np.clip(np.rint(lab), 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB)
     return out
 
 
-def _offset(x0: int, y0: int, points: Points) -> Points:
-    return np.array([x0, y0, 0][: points.shape[1]], np.float32)
+def _flattening(image: Image, points: Points) -> Floats:
+    """(H, W, 3) change of the 8-bit Lab of a small picture of the face that takes spots and shine down."""
+    face_px = float(np.ptp(points[:, 0]))
+    mask = skin_mask(image, points)
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    weight = mask[..., None] + 1e-3
+    fine = cv2.GaussianBlur(lab, (0, 0), 0.007 * face_px)
+    share = cv2.GaussianBlur(weight, (0, 0), 0.04 * face_px)[..., None]
+    broad = cv2.GaussianBlur(lab * weight, (0, 0), 0.04 * face_px) / share
+    band = fine - broad
+    change = -0.6 * band * np.exp(-((band[..., :1] / 16.0) ** 2))
+    skin = mask > 0.3
+    if skin.any():
+        bright = float(np.percentile(broad[..., 0][skin], 85))
+        change[..., 0] -= 0.35 * np.clip(fine[..., 0] - bright - 4, 0, None)
+    return np.asarray(change * mask[..., None], np.float32)
 
 
 def _surroundings(points: Points, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -87,7 +92,7 @@ def skin_light(linear: Floats, points: Points) -> Floats:
     """(3,) median linear colour of the face's skin in a (H, W, 3) linear image."""
     at = points[skin_points() > 0, :2].astype(np.float32)
     small = cv2.resize(linear, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    at = (at + 0.5) / 4 - 0.5
+    at = np.asarray((at + 0.5) / 4 - 0.5, np.float32)
     seen = cv2.remap(
         small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
@@ -104,6 +109,6 @@ def neutral_gains(skin: Floats, firmness: float = 0.85) -> Floats:
     most_red = RED_RANGE[1] + 0.7 * float(np.clip((0.25 - luma) / 0.2, 0, 1))
     gain_red = float(np.clip(red, RED_RANGE[0], most_red)) / red
     gain_blue = float(np.clip(blue, *BLUE_RANGE)) / blue
-    gains = np.array([gain_red, 1.0, gain_blue]) ** firmness
+    gains = np.array([gain_red, 1.0, gain_blue], np.float32) ** firmness
     kept = gains / ((gains * skin) @ np.array([0.2126, 0.7152, 0.0722]) / luma)  # brightness is exposure's business
     return np.asarray(kept, np.float32)

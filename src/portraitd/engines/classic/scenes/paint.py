@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,15 +43,15 @@ def fractal(rng: np.random.Generator, largest_px: float, smallest_px: float, siz
         total += weight * layer[dy : dy + size.height, dx : dx + size.width]
         sum_weights += weight
         weight, step = weight * 0.6, step / 2
-    return np.clip(total / sum_weights, 0, 1)
+    return np.asarray(np.clip(total / sum_weights, 0, 1), np.float32)
 
 
 def spread(noise: Mask, contrast: float) -> Mask:
     """Noise with its values spread around their middle: octaves summed crowd around a half."""
-    return np.clip((noise - 0.5) * contrast + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((noise - 0.5) * contrast + 0.5, 0, 1), np.float32)
 
 
-def step_up(x: Floats, low: float, high: float) -> Floats:
+def step_up(x: NDArray[Any], low: NDArray[Any] | float, high: NDArray[Any] | float) -> Floats:
     """0 below `low`, 1 above `high` (or the reverse when low > high), smooth between."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
@@ -76,7 +77,7 @@ def columns(size: Size = CANVAS) -> Mask:
     return np.repeat(np.linspace(0, 1, size.width, dtype=np.float32)[None], size.height, axis=0)
 
 
-def over(below: Floats, above: Floats | Colour, alpha: Mask) -> Floats:
+def over(below: Floats, above: NDArray[Any] | Colour, alpha: NDArray[Any]) -> Floats:
     """`above` laid over `below` with a (h, w) alpha."""
     return np.asarray(below + (np.asarray(above, np.float32) - below) * alpha[..., None], np.float32)
 
@@ -113,8 +114,10 @@ class Spots:
     colours: Floats
 
 
-def scatter(rng: np.random.Generator, centres: Floats, radius_px: tuple[float, float], codes: Sequence[str]) -> Spots:
-    """Spots at (n, 2) centres, sizes log-uniform between two radii, each narrowed and turned, colours mixed of codes."""
+def scatter(
+    rng: np.random.Generator, centres: NDArray[Any], radius_px: tuple[float, float], codes: Sequence[str]
+) -> Spots:
+    """Spots at (n, 2) centres, sizes log-uniform between two radii, narrowed and turned, colours mixed of codes."""
     n = len(centres)
     radius = np.exp(rng.uniform(np.log(radius_px[0]), np.log(radius_px[1]), n))
     table = np.array([colour(code) for code in codes])

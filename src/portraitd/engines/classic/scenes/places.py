@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from portraitd.engines.classic.scenes.paint import (
     CANVAS,
@@ -44,12 +45,12 @@ def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
     ground = step_up(y + 0.02 * fractal(rng, 90, 20), 0.86, 0.9)
     image = over(image, np.array(colour("#d5dfec")) * 0.8, ground)
     image = defocus(image, 8)
-    image = _lanterns(rng, choice).blurred(6).over(image)
+    image = _lanterns(rng, choice, eaves + 0.05).blurred(6).over(image)
     return _plum(rng, choice % 2).blurred(2.5).over(image)
 
 
-def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
-    """One or two red lanterns, lit from within."""
+def _lanterns(rng: np.random.Generator, choice: int, beam: float) -> Layer:
+    """One or two red lanterns, lit from within, hung from the beam at that share of the height."""
     layer = empty_layer().premultiplied.copy()
     for x in ((0.13, 0.9), (0.88,), (0.1,), (0.12, 0.89))[choice]:
         cx, cy = x * CANVAS.width, CANVAS.height * rng.uniform(0.27, 0.36)
@@ -66,7 +67,9 @@ def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
                 -1,
             )
         cv2.line(layer, (round(cx), round(cy) + 36), (round(cx), round(cy) + 66), (*colour("#b3261b"), 1.0), 5)
-        cv2.line(layer, (round(cx), 0), (round(cx), round(cy) - 36), (*colour("#2a1b16"), 1.0), 2)
+        cv2.line(
+            layer, (round(cx), round(beam * CANVAS.height)), (round(cx), round(cy) - 36), (*colour("#2a1b16"), 1.0), 2
+        )
     return Layer(layer)
 
 
@@ -90,7 +93,7 @@ def _grow(
     rng: np.random.Generator,
     canvas: Floats,
     hearts: list[tuple[float, float]],
-    stem: tuple[Floats, float, float],
+    stem: tuple[NDArray[np.float64], float, float],
     depth: int,
 ) -> None:
     """Draws a twig of straight pieces, then its own twigs: (start, direction of growth in x, thickness px)."""

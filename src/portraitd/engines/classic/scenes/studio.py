@@ -9,7 +9,7 @@ from portraitd.images import Floats
 
 
 def paper(rng: np.random.Generator, glow: Colour, edge: Colour, at: tuple[float, float]) -> Floats:
-    """(h, w, 3) linear: `glow` where the lamp shines, falling off to `edge` as a round lamp's light does, faintly mottled."""
+    """(h, w, 3) linear: `glow` where a round lamp shines, `edge` where its light has fallen off, faintly mottled."""
     aspect = CANVAS.height / CANVAS.width
     distance2 = ((columns() - at[0]) / 0.62) ** 2 + ((rows() - at[1]) * aspect / 0.72) ** 2
     light = 1 / (1 + distance2) ** 1.6
