@@ -1,0 +1,175 @@
+"""The verbs, run as a user runs them but in this process."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from portraitd import cli, wiring
+from portraitd.errors import InvalidApiKey, SetupError
+from portraitd.images import encode_jpeg
+from portraitd.settings import SETTINGS, load_settings
+from tests.fakes.engines import flat
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a verb in a home of its own, with the instant engine."""
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.setenv("PORTRAITD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PORTRAITD_ENGINE", "tests.fakes.engines:instant")
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *args: CliRunner().invoke(cli.app, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(encode_jpeg(flat((90, 80, 70))))
+    return path
+
+
+def test_keys_are_made_shown_once_listed_and_revoked(run: Run) -> None:
+    made = run("key", "create", "laptop", "--account", "anne")
+    key = made.stdout.strip()
+    house = wiring.open_house(load_settings())
+    assert key.startswith("sk-")
+    assert len(key) == 51
+    account = house.keys.authenticate(key)
+    listed = run("key", "list").stdout
+    assert "laptop" in listed
+    assert "anne" in listed
+    assert key not in listed
+    assert run("key", "revoke", account.key_id).exit_code == 0
+    with pytest.raises(InvalidApiKey):
+        house.keys.authenticate(key)
+    assert isinstance(run("key", "revoke", account.key_id).exception, SetupError)
+    assert key not in (load_settings().home / "portraitd.db").read_bytes().decode("latin-1")
+    house.close()
+
+
+def test_keys_of_one_account_are_one_account_s(run: Run) -> None:
+    keys = [run("key", "create", name, "--account", "anne").stdout.strip() for name in ("one", "two")]
+    other = run("key", "create", "three").stdout.strip()
+    house = wiring.open_house(load_settings())
+    one, two, three = (house.keys.authenticate(key) for key in (*keys, other))
+    assert one.id == two.id != three.id
+    assert one.key_id != two.key_id
+    house.close()
+
+
+def test_the_first_key_is_made_once_and_kept_in_a_private_file(run: Run) -> None:
+    house = wiring.open_house(load_settings())
+    path = wiring.ensure_first_key(house)
+    assert path == house.settings.key_file
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key = path.read_text().strip()
+    assert wiring.ensure_first_key(house) == path
+    assert path.read_text().strip() == key
+    path.unlink()
+    assert wiring.ensure_first_key(house) is None, "an operator who removed the file does not want another"
+    house.close()
+
+
+def test_a_key_file_of_another_database_is_replaced(run: Run) -> None:
+    settings = load_settings()
+    settings.home.mkdir()
+    settings.key_file.write_text("sk-of-a-database-that-is-gone\n")
+    house = wiring.open_house(settings)
+    path = wiring.ensure_first_key(house)
+    assert path is not None
+    assert house.keys.authenticate(path.read_text().strip())
+    house.close()
+
+
+def test_generate_writes_portraits_that_a_seed_makes_again(run: Run, photo: Path, tmp_path: Path) -> None:
+    first = run("generate", photo, "-n", 2, "--seed", 5, "-o", tmp_path / "a")
+    again = run("generate", photo, "-n", 2, "--seed", 5, "-o", tmp_path / "b")
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["portrait-5.jpg", "portrait-6.jpg"]
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    assert not load_settings().home.exists(), "no server, no home"
+
+
+def test_generate_into_a_template(run: Run, photo: Path, tmp_path: Path) -> None:
+    result = run("generate", photo, "--template", photo, "-n", 1, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+def test_generate_says_what_is_wrong_with_a_file(run: Run, tmp_path: Path) -> None:
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("hello")
+    result = run("generate", bad)
+    assert isinstance(result.exception, SetupError)
+    assert "notes.jpg" in result.exception.message
+    assert isinstance(run("generate", bad, "--style", "portrait_url_template").exception, SetupError)
+
+
+def test_detect_tells_usable_from_not(run: Run, photo: Path, tmp_path: Path) -> None:
+    faceless = tmp_path / "black.jpg"
+    faceless.write_bytes(encode_jpeg(flat((0, 0, 0))))
+    assert run("detect", photo).exit_code == 0
+    both = run("detect", photo, faceless)
+    assert both.exit_code == 1
+    assert "no face detected" in both.stdout
+
+
+def test_styles_are_listed_and_added_to(run: Run, photo: Path) -> None:
+    assert run("styles", "list").stdout.count("f_") >= 8
+    assert run("styles", "add", "f_business_female", photo).exit_code == 0
+    style = wiring.styles_of(load_settings()).get("f_business_female")
+    assert [path.name for path in style.templates] == ["photo.jpg"]
+    assert run("styles", "add", "f_nothing", photo).exception is not None
+
+
+def test_a_pack_for_no_style_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pack" / "f_busines_female").mkdir(parents=True)
+    monkeypatch.setenv("PORTRAITD_STYLE_PACKS", str(tmp_path / "pack"))
+    result = run("styles", "list")
+    assert isinstance(result.exception, SetupError)
+    assert "f_busines_female" in result.exception.message
+
+
+def test_doctor_names_what_is_missing_and_how_to_mend_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITD_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("PORTRAITD_DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "portraitd weights pull" in result.stdout
+    assert "PORTRAITD_DATABASE_URL" in result.stdout
+    assert not load_settings().home.exists(), "looking changes nothing"
+    monkeypatch.setenv("PORTRAITD_PORT", "many")
+    assert "PORTRAITD_PORT" in run("doctor").stdout
+
+
+def test_an_engine_that_does_not_exist_is_named(run: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for engine in ("clasic", "no.such.module:engine"):
+        monkeypatch.setenv("PORTRAITD_ENGINE", engine)
+        result = run("generate", photo)
+        assert result.exception is not None
+        assert "PORTRAITD_ENGINE" in str(result.exception)
+
+
+def test_main_tells_setup_errors_in_one_sentence(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORTRAITD_PORT", "many")
+    monkeypatch.setattr(sys, "argv", ["portraitd", "styles", "list"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("portraitd: PORTRAITD_PORT='many'")
+    assert told.count("\n") == 1
