@@ -18,14 +18,14 @@ from portraitd.errors import (
 )
 from portraitd.faces import regions
 from portraitd.faces.cover import CoverHints, measure_cover
-from portraitd.faces.detect import detect_faces
+from portraitd.faces.detect import DetectedFace, detect_faces
 from portraitd.faces.light import Light, measure_light
 from portraitd.faces.look import CROP_PX, MARGIN, FaceCrop, face_crop
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import Pose, pose_of
 from portraitd.faces.sharpness import blur_share
-from portraitd.images import Image
+from portraitd.images import Image, Points
 
 #: Longer side, at least, of the copy that faces are looked for in (the detector itself sees 192 px of it), and of the
 #: one that is searched tile by tile when nothing was found.
@@ -185,9 +185,10 @@ def _find(models: FaceModels, image: Image, other_share: float) -> tuple[Image, 
     """A reduced copy, how many times smaller it is, and in it the meshes of the main face, first, and of the others."""
     for work_px in (WORK_PX, TILED_PX):
         small, shrink = _reduced(image, work_px)
-        found = _main_face(models, small)
-        if found is not None:
-            return small, shrink, [found, *_other_faces(models, small, found, other_share)]
+        detected = detect_faces(models, small)
+        main = _main_face(models, small, detected)
+        if main is not None:
+            return small, shrink, [main, *_other_faces(models, small, main, detected, other_share)]
     return image, 1, []
 
 
@@ -201,37 +202,45 @@ def _reduced(image: Image, work_px: int) -> tuple[Image, int]:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8), shrink
 
 
-def _main_face(models: FaceModels, image: Image) -> FaceMesh | None:
+def _main_face(models: FaceModels, image: Image, detected: tuple[DetectedFace, ...]) -> FaceMesh | None:
     """The mesh of the largest detection that is a face."""
-    for face in detect_faces(models, image):
+    for face in detected:
         mesh = fit_mesh(models, image, face)
         if mesh.score >= MESH_SCORE:
             return mesh
     return None
 
 
-def _other_faces(models: FaceModels, image: Image, main: FaceMesh, other_share: float) -> list[FaceMesh]:
+def _other_faces(
+    models: FaceModels, image: Image, main: FaceMesh, detected: tuple[DetectedFace, ...], other_share: float
+) -> list[FaceMesh]:
     """Faces of at least `other_share` of the main one's area.
 
-    They are looked for in a copy without the main face, beside which the detector misses smaller ones.
+    Those that were detected, and those found in a copy without the main face, beside which smaller ones are missed.
     """
     without = image.copy()
-    box, rim = main.box, main.box.width * 0.2
+    rim = main.box.width * 0.2
     height, width = image.shape[:2]
-    y0, y1 = (int(np.clip(y, 0, height)) for y in (box.y0 - rim, box.y1 + rim))
-    x0, x1 = (int(np.clip(x, 0, width)) for x in (box.x0 - rim, box.x1 + rim))
+    y0, y1 = (int(np.clip(y, 0, height)) for y in (main.box.y0 - rim, main.box.y1 + rim))
+    x0, x1 = (int(np.clip(x, 0, width)) for x in (main.box.x0 - rim, main.box.x1 + rim))
     without[y0:y1, x0:x1] = 128
-    found: list[FaceMesh] = []
-    for face in detect_faces(models, without, OTHER_SCORE):
-        if face.box.area < other_share * box.area:
-            continue
-        mesh = fit_mesh(models, without, face)
-        if mesh.score >= OTHER_MESH_SCORE and mesh.box.area >= other_share * box.area:
-            x, y = mesh.xy.mean(axis=0)
-            # Two detections of one face are one: the landmark network slides onto the same points from both.
-            if not any(m.box.x0 <= x <= m.box.x1 and m.box.y0 <= y <= m.box.y1 for m in (main, *found)):
-                found.append(mesh)
-    return found
+    least = other_share * main.box.area
+    known = [main]
+    for view, faces in ((image, detected), (without, detect_faces(models, without, OTHER_SCORE))):
+        for face in faces:
+            if face.box.area < least or _is_known(known, face.keypoints):
+                continue
+            mesh = fit_mesh(models, view, face)
+            # The landmark network may have slid onto a face that is known.
+            if mesh.score >= OTHER_MESH_SCORE and mesh.box.area >= least and not _is_known(known, mesh.xy):
+                known.append(mesh)
+    return known[1:]
+
+
+def _is_known(known: list[FaceMesh], points: Points) -> bool:
+    """Whether the middle of the (N, 2) points lies in one of the faces."""
+    x, y = points.mean(axis=0)
+    return any(mesh.box.x0 <= x <= mesh.box.x1 and mesh.box.y0 <= y <= mesh.box.y1 for mesh in known)
 
 
 def _enlarged(mesh: FaceMesh, shrink: int) -> FaceMesh:
