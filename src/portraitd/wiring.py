@@ -126,7 +126,7 @@ def build_web(house: House) -> FastAPI:
     from portraitd.api.config import ApiConfig
 
     config = ApiConfig(max_count=house.settings.max_n, max_upload_bytes=house.settings.max_file_mb * MEGABYTE)
-    return build_app(build_services(house), config, ready=lambda: _has_workers(house.database))
+    return build_app(build_services(house), config, ready=lambda: _has_workers(house.database, house.settings.lease_s))
 
 
 def build_worker(house: House, engine: Engine) -> Worker:
@@ -256,10 +256,10 @@ def _signing_secret(database: Database) -> str:
         return secret
 
 
-def _has_workers(database: Database) -> bool:
+def _has_workers(database: Database, lease_s: float) -> bool:
     """Is there a worker to do what is accepted?"""
     try:
         with database.read() as conn:
-            return bool(executors.everyone(conn))
+            return bool(set(executors.everyone(conn)) - set(executors.silent(database, conn, lease_s)))
     except sa.exc.SQLAlchemyError:
         return False

@@ -44,7 +44,9 @@ class Service:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.home = folder / "home"
         self.port = free_port()
+        #: Ids of the processes that trained and generated, one line each.
         self.trainings = folder / "trainings"
+        self.runs = folder / "runs"
         self._log = folder / "log"
         self.command = [sys.executable, "-m", "portraitd", "serve"]
         self.env = os.environ | {
@@ -55,6 +57,7 @@ class Service:
             "PORTRAITD_DRAIN_S": "8",
             "PYTHONPATH": str(Path(engines.__file__).parent),
             "FAKE_ENGINE_TRAININGS": str(self.trainings),
+            "FAKE_ENGINE_RUNS": str(self.runs),
             **settings,
         }
         self.database_url = settings.get("PORTRAITD_DATABASE_URL", f"sqlite:///{self.home}/portraitd.db")
@@ -112,11 +115,11 @@ class Service:
         for pid in self.workers():
             kill_9(pid)
 
-    def stop(self) -> int:
-        """The exit status after SIGTERM."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """The exit status after a signal to the parent."""
         self.workers()
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(number)
         return self._process.wait(60)
 
     def close(self) -> None:

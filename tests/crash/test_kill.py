@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
@@ -127,6 +129,26 @@ def test_a_task_that_hangs_times_out_and_its_worker_is_replaced(new_service: Sta
     after = service.submit()
     assert service.until_ended([after]) == {after: "SUCCEEDED"}
     assert not is_alive(first_worker)
+
+
+def test_a_worker_that_sleeps_past_its_lease_has_lost_its_task(new_service: StartService) -> None:
+    """What a frozen virtual machine does: its tasks are done by others, and when it wakes up nothing it does counts."""
+    service = new_service(FAKE_ENGINE_SLOW_S="1", PORTRAITD_WORKERS="2")
+    service.start()
+    until(lambda: len(service.workers()) == 2)
+    service.until_working()
+    task = service.submit(engines.SLOW, 3)
+    until(service.runs.exists)
+    asleep = int(service.runs.read_text())
+    os.kill(asleep, signal.SIGSTOP)
+    states = service.until_ended([task])
+    os.kill(asleep, signal.SIGCONT)
+    assert states == {task: "SUCCEEDED"}
+    assert service.rows([task])[task].attempt == 2
+    until(lambda: not is_alive(asleep))
+    assert_books_balance(service, states)
+    after = service.submit()
+    assert service.until_ended([after]) == {after: "SUCCEEDED"}
 
 
 def test_workers_die_with_their_parent(new_service: StartService) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import stat
 import subprocess
 import time
@@ -42,12 +43,12 @@ def test_a_task_longer_than_the_drain_is_done_by_the_next_start(new_service: Sta
     assert service.rows([task])[task].attempt == 2
 
 
-def test_an_idle_service_stops_at_once(new_service: StartService) -> None:
+def test_ctrl_c_stops_an_idle_service_at_once(new_service: StartService) -> None:
     service = new_service()
     service.start()
     service.until_working()
     began = time.monotonic()
-    assert service.stop() == 0
+    assert service.stop(signal.SIGINT) == 0
     assert time.monotonic() - began < 6
     assert service.left_over() == []
 

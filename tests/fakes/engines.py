@@ -35,18 +35,17 @@ class Instant:
 
     name = "instant"
 
-    def __init__(self, trainings: Path | None = None) -> None:
-        #: A file that gets one line per training, if given: it outlives a kill.
+    def __init__(self, trainings: Path | None = None, runs: Path | None = None) -> None:
+        #: Files that get this process's id at each training and each generation, if given: they outlive a kill.
         self._trainings = trainings
+        self._runs = runs
 
     def warm(self) -> None:
         """Nothing to load."""
 
     def train(self, photos: Sequence[Photo]) -> Trained:
         """The identity is the photos' mean colour; a black photo has no face."""
-        if self._trainings:
-            with self._trainings.open("a") as log:
-                log.write(f"{os.getpid()}\n")
+        _note_pid(self._trainings)
         used = tuple(photo for photo in photos if photo.image.any())
         left_out = tuple(LeftOut(photo.name, NoHumanFace()) for photo in photos if not photo.image.any())
         if not used:
@@ -56,6 +55,7 @@ class Instant:
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         style = job.style.id if isinstance(job, PresetJob) else ""
+        _note_pid(self._runs)
         for number in range(job.count):
             _misbehave(style, number)
             if style == FAILS_EVERY_SECOND and number % 2:
@@ -63,6 +63,12 @@ class Instant:
             else:
                 seed = job.seed + number
                 yield Portrait(flat((seed % 256, seed // 256 % 256, 128)), seed, None)
+
+
+def _note_pid(path: Path | None) -> None:
+    if path:
+        with path.open("a") as log:
+            log.write(f"{os.getpid()}\n")
 
 
 def _misbehave(style: str, number: int) -> None:
@@ -82,8 +88,8 @@ def flat(colour: tuple[int, int, int]) -> Image:
 
 
 def instant(_models: object = None) -> Instant:
-    log = os.environ.get("FAKE_ENGINE_TRAININGS")
-    return Instant(Path(log) if log else None)
+    logs = [os.environ.get(f"FAKE_ENGINE_{name}") for name in ("TRAININGS", "RUNS")]
+    return Instant(*[Path(log) if log else None for log in logs])
 
 
 @dataclass(frozen=True)

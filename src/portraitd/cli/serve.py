@@ -34,6 +34,7 @@ def serve() -> None:
     from portraitd import wiring
 
     settings = load_settings()
+    _be_private()
     _log_to_stderr()
     stop = _stop_on_signals()
     listener = _listen(settings)
@@ -51,6 +52,7 @@ def worker(parent: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
     from portraitd.tasks.supervisor import follow_parent
 
     settings = load_settings()
+    _be_private()
     _log_to_stderr()
     stop = _stop_on_signals()
     if parent:
@@ -178,6 +180,11 @@ def _stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
     return stop
+
+
+def _be_private() -> None:
+    """Files made from here on are for this user only: they are people's faces."""
+    os.umask(0o077)
 
 
 def _log_to_stderr() -> None:

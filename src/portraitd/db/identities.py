@@ -1,4 +1,4 @@
-"""Rows of trained identities."""
+"""Rows of identities that accounts have trained. (Those built in belong to nobody and have none.)"""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from portraitd.db.schema import identities
 
 @dataclass(frozen=True)
 class IdentityRow:
-    """Where an identity lies and which engine can read it. No account: built in, for everyone."""
+    """Where an identity lies, whose it is and which engine can read it."""
 
     id: str
-    account_id: str | None
+    account_id: str
     engine: str
     blob_key: str
     created_at: datetime

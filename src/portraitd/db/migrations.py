@@ -88,8 +88,8 @@ CREATE TABLE usage (
     used_at BIGINT NOT NULL
 );
 CREATE TABLE identities (
-    id TEXT PRIMARY KEY, account_id TEXT REFERENCES accounts (id), engine TEXT NOT NULL, blob_key TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    id TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES accounts (id), engine TEXT NOT NULL,
+    blob_key TEXT NOT NULL, created_at BIGINT NOT NULL
 );
 CREATE TABLE files (
     id TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, account_id TEXT NOT NULL REFERENCES accounts (id),

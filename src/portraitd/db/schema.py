@@ -138,12 +138,11 @@ usage = sa.Table(
     sa.Column("used_at", Moment, nullable=False),
 )
 
-#: Trained identities. No account: built in, for everyone.
 identities = sa.Table(
     "identities",
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id")),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
     sa.Column("engine", sa.Text, nullable=False),
     sa.Column("blob_key", sa.Text, nullable=False),
     sa.Column("created_at", Moment, nullable=False),

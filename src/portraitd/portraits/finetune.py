@@ -203,13 +203,13 @@ class Trainer:
     def _usable(self, raw: Sequence[RawPhoto]) -> tuple[Photo, ...]:
         """Those within the contract's limits. Faces are the engine's to judge: training wants turned heads too."""
         found: list[Photo] = []
-        first_error: PortraitdError = MissingTrainingFiles()
-        for photo in reversed(raw):
+        errors: list[PortraitdError] = []
+        for photo in raw:
             try:
                 found.append(Photo(photo.name, CHECKED_PHOTO.decode(photo.data)))
             except (InvalidFileSize, InvalidImageFormat, InvalidImageResolution) as error:
                 _log.info("%s was not used: %s", photo.name, error.code)
-                first_error = error
+                errors.append(error)
         if not found:
-            raise first_error
-        return tuple(reversed(found))
+            raise errors[0] if errors else MissingTrainingFiles()
+        return tuple(found)

@@ -140,18 +140,17 @@ class Studio:
         job = self._job(task, request_of(task.request))
         report(0, 0)
         results: list[ResultRow] = []
-        first_failure: PortraitdError = AlgorithmFailed()
+        errors: list[PortraitdError] = []
         for number, outcome in enumerate(self._outcomes(task, job), 1):
             if isinstance(outcome, Failure):
-                first_failure = first_failure if any(result.code for result in results) else outcome.error
+                errors.append(outcome.error)
                 results.append(ResultRow(code=outcome.error.code, message=outcome.error.message))
             else:
                 results.append(self._keep(task.id, number, outcome))
-            made = sum(1 for result in results if result.blob_key)
-            report(made, len(results) - made)
-        if made == 0:
-            raise first_failure
-        return Finished(Outcome(tuple(results), usage=made))
+            report(number - len(errors), len(errors))
+        if len(errors) == len(results):
+            raise errors[0]
+        return Finished(Outcome(tuple(results), usage=len(results) - len(errors)))
 
     def discard(self, task: TaskRow) -> None:
         """Erase what a run left behind of a task that is gone."""

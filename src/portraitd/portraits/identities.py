@@ -63,17 +63,14 @@ class IdentityShelf:
 
     def _built_in(self, identity_id: str) -> bytes:
         """Trained once per engine; processes that need it at the same time wait for the one that trains."""
-        row_id = f"{identity_id}@{self.engine.name}"
-        if row := self._row(row_id):
-            return self.blobs.get(row.blob_key)
+        key = f"identities/{identity_id}/{self.engine.name}"
+        if self.blobs.exists(key):
+            return self.blobs.get(key)
         with self.database.alone("built-in"):
-            if row := self._row(row_id):
-                return self.blobs.get(row.blob_key)
+            if self.blobs.exists(key):
+                return self.blobs.get(key)
             trained = self.engine.train([Photo(identity_id, BUILT_IN[identity_id]())])
-            key = f"identities/{identity_id}/{self.engine.name}"
             self.blobs.put(key, trained.identity)
-            with self.database.write() as conn:
-                rows.add(conn, IdentityRow(row_id, None, self.engine.name, key, self.clock()))
             return trained.identity
 
     def _row(self, identity_id: str) -> IdentityRow | None:

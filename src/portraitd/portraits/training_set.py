@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -107,6 +108,7 @@ def unzip(stream: BinaryIO) -> Iterator[RawPhoto]:
     # zipfile tells of broken, encrypted and unknown archives in many ways; all mean the same to a client.
     except (
         zipfile.BadZipFile,
+        zlib.error,
         RuntimeError,
         NotImplementedError,
         EOFError,

@@ -138,7 +138,6 @@ class Worker:
         self._bench = bench
         self._watch = watch
         self._lost_since: dict[str, float] = {}
-        self._due = [0.0] * len(watch.chores)
 
     def run(self, stop: threading.Event, drain_s: int) -> int:
         """The process's exit status: 0 after a drain."""
@@ -146,6 +145,8 @@ class Worker:
         presence.enter()
         self._receiver.serve(self._bench.handle)
         _log.info("worker %s takes tasks", presence.id)
+        # In a thread of their own: a long chore must not keep this process from saying that it is alive.
+        threading.Thread(target=self._do_chores, args=(stop,), daemon=True, name="chores").start()
         status = self._keep(stop)
         self._receiver.close(drain_s)
         if not self._watch.reaper.holds_tasks(presence.id):
@@ -153,7 +154,7 @@ class Worker:
         return status
 
     def _keep(self, stop: threading.Event) -> int:
-        """Beat, reap and do chores until told to stop."""
+        """Beat and look after the dead until told to stop."""
         while not stop.is_set():
             try:
                 if not self._watch.presence.beat():
@@ -162,9 +163,8 @@ class Worker:
                 self._watch.reaper.note_beat()
                 self._watch.reaper.reap()
                 self._look_after_runs()
-                self._do_chores()
             except Exception:  # noqa: BLE001 - a database that is away, mostly; the next beat tries again
-                _log.warning("housekeeping failed, will be tried again", exc_info=True)
+                _log.warning("a beat failed, the next one tries again", exc_info=True)
             stop.wait(self._watch.beat_s)
         return 0
 
@@ -176,11 +176,15 @@ class Worker:
             _log.error("a task hangs in its engine; this worker ends so that a fresh one can take over")
             os._exit(EXIT_HUNG)
 
-    def _do_chores(self) -> None:
-        for number, chore in enumerate(self._watch.chores):
-            if time.monotonic() >= self._due[number]:
-                self._due[number] = time.monotonic() + chore.every_s
-                chore.act()
+    def _do_chores(self, stop: threading.Event) -> None:
+        due = dict.fromkeys(self._watch.chores, 0.0)
+        while not stop.wait(0.5):
+            for chore in [chore for chore, at in due.items() if time.monotonic() >= at]:
+                due[chore] = time.monotonic() + chore.every_s
+                try:
+                    chore.act()
+                except Exception:  # noqa: BLE001 - as above; no chore may end the others
+                    _log.warning("a chore failed, it will be tried again", exc_info=True)
 
 
 def _presentable(error: PortraitdError, task: TaskRow) -> PortraitdError:

@@ -166,11 +166,18 @@ def _encrypted() -> bytes:
     return bytes(data)
 
 
+def _corrupt() -> bytes:
+    data = bytearray(_nested())
+    for place in range(100, 300):
+        data[place] ^= 0xFF
+    return bytes(data)
+
+
 def _cut() -> bytes:
     return _nested()[:-30]
 
 
-@pytest.mark.parametrize("make", [_with_eleven, _nested, _bomb, _lying_bomb, _many_entries, _encrypted, _cut])
+@pytest.mark.parametrize("make", [_with_eleven, _nested, _bomb, _lying_bomb, _many_entries, _encrypted, _corrupt, _cut])
 def test_archives_that_are_refused(place: Place, make: Callable[[], bytes]) -> None:
     job_id = submit(place, upload(place, make()))
     place.work(job_id)
