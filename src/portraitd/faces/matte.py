@@ -20,7 +20,7 @@ from portraitd.images import Floats, Image, Mask
 #: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
 SOLVE_PX = 640
 #: Least pull of the prior on the solution; a pixel's own windows pull with up to 9.
-PRIOR_WEIGHT = 0.02
+PRIOR_WEIGHT = 0.004
 #: What it gains at clothes.
 CLOTHES_WEIGHT = 0.15
 #: Side of the head's own segmentation crop, in face heights.

@@ -139,17 +139,17 @@ def _conjugate_gradients(laplacian: MattingLaplacian, start: Mask, prior: Prior,
     u, weight = laplacian.unknown_of(start), laplacian.unknown_of(prior.weight)
     residual = weight * (laplacian.unknown_of(prior.alpha) - u) - laplacian.at_unknown(start)
     inverse_diagonal = 1 / (laplacian.diagonal() + weight)
-    z = residual * inverse_diagonal
-    direction = z.copy()
+    z = np.asarray(residual * inverse_diagonal, np.float32)
+    direction: Floats = z.copy()
     rho = float(np.vdot(residual, z))
     for _ in range(iterations):
         if rho < 1e-8 * u.size:
             break
         ahead = laplacian.inside(direction) + weight * direction
-        step = np.float32(rho / max(float(np.vdot(direction, ahead)), 1e-12))
-        u = u + step * direction
-        residual = residual - step * ahead
-        z = residual * inverse_diagonal
+        step = rho / max(float(np.vdot(direction, ahead)), 1e-12)
+        u = np.asarray(u + step * direction, np.float32)
+        residual = np.asarray(residual - step * ahead, np.float32)
+        z = np.asarray(residual * inverse_diagonal, np.float32)
         rho, before = float(np.vdot(residual, z)), rho
-        direction = z + np.float32(rho / before) * direction
+        direction = np.asarray(z + (rho / before) * direction, np.float32)
     return u

@@ -64,10 +64,10 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
     gain = cv2.resize(shade[..., None] * tint * ambient, (width, height), interpolation=cv2.INTER_LINEAR)
     lit = linear * gain
     if light.rim > 0:
-        # Hair and cloth send the light back in their own colour, and a tenth of it as it is.
+        # Hair and cloth send the light back in their own colour, and a little of it as it is.
         edge = _rim(cutout.alpha, light.rim_deg)
         behind = cv2.merge([edge * (light.rim * part) for part in light.rim_colour])
-        lit += cv2.multiply(cv2.addWeighted(linear, 0.9, linear, 0, 0.1), behind)
+        lit += cv2.multiply(cv2.addWeighted(linear, 0.95, linear, 0, 0.05), behind)
     return np.asarray(lit, np.float32)
 
 

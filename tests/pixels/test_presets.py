@@ -1,0 +1,110 @@
+"""Preset portraits, measured on the finished pictures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portraitd.engines.base import Photo
+from portraitd.engines.classic.framing import CHEEK_SIDES, roll_of
+from portraitd.engines.classic.identity import Identity, train_identity
+from portraitd.engines.classic.presets import make_preset, make_presets
+from portraitd.errors import SetupError
+from portraitd.faces.detect import detect_faces
+from portraitd.faces.mesh import FaceMesh, fit_mesh
+from portraitd.faces.models import FaceModels
+from portraitd.images import Floats, Image, decode
+from portraitd.styles.catalog import Mode, load_catalog
+
+STYLES = load_catalog()
+PRESETS = sorted(style.id for style in STYLES if style.mode is Mode.PRESET)
+BACKDROPS = ((255, 255, 255), (67, 142, 219), (217, 0, 27), (200, 204, 209))
+
+
+class NoEmbedder:
+    """Likeness plays no part in how a preset looks."""
+
+    def embed(self, image: Image, mesh: FaceMesh) -> Floats:
+        raise SetupError("not needed here")
+
+
+def _identity(models: FaceModels, *photos: Photo) -> Identity:
+    return train_identity(models, NoEmbedder(), photos)[0]
+
+
+@pytest.fixture(scope="module")
+def astronaut(face_models: FaceModels) -> Identity:
+    from skimage import data
+
+    return _identity(face_models, Photo("astronaut", data.astronaut()))
+
+
+@pytest.fixture(scope="module", params=["man", "woman"])
+def several(request: pytest.FixtureRequest, face_models: FaceModels, portraits_folder: Path) -> Identity:
+    names = [f"{request.param}_{i}" for i in range(1, 5)]
+    return _identity(face_models, *(Photo(n, decode((portraits_folder / f"{n}.png").read_bytes())) for n in names))
+
+
+def _check_id_photo(models: FaceModels, picture: Image, backdrop: tuple[int, int, int]) -> None:
+    """GA 461-2004, scaled from 358 x 441 to 768 x 1024, on what is seen in the picture."""
+    assert picture.shape == (1024, 768, 3)
+    (face,) = detect_faces(models, picture)
+    mesh = fit_mesh(models, picture, face)
+    width = mesh.xy[CHEEK_SIDES[1], 0] - mesh.xy[CHEEK_SIDES[0], 0]
+    assert 193 <= width * 358 / 768 <= 221
+    assert abs(mesh.eye_centres[:, 0].mean() - 383.5) < 12
+    assert 1024 - mesh.eye_centres[:, 1].mean() >= 207 * 1024 / 441
+    assert abs(roll_of(mesh.xy)) < 1
+    flat = np.abs(picture.astype(int) - backdrop).max(axis=2) <= 1
+    assert flat[:7].mean() > 0.9
+    assert flat[:200, :20].all()
+    assert flat[:200, -20:].all()
+    person = ~flat[:, 300:470]
+    top = int(np.flatnonzero(person.sum(axis=1) > 12)[0])
+    assert 7 * 1024 / 441 - 3 <= top <= 21 * 1024 / 441 + 3
+
+
+def test_id_photos_keep_the_standard(face_models: FaceModels, astronaut: Identity) -> None:
+    style = STYLES.get("f_idcard_female")
+    for picture, backdrop in zip(make_presets(astronaut, style, 4, seed=8), BACKDROPS, strict=True):
+        _check_id_photo(face_models, picture, backdrop)
+
+
+def test_id_photos_of_several_photos_keep_the_standard(face_models: FaceModels, several: Identity) -> None:
+    _check_id_photo(face_models, make_preset(several, STYLES.get("f_idcard_male"), seed=1), BACKDROPS[1])
+
+
+@pytest.mark.parametrize("style_id", PRESETS)
+def test_each_preset_is_a_picture_of_one_face(face_models: FaceModels, astronaut: Identity, style_id: str) -> None:
+    picture = make_preset(astronaut, STYLES.get(style_id), seed=2)
+    assert picture.shape == (1024, 768, 3)
+    assert picture.dtype == np.uint8
+    (face,) = detect_faces(face_models, picture, min_score=0.7)
+    assert face.box.width > 130
+    inside = picture[int(face.box.y0) : int(face.box.y1), int(face.box.x0) : int(face.box.x1)]
+    assert 70 < np.median(inside) < 230
+
+
+def test_a_result_does_not_know_how_many_there_are(astronaut: Identity) -> None:
+    style = STYLES.get("m_winterchinese_female")
+    three = list(make_presets(astronaut, style, 3, seed=40))
+    assert (three[2] == make_preset(astronaut, style, seed=42)).all()
+    assert (three[0] == next(make_presets(astronaut, style, 1, seed=40))).all()
+
+
+def test_choices_differ_and_seeds_within_a_choice_too(astronaut: Identity) -> None:
+    style = STYLES.get("m_springflower_female")
+    four = [picture.astype(int) for picture in make_presets(astronaut, style, 4, seed=0)]
+    for a, b in pairwise(four):
+        assert np.abs(a - b).mean() > 12
+    assert np.abs(four[0] - make_preset(astronaut, style, seed=4)).mean() > 4
+
+
+def test_several_views_are_used(several: Identity) -> None:
+    assert len({view.name for view in several.views if view.alpha is not None}) == 4
+    style = STYLES.get("f_business_male")
+    first, second = (make_preset(several, style, seed).astype(int) for seed in (0, 1))
+    assert np.abs(first - second).mean() > 12
