@@ -27,10 +27,10 @@ from portraitd.faces.shape import Pose, pose_of
 from portraitd.faces.sharpness import blur_share
 from portraitd.images import Image, Points
 
-#: Longer side, at least, of the copy that faces are looked for in (the detector itself sees 192 px of it), and of the
-#: one that is searched tile by tile when nothing was found.
-WORK_PX = 600
-TILED_PX = 1200
+#: Longer side, at most, of the copy that faces are looked for in (the detector itself sees 192 px of it; from 1200 px
+#: on it goes through tiles too), and of the one for tiles when nothing was found.
+WORK_PX = 1199
+TILED_PX = 2399
 #: Crown to chin over hairline to chin.
 HEAD_PER_FACE = 1.28
 #: A detection counts as a face when the landmark network agrees.
@@ -193,8 +193,8 @@ def _find(models: FaceModels, image: Image, other_share: float) -> tuple[Image, 
 
 
 def _reduced(image: Image, work_px: int) -> tuple[Image, int]:
-    """A copy whose longer side is 1 to 2 times `work_px`, and how many times smaller it is."""
-    shrink = max(image.shape[:2]) // work_px
+    """A copy whose longer side is `work_px` at most, and how many times smaller it is."""
+    shrink = -(-max(image.shape[:2]) // work_px)
     if shrink < 2:
         return image, 1
     size = (max(1, image.shape[1] // shrink), max(1, image.shape[0] // shrink))
