@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from portraitd.cli.tables import show
 from portraitd.errors import SetupError
 from portraitd.settings import SETTINGS, Settings, load_settings
 
@@ -35,10 +34,8 @@ Check: TypeAlias = Callable[[Settings], Finding]
 def doctor() -> None:
     """Look at everything the service needs; exit status 1 if something is missing."""
     findings = list(examine())
-    table = Table("", "what", "found")
-    for finding in findings:
-        table.add_row("[green]ok[/]" if finding.is_well else "[red]!![/]", finding.what, finding.words)
-    Console().print(table)
+    marks = {True: "[green]ok[/]", False: "[red]!![/]"}
+    show(("", "what", "found"), [(marks[finding.is_well], finding.what, finding.words) for finding in findings])
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from portraitd.cli.tables import show
 from portraitd.errors import SetupError
 from portraitd.portraits.accounts import DEFAULT_ACCOUNT
 from portraitd.settings import load_settings
@@ -33,11 +33,9 @@ def list_keys() -> None:
     """List all keys, without the keys themselves."""
     from portraitd import wiring
 
-    table = Table("id", "account", "name", "created (UTC)", "revoked (UTC)")
-    for key in wiring.open_house(load_settings()).keys.list():
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
-        table.add_row(key.id, key.account, key.name, f"{key.created_at:%Y-%m-%d %H:%M}", revoked)
-    Console().print(table)
+    found = wiring.open_house(load_settings()).keys.list()
+    rows = [(key.id, key.account, key.name, _minute(key.created_at), _minute(key.revoked_at)) for key in found]
+    show(("id", "account", "name", "created (UTC)", "revoked (UTC)"), rows)
 
 
 @app.command()
@@ -48,3 +46,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from the li
     if not wiring.open_house(load_settings()).keys.revoke(key_id):
         raise SetupError(f"there is no live key with the id {key_id}; see `portraitd key list`")
     typer.echo(f"revoked {key_id}")
+
+
+def _minute(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M}" if at else ""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
+from portraitd.cli.tables import show
+from portraitd.cli.weights import ensure_weights
 from portraitd.errors import PortraitdError, SetupError
 from portraitd.settings import Settings, load_settings
 from portraitd.styles.catalog import Mode, Style
@@ -62,12 +63,14 @@ def detect(
     from portraitd.portraits.faces import FaceDesk
     from portraitd.portraits.fetch import Fetcher
 
-    desk = FaceDesk(Fetcher(), wiring.judge_of(load_settings()))
-    table = Table("picture", "usable", "reason")
+    settings = load_settings()
+    ensure_weights(settings)
+    desk = FaceDesk(Fetcher(), wiring.judge_of(settings))
     verdicts = [desk.judge_file(picture.read_bytes()) for picture in pictures]
-    for picture, verdict in zip(pictures, verdicts, strict=True):
-        table.add_row(str(picture), "yes" if verdict.is_face else "no", verdict.reason)
-    Console().print(table)
+    answers = [("yes" if verdict.is_face else "no", verdict.reason) for verdict in verdicts]
+    show(
+        ("picture", "usable", "reason"), [(str(path), *answer) for path, answer in zip(pictures, answers, strict=True)]
+    )
     if not all(verdict.is_face for verdict in verdicts):
         raise typer.Exit(1)
 
@@ -86,6 +89,7 @@ def _preset(engine: Engine, style: Style, photos: tuple[Photo, ...], count: int,
 def _warm_engine(settings: Settings) -> Engine:
     from portraitd import wiring
 
+    ensure_weights(settings)
     engine = wiring.load_engine(settings)
     engine.warm()
     return engine

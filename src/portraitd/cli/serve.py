@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from portraitd.cli.weights import ensure_weights
 from portraitd.errors import SetupError
 from portraitd.settings import Settings, load_settings
 
@@ -36,9 +37,10 @@ def serve() -> None:
     settings = load_settings()
     _be_private()
     _log_to_stderr()
-    stop = _stop_on_signals()
     listener = _listen(settings)
-    _ensure_weights(settings)
+    ensure_weights(settings)  # Ctrl-C still ends the process at once: a download has nothing to drain
+    stop = _stop_on_signals()
+    _start_fetching_embedder(settings)
     house = wiring.open_house(settings)
     _announce(settings, wiring.ensure_first_key(house))
     _serve_until(stop, house, listener)
@@ -79,9 +81,12 @@ def _serve_until(stop: threading.Event, house: House, listener: socket.socket) -
     web.start()
     while not stop.wait(0.2) and web.is_alive():
         brood.tend()
+    broke_down = not stop.is_set()
     server.should_exit = True
     brood.stop(settings.drain_s + _KILL_AFTER_S)
     web.join()
+    if broke_down:
+        raise SetupError("the web server ended by itself; its last words are above")
 
 
 def _web_server(house: House) -> uvicorn.Server:
@@ -113,19 +118,11 @@ def _listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def _ensure_weights(settings: Settings) -> None:
-    """Have the engine's weights here, fetched with a progress bar if need be; the likeness scorer's may follow."""
+def _start_fetching_embedder(settings: Settings) -> None:
+    """Fetch the likeness scorer's weights behind everybody's back: it is large, and pictures come without it too."""
     from portraitd import wiring
 
-    if settings.engine not in wiring.ENGINES:
-        return
-    from portraitd.weights.progress import RichBars
-
-    store = wiring.weights_of(settings)
-    if store.missing(settings.engine):
-        with RichBars() as bars:
-            store.ensure(settings.engine, bars)
-    if store.missing("embedder"):
+    if settings.engine in wiring.ENGINES and wiring.weights_of(settings).missing("embedder"):
         threading.Thread(target=_fetch_embedder, args=(settings,), daemon=True, name="embedder").start()
 
 

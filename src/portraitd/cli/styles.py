@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from portraitd.cli.tables import show
 from portraitd.settings import load_settings
+from portraitd.styles.catalog import Mode
 
 app = typer.Typer(help="Styles and their template pictures.", no_args_is_help=True)
 
@@ -19,11 +19,10 @@ def list_styles() -> None:
     """List all styles and how many template pictures each has."""
     from portraitd import wiring
 
-    table = Table("style", "name", "", "needs", "templates")
-    needs = {"preset": "identity", "template": "identity, template", "train_free": "photos, template"}
-    for style in wiring.styles_of(load_settings()):
-        table.add_row(style.id, style.name, style.english, needs[style.mode.value], str(len(style.templates)))
-    Console().print(table)
+    needs = {Mode.PRESET: "identity", Mode.TEMPLATE: "identity, template", Mode.TRAIN_FREE: "photos, template"}
+    found = wiring.styles_of(load_settings())
+    rows = [(style.id, style.name, style.english, needs[style.mode], str(len(style.templates))) for style in found]
+    show(("style", "name", "", "needs", "templates"), rows)
 
 
 @app.command()

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from portraitd.cli.tables import show
 from portraitd.errors import SetupError
-from portraitd.settings import load_settings
+from portraitd.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from portraitd.weights.store import WeightStatus
@@ -52,8 +51,18 @@ def verify() -> None:
 
 
 def _print(found: Iterable[WeightStatus]) -> None:
-    table = Table("weight", "set", "state", "MB", "licence")
-    for status in found:
-        weight = status.weight
-        table.add_row(weight.name, weight.set, status.state.value, f"{weight.bytes / 1e6:.1f}", weight.licence)
-    Console().print(table)
+    rows = [
+        (s.weight.name, s.weight.set, s.state.value, f"{s.weight.bytes / 1e6:.1f}", s.weight.licence) for s in found
+    ]
+    show(("weight", "set", "state", "MB", "licence"), rows)
+
+
+def ensure_weights(settings: Settings) -> None:
+    """Have the engine's weights here, fetched with a progress bar if need be. Raises SetupError, offline say."""
+    from portraitd import wiring
+    from portraitd.weights.progress import RichBars
+
+    store = wiring.weights_of(settings)
+    if settings.engine in wiring.ENGINES and store.missing(settings.engine):
+        with RichBars() as bars:
+            store.ensure(settings.engine, bars)
