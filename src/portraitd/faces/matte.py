@@ -43,7 +43,7 @@ def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
-    return _cleaned(alpha, mesh)
+    return _cleaned(alpha, probability, mesh)
 
 
 def _probability(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
@@ -177,8 +177,8 @@ def _upsampled(alpha: Mask, colours: Floats, image: Image) -> Mask:
     return np.asarray(np.clip(plain + (full - plain) * doubt, 0, 1), np.float32)
 
 
-def _cleaned(alpha: Mask, mesh: FaceMesh) -> Mask:
-    """Alpha without mist (nearly 0 is 0, nearly 1 is 1), loose islands and holes."""
+def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
+    """Alpha without mist (nearly 0 is 0, nearly 1 is 1), loose islands, and holes the network knows nothing of."""
     clear = np.clip((alpha - 0.04) / 0.91, 0, 1)
     solid = (clear > 0.5).astype(np.uint8)
     holes, labels, stats, _ = cv2.connectedComponentsWithStats(1 - solid, connectivity=4)
@@ -188,7 +188,9 @@ def _cleaned(alpha: Mask, mesh: FaceMesh) -> Mask:
         x, y, w, h, area = stats[label]
         if area < limit and x > 0 and y > 0 and x + w < width and y + h < height:
             inside = labels[y : y + h, x : x + w] == label
-            clear[y : y + h, x : x + w][inside] = 1.0
+            # A gap under a curl shows the backdrop, and the network doubts it; a gap in a tie is none.
+            if area < 12 or float(probability[y : y + h, x : x + w][inside].mean()) > 0.8:
+                clear[y : y + h, x : x + w][inside] = 1.0
     islands, labels = cv2.connectedComponents((clear > 0.15).astype(np.uint8), connectivity=8)
     if islands > 2:
         centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 
 from portraitd.engines.classic.identity import Identity, View
@@ -13,6 +14,9 @@ from portraitd.engines.classic.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed
 from portraitd.images import Image
 from portraitd.styles.catalog import Style
+
+#: Mesh points on the cheeks.
+CHEEKS = (50, 280, 101, 330, 205, 425)
 
 
 def make_presets(identity: Identity, style: Style, count: int, seed: int) -> Iterator[Image]:
@@ -32,7 +36,7 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
     if isinstance(recipe, IdPhotoRecipe):
         choice = seed % len(recipe.backdrops)
         views = usable_views(identity, yaw_deg=9.0, roll_deg=12.0)
-        return id_photo(views[0], recipe.backdrops[choice], recipe.retouch, rng)
+        return id_photo(max(views, key=_formality), recipe.backdrops[choice], recipe.retouch, rng)
     choice = seed % len(recipe.looks)
     views = usable_views(identity, yaw_deg=28.0, roll_deg=24.0)
     return scene_portrait(views[choice % len(views)], recipe, choice, rng)
@@ -47,3 +51,25 @@ def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[V
     if not fit:
         return (min(cut, key=lambda view: abs(view.pose.yaw_deg) + 0.5 * abs(view.pose.roll_deg)),)
     return tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)
+
+
+def _formality(view: View) -> float:
+    """How well a view suits documents: quality, frontality, and shoulders that are clothed."""
+    turned = abs(view.pose.yaw_deg) + abs(view.pose.roll_deg)
+    return view.quality - 0.01 * turned - 0.5 * bare_share(view)
+
+
+def bare_share(view: View) -> float:
+    """Share of the person from the chin to a face's height below it that has the colour of the face's skin."""
+    if view.alpha is None:
+        return 0.0
+    box = view.mesh.box
+    y0, y1 = int(box.y1), int(box.y1 + box.height)
+    below, body = view.image[y0:y1], view.alpha[y0:y1] > 0.9
+    cheeks = np.clip(np.rint(view.mesh.xy[list(CHEEKS)]), 0, np.array(view.image.shape[1::-1]) - 1).astype(int)
+    skin = cv2.cvtColor(view.image[cheeks[:, 1], cheeks[:, 0]][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)
+    if below.size == 0 or not body.any():
+        return 0.0
+    colours = cv2.cvtColor(np.ascontiguousarray(below), cv2.COLOR_RGB2LAB).astype(np.float32)[body]
+    off = colours[:, 1:] - np.median(skin, axis=0)[1:]
+    return float((np.hypot(off[:, 0], off[:, 1]) < 10).mean())
