@@ -15,7 +15,8 @@ from tests.fakes import engines
 
 
 def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(new_service: StartService) -> None:
-    service = new_service(FAKE_ENGINE_SLOW_S="0.7")
+    # Longer than the lease: a worker must not look dead while it drains.
+    service = new_service(FAKE_ENGINE_SLOW_S="2", PORTRAITD_DRAIN_S="20")
     service.start()
     service.until_working()
     running, waiting = service.submit(engines.SLOW, 3), service.submit(engines.SLOW, 3)

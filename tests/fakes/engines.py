@@ -7,6 +7,7 @@ PYTHONPATH; `judge` then replaces the face check too.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from portraitd.portraits.photos import Purpose
 SLOW_S = float(os.environ.get("FAKE_ENGINE_SLOW_S", "0.3"))
 
 RAISES = "m_springflower_female"
+EXITS = "f_business_male"
 FAILS_EVERY_SECOND = "f_summersport_female"
 BREAKS_AFTER_ONE = "f_autumnleaf_female"
 KILLS_ITS_PROCESS = "f_hongkongvintage_female"
@@ -74,6 +76,8 @@ def _note_pid(path: Path | None) -> None:
 def _misbehave(style: str, number: int) -> None:
     if style == RAISES or (style == BREAKS_AFTER_ONE and number == 1):
         raise RuntimeError("broken on purpose")
+    if style == EXITS:
+        sys.exit(17)
     if style == KILLS_ITS_PROCESS:
         os._exit(17)
     if style == HANGS:

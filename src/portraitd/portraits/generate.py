@@ -192,7 +192,7 @@ class Studio:
             except PortraitdError:
                 if not made_one:
                     raise
-            except Exception:
+            except (Exception, SystemExit):
                 if not made_one:
                     raise
                 _log.exception("task %s: the engine broke down after %d pictures", task.id, done)

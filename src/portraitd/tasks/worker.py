@@ -104,7 +104,7 @@ class Bench:
             held = stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
             held = self._life.fail(run, _presentable(error, run.task))
-        except Exception:  # noqa: BLE001 - a task must end, whatever its engine does
+        except (Exception, SystemExit):  # noqa: BLE001 - a task must end, whatever its engine does
             _log.exception("task %s: unexpected failure", run.task.id)
             held = self._life.fail(run, AlgorithmFailed())
         if not held:
@@ -148,7 +148,8 @@ class Worker:
         # In a thread of their own: a long chore must not keep this process from saying that it is alive.
         threading.Thread(target=self._do_chores, args=(stop,), daemon=True, name="chores").start()
         status = self._keep(stop)
-        self._receiver.close(drain_s)
+        # One that was taken for dead has nothing to finish: its tasks are others' now.
+        self._drain(drain_s if status == 0 else 0)
         if not self._watch.reaper.holds_tasks(presence.id):
             presence.leave()
         return status
@@ -167,6 +168,17 @@ class Worker:
                 _log.warning("a beat failed, the next one tries again", exc_info=True)
             stop.wait(self._watch.beat_s)
         return 0
+
+    def _drain(self, drain_s: int) -> None:
+        """Let running tasks end, beating all the while: silence would hand them to others."""
+        closing = threading.Thread(target=self._receiver.close, args=(drain_s,), name="drain")
+        closing.start()
+        while closing.is_alive():
+            try:
+                self._watch.presence.beat()
+            except Exception:  # noqa: BLE001 - as above
+                _log.warning("a beat failed, the next one tries again", exc_info=True)
+            closing.join(self._watch.beat_s)
 
     def _look_after_runs(self) -> None:
         """End the process when a run that lost its task does not stop: only that frees the engine it hangs in."""

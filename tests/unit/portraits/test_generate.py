@@ -160,7 +160,8 @@ def test_an_engine_that_breaks_down_keeps_what_it_made(place: Place) -> None:
     task = place.services.tasks.get(place.anne, task_id)
     assert task is not None
     assert [result.code for result in task.results] == [None, "InternalError.Algo", "InternalError.Algo"]
-    assert failure(place, place.generate(style_id=engines.RAISES)) == "InternalError.Algo"
+    for style in (engines.RAISES, engines.EXITS):
+        assert failure(place, place.generate(style_id=style)) == "InternalError.Algo"
 
 
 def test_cancel_takes_back_what_has_not_begun(place: Place) -> None:

@@ -1,0 +1,76 @@
+"""The composition root: what is opened is what the settings say, and stays the same from start to start."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from portraitd import wiring
+from portraitd.errors import SetupError
+from portraitd.faces.models import FaceModels
+from portraitd.portraits.identities import BUILT_IN, astronaut
+from portraitd.portraits.photos import Purpose
+from portraitd.settings import Settings, load_settings
+from portraitd.tasks.executors import Presence
+from tests.fakes.stores import FakeClock
+
+
+def settings_in(folder: Path, **environ: str) -> Settings:
+    return load_settings({"PORTRAITD_HOME": str(folder / "home"), **environ})
+
+
+def test_a_link_made_before_a_restart_holds_after_it(tmp_path: Path) -> None:
+    clock = FakeClock()
+    before = wiring.open_house(settings_in(tmp_path), clock)
+    link = before.links.split(before.links.make("files/x", clock() + timedelta(hours=1)))
+    before.close()
+    after = wiring.open_house(settings_in(tmp_path), clock)
+    assert link is not None
+    assert after.links.holds(*link)
+    after.close()
+    other = wiring.open_house(settings_in(tmp_path / "other"), clock)
+    assert not other.links.holds(*link)
+    other.close()
+
+
+def test_ready_means_that_a_worker_lives(tmp_path: Path) -> None:
+    house = wiring.open_house(settings_in(tmp_path))
+    app = wiring.build_web(house)
+    assert not app.state.ready()
+    presence = Presence(house.database, tmp_path / "run")
+    presence.enter()
+    assert app.state.ready()
+    presence.leave()
+    assert not app.state.ready()
+    house.close()
+    house.database.engine.dispose()
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    with pytest.raises(SetupError, match="PORTRAITD_HOME"):
+        wiring.open_house(settings_in(tmp_path))
+
+
+def test_the_real_judge_tells_a_face_from_none(face_models: FaceModels) -> None:
+    judge = wiring.judge_of(load_settings({"PORTRAITD_WEIGHTS": str(face_models.folder)}))
+    for purpose in Purpose:
+        assert judge(astronaut(), purpose).reason == ""
+        assert judge(astronaut(), purpose).error is None
+    nobody = np.full((512, 512, 3), 128, np.uint8)
+    assert judge(nobody, Purpose.DETECT).reason == "no face detected"
+    error = judge(nobody, Purpose.TEMPLATE).error
+    assert error is not None
+    assert error.code == "InvalidImage.NoHumanFace"
+
+
+def test_the_built_in_identities_have_their_photos() -> None:
+    for photo in BUILT_IN.values():
+        picture = photo()
+        assert picture.dtype == np.uint8
+        assert picture.ndim == 3
+        assert picture.shape[2] == 3
+        assert min(picture.shape[:2]) >= 512
