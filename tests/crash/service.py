@@ -28,7 +28,7 @@ def until(happened: Callable[[], Any], timeout_s: float = 60) -> Any:
     give_up_at = time.monotonic() + timeout_s
     while not (outcome := happened()):
         assert time.monotonic() < give_up_at, "it did not happen in time"
-        time.sleep(0.03)
+        time.sleep(0.05)
     return outcome
 
 
@@ -61,6 +61,7 @@ class Service:
             **settings,
         }
         self.database_url = settings.get("PORTRAITD_DATABASE_URL", f"sqlite:///{self.home}/portraitd.db")
+        self._client = httpx.Client(timeout=30)
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: set[int] = set()
 
@@ -79,7 +80,7 @@ class Service:
         assert self._process is not None
         assert self._process.poll() is None, self.log
         try:
-            return httpx.get(self.url("/healthz")).status_code == 200
+            return self._client.get(self.url("/healthz")).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -94,7 +95,7 @@ class Service:
         return found
 
     def until_working(self) -> None:
-        until(lambda: httpx.get(self.url("/readyz")).status_code == 200, START_S)
+        until(lambda: self._client.get(self.url("/readyz")).status_code == 200, START_S)
 
     def kill(self) -> None:
         """kill -9, the parent and its workers at once."""
@@ -124,6 +125,7 @@ class Service:
 
     def close(self) -> None:
         """End whatever is left."""
+        self._client.close()
         if self._process and self._process.poll() is None:
             self.kill()
         for pid in self.left_over():
@@ -145,7 +147,7 @@ class Service:
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         key = (self.home / "api-key").read_text().strip()
         headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
-        reply = httpx.request(method, self.url("/api/v1" + path), headers=headers, timeout=30, **options)
+        reply = self._client.request(method, self.url("/api/v1" + path), headers=headers, **options)
         assert reply.status_code == 200, reply.text
         body: dict[str, Any] = reply.json()
         return body
