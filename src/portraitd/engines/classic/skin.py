@@ -10,7 +10,7 @@ from portraitd.faces import regions
 from portraitd.images import Floats, Image, Mask, Points
 
 #: Red and blue over green, linear light, of skin under neutral light; the least and the greatest of each.
-RED_RANGE = (1.32, 1.75)
+RED_RANGE = (1.32, 1.84)
 BLUE_RANGE = (0.58, 0.86)
 
 
@@ -108,7 +108,8 @@ def neutral_gains(skin: Floats, firmness: float = 0.85) -> Floats:
     luma = float(skin @ np.array([0.2126, 0.7152, 0.0722]))
     most_red = RED_RANGE[1] + 0.7 * float(np.clip((0.25 - luma) / 0.2, 0, 1))
     gain_red = float(np.clip(red, RED_RANGE[0], most_red)) / red
-    gain_blue = float(np.clip(blue, *BLUE_RANGE)) / blue
+    # Light is warm or cold as a whole: what takes red away gives blue, or skin turns green.
+    gain_blue = float(np.clip(blue * gain_red**-0.6, *BLUE_RANGE)) / blue
     gains = np.array([gain_red, 1.0, gain_blue], np.float32) ** firmness
     kept = gains / ((gains * skin) @ np.array([0.2126, 0.7152, 0.0722]) / luma)  # brightness is exposure's business
     return np.asarray(kept, np.float32)

@@ -93,6 +93,10 @@ class Layer:
         """The layer laid over a backdrop."""
         return np.asarray(self.premultiplied[..., :3] + below * (1 - self.premultiplied[..., 3:]), np.float32)
 
+    def over_layer(self, below: Layer) -> Layer:
+        """The layer laid over another one."""
+        return Layer(self.premultiplied + below.premultiplied * (1 - self.premultiplied[..., 3:]))
+
     def blurred(self, radius_px: float) -> Layer:
         """The layer as far out of focus as `radius_px`, the radius of its discs."""
         return Layer(defocus(self.premultiplied, radius_px))

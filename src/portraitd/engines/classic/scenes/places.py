@@ -27,12 +27,48 @@ from portraitd.engines.classic.scenes.paint import (
 from portraitd.images import Floats
 
 
+#: Where the palace's eaves end, share of the height, by choice.
+EAVES = (0.13, 0.13, 0.19, 0.02)
+
+
 def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
-    """A red palace wall under snowy eaves, lanterns, a snow-laden plum branch."""
+    """A red palace wall under snowy eaves, lanterns, a snow-laden plum branch; or a plum garden in the snow."""
+    if choice == 1:
+        return _plum_garden(rng)
+    image = _palace_wall(rng, choice)
+    if choice == 2:  # blue hour: the lanterns are the light
+        image *= np.array((0.20, 0.27, 0.42), np.float32)
+        glow = np.exp(-(((columns() - 0.12) / 0.3) ** 2) - ((rows() - 0.33) / 0.22) ** 2)
+        image += glow[..., None] * np.array((0.16, 0.05, 0.02), np.float32)
+    image = defocus(image, 8)
+    image = _lanterns(rng, choice).blurred(6).over(image)
+    branch = _plum(rng, choice % 2).blurred(2.5)
+    return (Layer(branch.premultiplied * np.array((0.4, 0.45, 0.6, 1), np.float32)) if choice == 2 else branch).over(
+        image
+    )
+
+
+def _plum_garden(rng: np.random.Generator) -> Floats:
+    """Plum trees in bloom one behind another, fading into falling snow."""
+    mist = ramp(spread(fractal(rng, 180, 30), 1.5), ("#aeb9c4", "#cbd3db", "#e3e8ed"))
+    image = over(mist, np.array(colour("#eef2f7")), step_up(rows() + 0.05 * fractal(rng, 80, 20), 0.74, 0.84))
+    for count, spots, blur, thin in ((9, (2, 4), 11, 0.55), (6, (2.5, 5), 6, 0.85)):
+        layer = empty_layer()
+        for side in (0, 1):
+            layer = Layer(_plum(rng, side, drop=rng.uniform(0, 190)).over_layer(layer).premultiplied)
+        hearts = [(rng.uniform(0, 0.3) + 0.7 * (k % 2), rng.uniform(0.0, 0.6)) for k in range(count)]
+        red = scatter(rng, clusters(rng, hearts, 16, 26), spots, ("#b8233a", "#dd4c66", "#ee9aa8"))
+        layer = draw(layer, red).blurred(blur)
+        image = Layer(layer.premultiplied * np.float32(thin)).over(image)
+    return _plum(rng, 1).blurred(2.5).over(image)
+
+
+def _palace_wall(rng: np.random.Generator, choice: int) -> Floats:
+    """Wall, eaves under snow, snow on the ground; sharp still."""
     y, x = rows(), columns()
     plaster = ramp(spread(fractal(rng, 200, 20), 1.4), ("#6a1f1a", "#84291f", "#98362a"))
     image = plaster * (0.75 + 0.5 * step_up(x if choice % 2 else 1 - x, 0, 1))[..., None]
-    eaves = 0.13 + 0.03 * (choice % 3)
+    eaves = EAVES[choice]
     tiles = 0.5 + 0.5 * np.cos(x * 2 * np.pi * 11)
     roof = ramp(np.asarray(tiles, np.float32), ("#22322f", "#3d524c", "#5b7068"))
     image = over(image, roof, step_up(y, eaves + 0.004, eaves - 0.004))
@@ -43,14 +79,12 @@ def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
     snow = step_up(drift - y, -0.004, 0.006)
     image = over(image, np.array(colour("#dfe7f0")) * 0.95, snow)
     ground = step_up(y + 0.02 * fractal(rng, 90, 20), 0.86, 0.9)
-    image = over(image, np.array(colour("#d5dfec")) * 0.8, ground)
-    image = defocus(image, 8)
-    image = _lanterns(rng, choice, eaves + 0.05).blurred(6).over(image)
-    return _plum(rng, choice % 2).blurred(2.5).over(image)
+    return over(image, np.array(colour("#d5dfec")) * 0.8, ground)
 
 
-def _lanterns(rng: np.random.Generator, choice: int, beam: float) -> Layer:
-    """One or two red lanterns, lit from within, hung from the beam at that share of the height."""
+def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
+    """One or two red lanterns, lit from within, hung from the beam."""
+    beam = EAVES[choice] + 0.05
     layer = empty_layer().premultiplied.copy()
     for x in ((0.13, 0.9), (0.88,), (0.1,), (0.12, 0.89))[choice]:
         cx, cy = x * CANVAS.width, CANVAS.height * rng.uniform(0.27, 0.36)
@@ -73,10 +107,10 @@ def _lanterns(rng: np.random.Generator, choice: int, beam: float) -> Layer:
     return Layer(layer)
 
 
-def _plum(rng: np.random.Generator, side: int) -> Layer:
-    """A dark branch from an upper corner, snow along its top, red blossoms."""
+def _plum(rng: np.random.Generator, side: int, drop: float = 0.0) -> Layer:
+    """A dark branch from an upper corner, `drop` px below it, snow along its top, red blossoms."""
     canvas = empty_layer().premultiplied.copy()
-    start = np.array([-10.0 if not side else CANVAS.width + 10.0, 40.0 + rng.uniform(0, 30)])
+    start = np.array([-10.0 if not side else CANVAS.width + 10.0, 40.0 + drop + rng.uniform(0, 30)])
     hearts: list[tuple[float, float]] = []
     _grow(rng, canvas, hearts, (start, 1.0 if not side else -1.0, 7.0), 4)
     places = np.array(hearts)[rng.random(len(hearts)) < 0.75]
@@ -118,10 +152,19 @@ def _grow(
         at, thick = to, thick * 0.85
 
 
+#: The street's air from above the roofs to the ground, by choice: teal, plum, amber, blue.
+_NIGHT_AIR = (
+    ("#0a1a20", "#16303a", "#2b3a3a"),
+    ("#1c1020", "#3a1f36", "#4a2a33"),
+    ("#1a130c", "#3a2a18", "#4d3a22"),
+    ("#080f24", "#142348", "#24345a"),
+)
+
+
 def hong_kong_night(rng: np.random.Generator, choice: int) -> Floats:
     """A street of shop signs at night, lamps and cars far away, haze, a wet road that mirrors them."""
     y, x = rows(), columns()
-    air = ramp(step_up(y, 0.0, 0.8), (("#0a1a20", "#16303a", "#2b3a3a"), ("#141320", "#2b2233", "#3a2a2c"))[choice % 2])
+    air = ramp(step_up(y, 0.0, 0.8), _NIGHT_AIR[choice])
     image = air * (0.5 + 0.9 * fractal(rng, 200, 40))[..., None]
     image = _facades(rng, image)
     far = _signs(rng, 14, (0.12, 0.42), 0.55).blurred(7)
@@ -131,7 +174,7 @@ def hong_kong_night(rng: np.random.Generator, choice: int) -> Floats:
     image += defocus(
         sparkle(rng, street + 0.01, 60, lamps[rng.integers(0, len(lamps), 60)], 70), (11, 9, 13, 10)[choice]
     )
-    image = _signs(rng, 5, (0.0, 0.16), 1.0).blurred(12).over(image)
+    image = _signs(rng, (5, 3, 7, 4)[choice], (0.0, 0.16), (1.0, 1.4, 0.9, 1.2)[choice]).blurred(12).over(image)
     # Haze: lit air over the street, stronger far away.
     tiny = cv2.resize(image, (48, 64), interpolation=cv2.INTER_AREA)
     haze = cv2.resize(cv2.GaussianBlur(tiny, (0, 0), 7), CANVAS, interpolation=cv2.INTER_CUBIC)
