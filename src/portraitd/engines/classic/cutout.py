@@ -13,9 +13,6 @@ from portraitd.errors import AlgorithmFailed
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
 
-#: Beyond a cut the picture is continued by its mirror image, ever slower: at most this many photo pixels of it.
-CONTINUE_PX = 48.0
-
 
 @dataclass(frozen=True)
 class Cutout:
@@ -43,10 +40,10 @@ def cut_out(view: View, wish: Wish) -> Cutout:
     frame = find_frame(read_person(view, view.alpha), wish)
     points = frame.apply(view.mesh.points)
     image, alpha, frame = _shown_part(view.image, view.alpha, frame)
-    x, y = _source_map(frame, alpha)
+    back = cv2.invertAffineTransform(frame.matrix)
+    x, y = _source_map(frame, alpha, np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32))
     colours = _enlarged(estimate_foreground(image, alpha), x, y, frame.zoom)
-    soft = cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    soft *= np.clip(y + 1, 0, 1)  # nobody goes on above the photo's top
+    soft = cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
     return Cutout(colours, _firmed(np.clip(soft, 0, 1), frame.zoom), points, frame.zoom)
 
 
@@ -73,11 +70,11 @@ def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, F
     return np.ascontiguousarray(image), np.ascontiguousarray(alpha), Frame(matrix)
 
 
-def _source_map(frame: Frame, alpha: Mask) -> tuple[Floats, Floats]:
-    """(H, W) x and y of the photo pixel that each portrait pixel shows.
+def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats]:
+    """(H, W) x and y of the photo pixel that each portrait pixel shows; face: (N, 2) photo pixels that must not change.
 
-    Beyond the photo's sides and bottom its mirror image is shown, drawn out ever longer, and lower the farther out, as
-    shoulders go on falling where the photo ended.
+    Where a side or the bottom cut the person and the portrait reaches beyond, what lies between face and cut is drawn
+    out to the portrait's edge: shoulders and hair go on instead of ending in a line.
     """
     height, width = alpha.shape
     back = cv2.invertAffineTransform(frame.matrix).astype(np.float32)
@@ -85,25 +82,34 @@ def _source_map(frame: Frame, alpha: Mask) -> tuple[Floats, Floats]:
     rows = np.arange(PORTRAIT.height, dtype=np.float32)[:, None]
     x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
-    left, right = np.clip(-x, 0, None), np.clip(x - (width - 1), 0, None)
-    if left.any() or right.any():
-        y = y - _fall(alpha[:, :24]) * left - _fall(alpha[:, ::-1][:, :24]) * right
-        x = np.clip(x, 0, width - 1) + _drawn_out(left) - _drawn_out(right)
-    below = np.clip(y - (height - 1), 0, None)
-    y = y - below - _drawn_out(below)
+    low, high = face.min(axis=0), face.max(axis=0)
+    room = 0.12 * float(high[0] - low[0])
+    if _cut(alpha[:, :2]):
+        x = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+    if _cut(alpha[:, -2:]):
+        x = _drawn_out(x, width - 1, float(high[0]) + room)
+    if _cut(alpha[-2:]):
+        y = _drawn_out(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
-def _drawn_out(distance: Floats) -> Floats:
-    return np.asarray(CONTINUE_PX * (1 - np.exp(-distance / CONTINUE_PX)), np.float32)
+def _cut(edge: Mask) -> bool:
+    return bool((edge > 0.3).any())
 
 
-def _fall(edge: Mask) -> float:
-    """How far the person's outline falls per pixel outwards, from the photo's outermost columns (edge first)."""
-    tops = [int((column > 0.5).argmax()) for column in edge.T if (column > 0.5).any()]
-    if len(tops) < edge.shape[1]:
-        return 0.6
-    return float(np.clip((tops[0] - tops[-1]) / (len(tops) - 1), 0.15, 1.5))
+def _drawn_out(at: Floats, end: float, start: float) -> Floats:
+    """Coordinates with those beyond `end` brought inside: the stretch from `start` to `end` covers all of it.
+
+    Smooth at `start`, where it is still life-size, ever longer towards the end.
+    """
+    beyond = float(at.max()) - end
+    if beyond <= 0:
+        return at
+    start = min(start, end - 4.0)
+    length = end - start
+    t = np.clip((at - start) / (length + beyond), 0, 1)
+    drawn = start + length * (1 - (1 - t) ** ((length + beyond) / length))
+    return np.asarray(np.where(at > start, drawn, at), np.float32)
 
 
 def _enlarged(image: Image, x: Floats, y: Floats, zoom: float) -> Image:

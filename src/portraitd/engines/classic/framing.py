@@ -47,6 +47,8 @@ class Wish:
     eyes_at_most: float = 1024.0
     #: Share of the head's own tilt that is taken out.
     straighten: float = 0.0
+    #: The face may be this much larger than the greatest width where only that hides a deep cut; 1 forbids it.
+    emergency: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,13 +120,16 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     middle = eyes.mean(axis=0) @ turn.T
     chin = float(level[regions.CHIN, 1])
     wished, least, most = wish.face_px
-    scales = np.unique([wished, *np.linspace(least, most, 25)]) / face
+    scales = np.unique([wished, *np.linspace(least, most, 25), *np.linspace(most, most * wish.emergency, 12)]) / face
     shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 13) + wish.centre_x[0]
     rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 13)])
+    if person.cuts.size and (person.cuts[:, 1] <= 1).any():  # a head without its crown: the frame must cut it too
+        rooms = np.concatenate([np.linspace(-60, -2, 5), rooms])
     s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
     tx, ty = x - s * middle[0], room - s * top
     ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
     cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 300
+    cost += 20 * np.clip(np.log(s * face / most), 0, None)
     cost += np.abs(ty + s * top - wish.headroom[0]) / 150
     cost += 4 * np.clip(s * chin + ty - 0.86 * PORTRAIT.height, 0, None) / 100  # a chin at the bottom is no portrait
     cost += _seen(person.cuts @ turn.T, s, tx, ty)

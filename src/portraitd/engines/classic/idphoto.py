@@ -26,7 +26,7 @@ HEADROOM = (14 * _DOWN, 8 * _DOWN, 20 * _DOWN)
 #: The eyes' line at most this far down, px.
 EYES_AT_MOST = PORTRAIT.height - 210 * _DOWN
 
-WISH = Wish(FACE_PX, ((PORTRAIT.width - 1) / 2, 4.0), HEADROOM, EYES_AT_MOST, straighten=1.0)
+WISH = Wish(FACE_PX, ((PORTRAIT.width - 1) / 2, 4.0), HEADROOM, EYES_AT_MOST, straighten=1.0, emergency=1.6)
 GRADE = Grade(contrast=1.04, grain=0.9)
 
 

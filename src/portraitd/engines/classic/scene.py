@@ -50,5 +50,5 @@ def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generato
 
 
 def _wish(look: Look) -> Wish:
-    face = (look.face_px, 0.85 * look.face_px, 1.6 * look.face_px)
-    return Wish(face, (look.centre_x, 60.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25)
+    face = (look.face_px, 0.85 * look.face_px, max(1.3 * look.face_px, 460.0))
+    return Wish(face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25)

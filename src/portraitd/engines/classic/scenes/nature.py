@@ -152,7 +152,7 @@ def _floodlit(rng: np.random.Generator, image: Floats, horizon: float) -> Floats
     """The stadium at night: dim stands, turf and track under rows of floodlights."""
     y = rows()
     lit = step_up(y, horizon - 0.01, horizon + 0.05)
-    image = image * (0.10 + 0.42 * lit * (1.1 - 0.6 * y))[..., None]
+    image = np.asarray(image * (0.10 + 0.42 * lit * (1.1 - 0.6 * y))[..., None], np.float32)
     for tower in (0.1, 0.86):
         for lamp in range(8):  # two rows of four, seen at a slant
             x = tower + 0.075 * (lamp % 4 - 1.5) + rng.normal(0, 0.003)

@@ -26,7 +26,6 @@ from portraitd.engines.classic.scenes.paint import (
 )
 from portraitd.images import Floats
 
-
 #: Where the palace's eaves end, share of the height, by choice.
 EAVES = (0.13, 0.13, 0.19, 0.02)
 
