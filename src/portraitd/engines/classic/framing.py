@@ -94,7 +94,7 @@ def _cuts(alpha: Mask) -> Points:
 
 def _hits(edge: Floats) -> NDArray[np.int64]:
     hits = np.flatnonzero(edge > 0.3)
-    return np.asarray(hits[:: max(1, hits.size // 64)], np.int64)
+    return np.asarray(hits[:: max(1, hits.size // 32)], np.int64)
 
 
 def _crown(alpha: Mask, points: Points) -> Points:
@@ -120,9 +120,9 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     middle = eyes.mean(axis=0) @ turn.T
     chin = float(level[regions.CHIN, 1])
     wished, least, most = wish.face_px
-    scales = np.unique([wished, *np.linspace(least, most, 25), *np.linspace(most, most * wish.emergency, 12)]) / face
-    shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 13) + wish.centre_x[0]
-    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 13)])
+    scales = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)]) / face
+    shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
+    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 8)])
     if person.cuts.size and (person.cuts[:, 1] <= 1).any():  # a head without its crown: the frame must cut it too
         rooms = np.concatenate([np.linspace(-60, -2, 5), rooms])
     s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
@@ -145,7 +145,7 @@ def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any
     y = s[:, None] * cuts[None, :, 1] + ty[:, None]
     width, height = PORTRAIT
     depth = np.minimum(np.minimum(x + 2, width + 1 - x), np.minimum(y + 2, height + 1 - y))
-    return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.1 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
+    return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.2 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
 
 
 def _eyes(points: Points) -> Points:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.cutout import Cutout
-from portraitd.engines.classic.scenes.paint import CANVAS, Layer, draw, empty_layer, enlarged, scatter
-from portraitd.images import Floats, Size
+from portraitd.engines.classic.scenes.paint import CANVAS, Layer, draw, empty_layer, scatter
+from portraitd.images import Floats
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,8 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
     merged = layers[0]
     for layer in layers[1:]:
         merged = layer + merged * (1 - layer[..., 3:])
-    large = enlarged(merged, Size(picture.shape[1], picture.shape[0]))
-    picture = picture * (1 - large[..., 3:])
-    picture += large[..., :3] * np.float32(light)
-    return picture
+    large = cv2.resize(merged, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(picture * (1 - large[..., 3:]) + large[..., :3] * np.float32(light), np.float32)
 
 
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:

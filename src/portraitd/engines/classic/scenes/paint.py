@@ -31,19 +31,26 @@ def colour(code: str) -> Colour:
 
 
 def fractal(rng: np.random.Generator, largest_px: float, smallest_px: float, size: Size = CANVAS) -> Mask:
-    """(h, w) noise in [0, 1] of mean about 0.5: octaves from `largest_px` to `smallest_px`, each half as strong."""
-    total = np.zeros((size.height, size.width), np.float32)
-    weight, step, sum_weights = 1.0, largest_px, 0.0
-    while step >= smallest_px:
-        nodes = (int(size.height / step) + 3, int(size.width / step) + 3)
-        grid = rng.random(nodes, dtype=np.float32)
-        wide = (int(nodes[1] * step), int(nodes[0] * step))
-        layer = cv2.resize(grid, wide, interpolation=cv2.INTER_CUBIC)
-        dy, dx = int(rng.integers(0, int(step) + 1)), int(rng.integers(0, int(step) + 1))
-        total += weight * layer[dy : dy + size.height, dx : dx + size.width]
-        sum_weights += weight
-        weight, step = weight * 0.6, step / 2
-    return np.asarray(np.clip(total / sum_weights, 0, 1), np.float32)
+    """(h, w) noise in [0, 1] of mean about 0.5: octaves from `largest_px` to `smallest_px`, each 0.6 of the one before.
+
+    Each octave doubles the grid of the coarser ones, so that only the last is drawn at full size.
+    """
+    octaves = max(1, int(np.log2(largest_px / smallest_px)) + 1)
+    finest = largest_px / 2 ** (octaves - 1)
+    nodes = (int(size.width / largest_px) + 3, int(size.height / largest_px) + 3)
+    total = rng.random(nodes[::-1], dtype=np.float32)
+    weight, weights = 1.0, 1.0
+    for _ in range(octaves - 1):
+        nodes = (2 * nodes[0], 2 * nodes[1])
+        weight *= 0.6
+        weights += weight
+        finer = np.float32(weight) * rng.random(nodes[::-1], dtype=np.float32)
+        total = np.asarray(cv2.resize(total, nodes, interpolation=cv2.INTER_CUBIC) + finer, np.float32)
+    shift = rng.uniform(1, 2, 2) * largest_px / finest  # in nodes of the finest grid
+    matrix = np.array([[1 / finest, 0, shift[0]], [0, 1 / finest, shift[1]]])
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    drawn = cv2.warpAffine(total, matrix, size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(np.clip(drawn / weights, 0, 1), np.float32)
 
 
 def spread(noise: Mask, contrast: float) -> Mask:
