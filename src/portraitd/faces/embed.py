@@ -42,11 +42,13 @@ class DlibEmbedder:
             aligner_net, recogniser_net = self._parts
             face = aligner_net(np.ascontiguousarray(image), dlib.rectangle(*_detector_box(mesh)))
             chip = dlib.get_face_chip(image, face, 150, 0.25)
-            return np.asarray(recogniser_net.compute_face_descriptor(chip), np.float32)
+            # The mean over the face and its mirror image is steadier than either.
+            both = [chip, np.ascontiguousarray(chip[:, ::-1])]
+            return np.asarray(np.mean(recogniser_net.compute_face_descriptor(both), axis=0), np.float32)
 
 
 def distance(a: Floats, b: Floats) -> float:
-    """Euclidean distance of two embeddings: real photos of one person lie 0.28 to 0.41 apart, of two 0.69 to 0.89."""
+    """Euclidean distance of two embeddings: photos of one person lie about 0.3 apart, of two people about 0.8."""
     return float(np.linalg.norm(a - b))
 
 

@@ -59,7 +59,8 @@ class TaskDesk:
             request_id=request.request_id,
             model=MODEL,
             request=asdict(request),
-            seed=secrets.randbits(31) if request.seed is None else request.seed,
+            # Multiples of 4: the first result is then a style's first choice (an ID photo's white backdrop).
+            seed=secrets.randbits(29) * 4 if request.seed is None else request.seed,
             total=request.count,
         )
         with self.database.write() as conn:

@@ -60,7 +60,9 @@ def features(points: Points, shape: tuple[int, int], rings: tuple[tuple[int, ...
         cv2.fillConvexPoly(mask, hull, 255)
     reach = max(1, round(grow * eye_gap))
     if grow > 0:
-        mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+        mask = np.asarray(
+            cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))), np.uint8
+        )
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, reach / 2))
     return np.asarray(soft, np.float32) / np.float32(255.0)
 
@@ -71,7 +73,7 @@ def guided(mask: Mask, guide: Mask, radius_px: int = 4, smooth: float = 1e-3) ->
     mean_i, mean_p = cv2.blur(guide, size), cv2.blur(mask, size)
     a = (cv2.blur(guide * mask, size) - mean_i * mean_p) / (cv2.blur(guide * guide, size) - mean_i**2 + smooth)
     b = mean_p - a * mean_i
-    return np.clip(cv2.blur(a, size) * guide + cv2.blur(b, size), 0, 1).astype(np.float32)
+    return np.asarray(np.clip(cv2.blur(a, size) * guide + cv2.blur(b, size), 0, 1), np.float32)
 
 
 def _reaches_in(hair: np.ndarray, gate: np.ndarray) -> Mask:

@@ -79,5 +79,5 @@ def add_grain(image: Floats, deviation: float, rng: np.random.Generator) -> Floa
     if deviation < 1e-4:
         return image
     noise = cv2.GaussianBlur(rng.standard_normal(image.shape[:2]).astype(np.float32), (0, 0), 0.6)
-    noise *= deviation / max(float(noise.std()), 1e-6)
-    return np.asarray(image + noise[:, :, None], np.float32)
+    strength = deviation / max(float(noise.std()), 1e-6)
+    return np.asarray(image + strength * noise[:, :, None], np.float32)

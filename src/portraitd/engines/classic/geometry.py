@@ -12,13 +12,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+from portraitd.errors import AlgorithmFailed
 from portraitd.faces import regions
 from portraitd.faces.shape import fit_similarity, mean_face, rigid_weights
 from portraitd.images import Floats, Points
 
 #: Within this distance of the rim (eye distances, on the mean face) the template's contour takes over.
-RIM = 0.45
+RIM = 0.3
 
 
 @lru_cache(maxsize=1)
@@ -29,18 +31,18 @@ def rim_weights() -> Floats:
     dense = np.concatenate([oval * (1 - t) + np.roll(oval, -1, axis=0) * t for t in (0.0, 0.25, 0.5, 0.75)])
     gap = np.linalg.norm(points[:, None] - dense[None], axis=2).min(axis=1)
     x = np.clip(1.0 - gap / RIM, 0.0, 1.0)
-    return (x * x * (3 - 2 * x)).astype(np.float32)
+    return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
-def pose_shape(shape: Points, target: Points, rim: float = 1.0) -> Points:
+def pose_shape(shape: Points, target: Points, expression: float = 0.0) -> Points:
     """(468, 3) px: the person's shape turned and placed like the target mesh, its rim on the target's contour.
 
-    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face. rim: 0 to 1, how firmly
-    the contour holds.
+    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face. expression: 0 to 1, how
+    far lips, lids and brows follow the target's.
     """
     posed = fit_similarity(shape, target, rigid_weights()).apply(shape)
-    w = rim_weights()[:, None] * rim
-    return (posed * (1 - w) + target * w).astype(np.float32)
+    w = np.maximum(rim_weights(), expression * (1.0 - rigid_weights()))[:, None]
+    return np.asarray(posed * (1 - w) + target * w, np.float32)
 
 
 def normals(points: Points) -> Floats:
@@ -61,8 +63,10 @@ def normals(points: Points) -> Floats:
 class Raster:
     """Which triangle covers each node of a coarse grid over a (height, width) picture."""
 
-    #: (h, w) triangle index, -1 where none.
+    #: (h, w) triangle index; outside the mesh that of the nearest node inside.
     triangle: NDArray[np.int32]
+    #: (h, w) 1 inside the mesh, 0 outside.
+    inside: Floats
     #: (h, w, 3) barycentric weights of that triangle's points.
     weights: Floats
     #: Pixels between nodes.
@@ -70,14 +74,14 @@ class Raster:
     shape: tuple[int, int]
 
     def interpolate(self, values: Floats) -> Floats:
-        """(H, W[, C]) full-size interpolation of (468[, C]) values given at the points; 0 outside the mesh."""
-        corners = mean_face().triangles[self.triangle]  # -1 picks the last triangle; its weights are 0
+        """(H, W[, C]) full-size interpolation of (468[, C]) values given at the points, held constant outwards."""
+        corners = mean_face().triangles[self.triangle]
         coarse = np.einsum("hwk,hwk...->hw...", self.weights, values[corners]).astype(np.float32)
         return self._enlarge(coarse)
 
     def coverage(self) -> Floats:
         """(H, W) 1 inside the mesh, 0 outside."""
-        return np.asarray(self._enlarge((self.triangle >= 0).astype(np.float32)), np.float32)
+        return np.asarray(self._enlarge(self.inside), np.float32)
 
     def _enlarge(self, coarse: Floats) -> Floats:
         height, width = self.shape
@@ -119,13 +123,19 @@ def rasterise(points: Points, shape: tuple[int, int], step: int = 2, grow: float
     raster = np.full((height, width), -1, np.int32)
     bary = np.zeros((height, width, 3), np.float32)
     x, y, which, weights = x[inside], y[inside], which[inside], weights[inside]
-    if grow:  # a node that truly lies in a triangle belongs to it, not to a grown neighbour
-        sure = (weights >= -1e-6).all(axis=1)
-        both = np.concatenate([np.flatnonzero(~sure), np.flatnonzero(sure)])
+    if grow:  # a node that truly lies in a triangle belongs to it; any other to the triangle it is nearest to
+        least = weights.min(axis=1)
+        sure = least >= -1e-6
+        outside = np.flatnonzero(~sure)
+        both = np.concatenate([outside[np.argsort(least[outside])], np.flatnonzero(sure)])
         x, y, which, weights = x[both], y[both], which[both], weights[both]
     raster[y, x] = order[which]
     bary[y, x] = weights
-    return Raster(raster, bary, step, shape)
+    covered = raster >= 0
+    if not covered.any():
+        raise AlgorithmFailed
+    nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
+    return Raster(raster[tuple(nearest)], covered.astype(np.float32), bary[tuple(nearest)], step, shape)
 
 
 def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

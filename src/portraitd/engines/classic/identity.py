@@ -119,9 +119,12 @@ def _read(arrays: dict[str, NDArray[Any]]) -> Identity:
 
 
 def train_identity(
-    models: FaceModels, embedder: Embedder, photos: Sequence[Photo]
+    models: FaceModels, embedder: Embedder, photos: Sequence[Photo], mattes: int = MATTES
 ) -> tuple[Identity, tuple[LeftOut, ...]]:
-    """The identity in the photos, and those that were of no use. Raises the first photo's error when none is usable."""
+    """The identity in the photos, and those that were of no use. Raises the first photo's error when none is usable.
+
+    mattes: how many of the best views get a matte; only presets need one.
+    """
     views: list[View] = []
     left_out: list[LeftOut] = []
     for photo in photos:
@@ -134,7 +137,7 @@ def train_identity(
     views, strangers = _same_person(views)
     left_out += [LeftOut(view.name, NoUsablePhoto()) for view in strangers]
     views.sort(key=lambda view: -view.quality)
-    views[:MATTES] = [replace(view, alpha=person_matte(models, view.image, view.mesh)) for view in views[:MATTES]]
+    views[:mattes] = [replace(view, alpha=person_matte(models, view.image, view.mesh)) for view in views[:mattes]]
     known = [view.embedding for view in views if view.embedding is not None]
     embedding = np.mean(known, axis=0).astype(np.float32) if known else None
     return Identity(tuple(views), _mean_shape(views), embedding), tuple(left_out)

@@ -56,10 +56,12 @@ def colours_at(image: Image, mesh: FaceMesh) -> Floats:
     shrink = max(1.0, max(box.width, box.height) / 48)
     size = (max(8, round(width / shrink)), max(8, round(height / shrink)))
     small = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
-    small = cv2.GaussianBlur(small, (0, 0), 0.8)
+    small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.8), np.float32)
     at = (mesh.xy + 0.5) * np.array([size[0] / width, size[1] / height], np.float32) - 0.5
-    picked = cv2.remap(small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.log(np.asarray(picked, np.float32)[0] + FLOOR)
+    picked = cv2.remap(
+        small, at[None, :, 0].copy(), at[None, :, 1].copy(), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(np.log(np.asarray(picked, np.float32)[0] + FLOOR), np.float32)
 
 
 def harmonics(normals: Floats) -> Floats:
@@ -80,7 +82,7 @@ def fit_light(colours: Floats, normals: Floats, weights: Floats) -> Floats:
     coefficients = np.zeros((9, 3))
     for _ in range(5):
         gram = (basis * w[:, None]).T @ basis + ridge
-        coefficients = np.linalg.solve(gram, (basis * w[:, None]).T @ colours)
+        coefficients = np.asarray(np.linalg.solve(gram, (basis * w[:, None]).T @ colours), np.float64)
         off = np.abs(colours - basis @ coefficients).mean(axis=1)
         scale = 1.4826 * float(np.median(off[weights > 0])) + 1e-3
         w = weights * np.minimum(1.0, 1.5 * scale / np.maximum(off, 1e-6))

@@ -1,0 +1,36 @@
+"""The choices among the n results of a template: which look a seed stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one of the n results differs from the others."""
+
+    #: Which of the person's views, counted from the one that fits the template best.
+    view_rank: int = 0
+    #: 0 to 1: spots and shine taken from the skin.
+    retouch: float = 0.0
+    #: Brightness of the face against the template's, natural log.
+    glow: float = 0.0
+    #: 0 to 1: how far lips, lids and brows follow the template's expression.
+    expression: float = 0.0
+    #: Strength of the face's own modelling (light and shade): 1 as it is.
+    modelling: float = 1.0
+
+
+#: Consecutive seeds are different choices: as it is; another photo, freshened; polished and bright; the template's
+#: expression in a deeper light.
+LOOKS = (
+    Look(),
+    Look(view_rank=1, retouch=0.4, glow=0.06),
+    Look(retouch=0.9, glow=0.12, modelling=0.8),
+    Look(view_rank=2, expression=0.7, glow=-0.05, modelling=1.2),
+)
+
+
+def look_of(seed: int) -> Look:
+    """The look a result's seed stands for."""
+    return LOOKS[seed % len(LOOKS)]
