@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +25,7 @@ from portraitd.faces.embed import Embedder, distance
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.regions import POINT_COUNT
 from portraitd.faces.shape import Pose, align_to_mean, mean_face, pose_of
 from portraitd.images import Floats, Image, Mask, Points, decode, encode_jpeg, encode_png
 
@@ -33,6 +36,21 @@ VIEW_SIDE = 1536
 ROOM = (2.6, 1.4, 4.0)
 #: Views that get a matte, best first: presets are made from these.
 MATTES = 4
+#: What reading bytes that are no identity may raise: numpy, zipfile and json each have their own ways.
+_BROKEN = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    PortraitdError,
+)
 #: Photos farther than this from the most central one are of somebody else (dlib's own line is 0.6).
 SAME_PERSON = 0.6
 
@@ -92,7 +110,7 @@ class Identity:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
                 return _read(dict(arrays))
-        except (OSError, ValueError, KeyError, PortraitdError) as error:
+        except _BROKEN as error:
             raise AlgorithmFailed from error
 
 
@@ -100,9 +118,10 @@ def _read(arrays: dict[str, NDArray[Any]]) -> Identity:
     card = json.loads(arrays["card"].tobytes())
     if card["format"] != FORMAT:
         raise ValueError(f"identity format {card['format']}, this version reads {FORMAT}")
+    shape = _points(arrays["shape"])
     views = []
     for i, entry in enumerate(card["views"]):
-        mesh = FaceMesh(arrays[f"mesh_{i}"], entry["score"])
+        mesh = FaceMesh(_points(arrays[f"mesh_{i}"]), entry["score"])
         alpha = arrays.get(f"alpha_{i}")
         views.append(
             View(
@@ -115,7 +134,15 @@ def _read(arrays: dict[str, NDArray[Any]]) -> Identity:
                 None if alpha is None else decode(alpha.tobytes())[:, :, 0].astype(np.float32) / 255.0,
             )
         )
-    return Identity(tuple(views), arrays["shape"], arrays.get("embedding"))
+    if not views:
+        raise ValueError("an identity without views")
+    return Identity(tuple(views), shape, arrays.get("embedding"))
+
+
+def _points(array: NDArray[Any]) -> Points:
+    if array.shape != (POINT_COUNT, 3) or not np.isfinite(array).all():
+        raise ValueError(f"a mesh has ({POINT_COUNT}, 3) finite numbers, this one {array.shape}")
+    return array.astype(np.float32)
 
 
 def train_identity(
