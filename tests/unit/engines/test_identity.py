@@ -1,0 +1,189 @@
+"""An identity survives being stored, and nothing that is no identity is taken for one."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from portraitd.engines.classic.identity import Identity, View, _same_person, view_distance
+from portraitd.errors import AlgorithmFailed
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import mean_face, pose_of
+from portraitd.images import Floats, encode_jpeg
+
+
+def _view(name: str, embedding: Floats | None = None, *, matte: bool = False) -> View:
+    rng = np.random.default_rng(len(name))
+    ramp = np.linspace(0, 255, 96).astype(np.uint8)
+    image = np.stack([np.tile(ramp, (80, 1)), np.tile(ramp[::-1], (80, 1)), np.full((80, 96), 128, np.uint8)], axis=2)
+    points = (mean_face().points * 20 + np.array([48, 30, 0]) + rng.normal(0, 0.1, (468, 3))).astype(np.float32)
+    alpha = (np.rint(rng.random((80, 96)) * 255) / 255).astype(np.float32) if matte else None
+    return View(name, image, FaceMesh(points, 0.97), pose_of(points), 0.625, embedding, alpha)
+
+
+def _embedding(*at: float) -> Floats:
+    vector = np.zeros(128, np.float32)
+    vector[: len(at)] = at
+    return vector
+
+
+@pytest.fixture(scope="module")
+def identity() -> Identity:
+    views = (_view("front", _embedding(0.3), matte=True), _view("left 左.jpg", _embedding(0.1, 0.2)), _view("bare"))
+    return Identity(views, mean_face().points, _embedding(0.2, 0.1))
+
+
+def test_an_identity_survives_being_stored(identity: Identity) -> None:
+    read = Identity.from_bytes(identity.to_bytes())
+    assert np.array_equal(read.shape, identity.shape)
+    assert read.embedding is not None
+    assert identity.embedding is not None
+    assert np.array_equal(read.embedding, identity.embedding)
+    assert [view.name for view in read.views] == ["front", "left 左.jpg", "bare"]
+    for was, view in zip(identity.views, read.views, strict=True):
+        assert np.array_equal(view.mesh.points, was.mesh.points)
+        assert (view.mesh.score, view.quality, view.pose) == (was.mesh.score, was.quality, was.pose)
+        assert view.image.dtype == np.uint8
+        assert np.abs(view.image.astype(int) - was.image).mean() < 1.5  # kept as a fine JPEG
+        assert (view.embedding is None) == (was.embedding is None)
+        assert (view.alpha is None) == (was.alpha is None)
+    first, was_first = read.views[0], identity.views[0]
+    assert first.alpha is not None
+    assert was_first.alpha is not None
+    assert np.allclose(first.alpha, was_first.alpha, atol=1e-6)
+
+
+def test_storing_is_stable(identity: Identity) -> None:
+    """The same identity gives the same bytes: a retried training writes the same blob."""
+    assert identity.to_bytes() == identity.to_bytes()
+
+
+def test_no_embedder_is_not_forgotten() -> None:
+    assert Identity.from_bytes(Identity((_view("a"),), mean_face().points, None).to_bytes()).embedding is None
+
+
+def _npz(**arrays: Any) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def _card(**changes: Any) -> np.ndarray:
+    entry = {"name": "a", "score": 0.9, "quality": 0.5}
+    card = {"format": 1, "engine": "classic", "views": [entry]} | changes
+    return np.frombuffer(json.dumps(card).encode(), np.uint8)
+
+
+PICTURE = np.frombuffer(encode_jpeg(np.full((40, 40, 3), 90, np.uint8)), np.uint8)
+SHAPE = mean_face().points
+WHOLE: dict[str, Any] = {"card": _card(), "shape": SHAPE, "mesh_0": SHAPE, "image_0": PICTURE}
+
+
+def test_the_least_identity_is_read() -> None:
+    """What the broken ones below differ from, each in one thing."""
+    assert len(Identity.from_bytes(_npz(**WHOLE)).views) == 1
+
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "a later format": {"card": _card(format=2)},
+    "no views": {"card": _card(views=[])},
+    "a view more than there is": {"card": _card(views=[{"name": "a", "score": 1, "quality": 1}] * 2)},
+    "a card that is a list": {"card": np.frombuffer(b"[1, 2]", np.uint8)},
+    "a card that is no JSON": {"card": np.frombuffer(b"\xff\xfe", np.uint8)},
+    "a shape of 10 points": {"shape": SHAPE[:10]},
+    "a mesh of 10 points": {"mesh_0": SHAPE[:10]},
+    "a mesh that is not finite": {"mesh_0": np.full((468, 3), np.nan, np.float32)},
+    "a picture that is none": {"image_0": np.zeros(100, np.uint8)},
+    "a picture cut short": {"image_0": PICTURE[: len(PICTURE) // 2]},
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_no_identity_is_refused(name: str) -> None:
+    with pytest.raises(AlgorithmFailed):
+        Identity.from_bytes(_npz(**(WHOLE | BROKEN[name])))
+
+
+class Trap:
+    """Does harm when unpickled."""
+
+    sprung = False
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (_spring, ("harm",))
+
+
+def _spring(_word: str) -> None:
+    Trap.sprung = True
+
+
+def test_nothing_is_ever_unpickled() -> None:
+    trapped = np.array([Trap()], dtype=object)
+    for data in (pickle.dumps(Trap()), _npz(**(WHOLE | {"card": trapped})), _npz(**(WHOLE | {"shape": trapped}))):
+        with pytest.raises(AlgorithmFailed):
+            Identity.from_bytes(data)
+    assert not Trap.sprung
+
+
+@given(st.binary(max_size=300))
+def test_random_bytes_are_refused(data: bytes) -> None:
+    with pytest.raises(AlgorithmFailed):
+        Identity.from_bytes(data)
+
+
+@given(st.binary(max_size=120), st.sampled_from([b"PK\x03\x04", b"\x93NUMPY\x01\x00", b"\x80\x04"]))
+def test_random_bytes_that_begin_well_are_refused(data: bytes, start: bytes) -> None:
+    with pytest.raises(AlgorithmFailed):
+        Identity.from_bytes(start + data)
+
+
+@given(st.floats(0, 0.999))
+def test_a_truncated_identity_is_refused(share: float) -> None:
+    whole = _npz(**WHOLE)
+    with pytest.raises(AlgorithmFailed):
+        Identity.from_bytes(whole[: int(share * len(whole))])
+
+
+@given(st.integers(0, 10**9), st.integers(1, 255))
+def test_a_changed_byte_is_noticed_or_harmless(at: int, change: int) -> None:
+    """A flipped byte gives the identity back or AlgorithmFailed, and never any other exception."""
+    data = bytearray(_npz(**WHOLE))
+    data[at % len(data)] ^= change
+    try:
+        read = Identity.from_bytes(bytes(data))
+    except AlgorithmFailed:
+        return
+    assert np.array_equal(read.shape, SHAPE)
+    assert np.array_equal(read.views[0].mesh.points, SHAPE)
+
+
+def test_strangers_are_told_from_the_person_most_photos_show() -> None:
+    anne = [_view(name, _embedding(x)) for name, x in (("a1", 0.0), ("a2", 0.2), ("a3", 0.35))]
+    stranger, blank = _view("b", _embedding(0.1, 0.9)), _view("unknown")
+    kept, left_out = _same_person([anne[0], stranger, anne[1], blank, anne[2]])
+    assert [view.name for view in kept] == ["a1", "a2", "unknown", "a3"]
+    assert [view.name for view in left_out] == ["b"]
+
+
+def test_two_photos_that_disagree_are_both_kept() -> None:
+    """Nobody can say which of two is the wrong one."""
+    views = [_view("a", _embedding(0.0)), _view("b", _embedding(1.0))]
+    assert _same_person(views) == (views, [])
+    apart = view_distance(*views)
+    assert apart == pytest.approx(1.0)
+    assert view_distance(views[0], _view("c")) is None
+
+
+@pytest.mark.parametrize("seat", range(4))
+def test_the_stranger_is_found_wherever_it_stands(seat: int) -> None:
+    views = [_view(f"a{i}", _embedding(0.1 * i)) for i in range(3)]
+    views.insert(seat, _view("stranger", _embedding(0.0, 0.0, 0.8)))
+    _, left_out = _same_person(views)
+    assert [view.name for view in left_out] == ["stranger"]
