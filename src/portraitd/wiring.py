@@ -125,8 +125,15 @@ def build_web(house: House) -> FastAPI:
     from portraitd.api.app import build_app
     from portraitd.api.config import ApiConfig
 
-    config = ApiConfig(max_count=house.settings.max_n, max_upload_bytes=house.settings.max_file_mb * MEGABYTE)
+    config = ApiConfig(
+        max_count=house.settings.max_n, max_upload_bytes=_max_form_mb(house.settings.max_file_mb) * MEGABYTE
+    )
     return build_app(build_services(house), config, ready=lambda: _has_workers(house.database, house.settings.lease_s))
+
+
+def _max_form_mb(max_file_mb: int) -> int:
+    """Most that one form of files may hold: photos to train from, but no more than fits in memory at once."""
+    return max(max_file_mb, min(10 * max_file_mb, 1024))
 
 
 def build_worker(house: House, engine: Engine) -> Worker:
@@ -216,18 +223,27 @@ class _RealJudge:
         return judge(self._models, image, limits[purpose]())
 
 
-def ensure_first_key(house: House) -> Path | None:
-    """The file with the first API key, made now if the service has no key yet; None when an operator removed it."""
+@dataclass(frozen=True)
+class FirstKey:
+    """The key that a new service comes with."""
+
+    path: Path
+    #: The key itself, on the start that made it and never again.
+    fresh: str | None = None
+
+
+def ensure_first_key(house: House) -> FirstKey | None:
+    """The first API key, made now if the service has no key yet; None when an operator removed its file."""
     path = house.settings.key_file
     if path.exists() and _opens(house.keys, path.read_text("ascii", "replace").strip()):
-        return path
+        return FirstKey(path)
     if house.keys.list():
         return None
     path.unlink(missing_ok=True)
     key = house.keys.create("first key")
     with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write(key + "\n")
-    return path
+    return FirstKey(path, key)
 
 
 def _opens(keys: KeyRing, key: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from portraitd import cli, wiring
+from portraitd.cli import serve
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import encode_jpeg
 from portraitd.settings import SETTINGS, load_settings
@@ -68,13 +69,14 @@ def test_keys_of_one_account_are_one_account_s(run: Run) -> None:
 
 def test_the_first_key_is_made_once_and_kept_in_a_private_file(run: Run) -> None:
     house = wiring.open_house(load_settings())
-    path = wiring.ensure_first_key(house)
-    assert path == house.settings.key_file
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    key = path.read_text().strip()
-    assert wiring.ensure_first_key(house) == path
-    assert path.read_text().strip() == key
-    path.unlink()
+    made = wiring.ensure_first_key(house)
+    assert made is not None
+    assert made.path == house.settings.key_file
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600
+    assert made.path.read_text().strip() == made.fresh
+    assert wiring.ensure_first_key(house) == wiring.FirstKey(made.path), "shown once"
+    assert made.path.read_text().strip() == made.fresh
+    made.path.unlink()
     assert wiring.ensure_first_key(house) is None, "an operator who removed the file does not want another"
     house.close()
 
@@ -84,10 +86,19 @@ def test_a_key_file_of_another_database_is_replaced(run: Run) -> None:
     settings.home.mkdir()
     settings.key_file.write_text("sk-of-a-database-that-is-gone\n")
     house = wiring.open_house(settings)
-    path = wiring.ensure_first_key(house)
-    assert path is not None
-    assert house.keys.authenticate(path.read_text().strip())
+    made = wiring.ensure_first_key(house)
+    assert made is not None
+    assert made.fresh is not None
+    assert house.keys.authenticate(made.path.read_text().strip())
     house.close()
+
+
+def test_the_example_has_the_address_and_the_key_in_it() -> None:
+    example = serve.example("https://portraits.example", "sk-secret")
+    assert example.count("https://portraits.example/api/v1/") == 2
+    assert example.count("Bearer sk-secret") == 2
+    assert "127.0.0.1" not in example
+    assert "$(cat" not in example
 
 
 def test_generate_writes_portraits_that_a_seed_makes_again(run: Run, photo: Path, tmp_path: Path) -> None:

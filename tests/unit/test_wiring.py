@@ -49,6 +49,16 @@ def test_ready_means_that_a_worker_lives(tmp_path: Path) -> None:
     house.database.engine.dispose()
 
 
+@pytest.mark.parametrize(
+    ("max_file_mb", "max_form_mb"), [("1024", 1024), ("300", 1024), ("5", 50), ("2048", 2048)], ids=str
+)
+def test_a_form_holds_a_training_s_photos_or_one_large_file(tmp_path: Path, max_file_mb: str, max_form_mb: int) -> None:
+    house = wiring.open_house(settings_in(tmp_path, PORTRAITD_MAX_FILE_MB=max_file_mb))
+    assert wiring.build_web(house).state.config.max_upload_bytes == max_form_mb * 1024 * 1024
+    house.close()
+    house.database.engine.dispose()
+
+
 def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     with pytest.raises(SetupError, match="PORTRAITD_HOME"):

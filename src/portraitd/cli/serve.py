@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 import threading
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +21,7 @@ from portraitd.settings import Settings, load_settings
 if TYPE_CHECKING:
     import uvicorn
 
-    from portraitd.wiring import House
+    from portraitd.wiring import FirstKey, House
 
 _log = logging.getLogger(__name__)
 
@@ -135,33 +134,47 @@ def _fetch_embedder(settings: Settings) -> None:
         _log.warning("the likeness scorer's weights are missing, results come without a score: %s", error.message)
 
 
-def _announce(settings: Settings, key_file: Path | None) -> None:
-    """Tell where the key is, and how to get four pictures with it."""
+def _announce(settings: Settings, key: FirstKey | None) -> None:
+    """Tell where the service is, and on the start that makes the first key also that key and how to use it."""
     say = Console(highlight=False, soft_wrap=True).print
     say(f"[bold]portraitd[/] listens on {settings.public_url}", markup=True)
-    if key_file is None:
-        say("API keys: `portraitd key list`, `portraitd key create`")
-        return
-    say(f"API key: in {key_file}\n")
-    say(_EXAMPLE.format(url=settings.public_url, key_file=key_file), markup=False)
+    if key is None:
+        say("API keys: see `portraitd key list` and `portraitd key create`")
+    elif key.fresh is None:
+        say(f"API key: in {key.path}", markup=False)
+    else:
+        say(f"API key: {key.fresh} (kept in {key.path}, shown only now)\n", markup=False)
+        say(example(settings.public_url, key.fresh), markup=False)
 
 
-_EXAMPLE = """\
-Try it: four ID photos of the built-in identity.
+def example(url: str, key: str) -> str:
+    """Shell commands that make four ID photos of the built-in identity and fetch them; README.md shows them too."""
+    return EXAMPLE.replace("http://127.0.0.1:8000", url).replace("$(cat portraitd-home/api-key)", key)
 
-curl --location '{url}/api/v1/services/aigc/album/gen_potrait' \\
-  --header 'X-DashScope-Async: enable' \\
-  --header "Authorization: Bearer $(cat '{key_file}')" \\
-  --header 'Content-Type: application/json' \\
-  --data '{{
+
+EXAMPLE = """\
+Try it: four ID photos of the built-in identity. In another terminal, first
+
+TASK=$(curl -sS 'http://127.0.0.1:8000/api/v1/services/aigc/album/gen_potrait' \\
+  -H "Authorization: Bearer $(cat portraitd-home/api-key)" \\
+  -H 'Content-Type: application/json' -H 'X-DashScope-Async: enable' \\
+  -d '{
     "model": "facechain-generation",
-    "parameters": {{"style": "f_idcard_female", "size": "768*1024", "n": 4}},
-    "resources": [{{"resource_id": "women_model", "resource_type": "facelora"}}]
-  }}'
+    "parameters": {"style": "f_idcard_female", "size": "768*1024", "n": 4},
+    "resources": [{"resource_id": "women_model", "resource_type": "facelora"}]
+  }' | sed 's/.*"task_id":"\\([^"]*\\)".*/\\1/'); echo "$TASK"
 
-Then, with the task_id of the reply, until its task_status is SUCCEEDED:
+and then, to wait for the pictures and save them as portrait-1.jpg to portrait-4.jpg,
 
-curl --header "Authorization: Bearer $(cat '{key_file}')" '{url}/api/v1/tasks/<task_id>'
+while sleep 1; do
+  ANSWER=$(curl -sS "http://127.0.0.1:8000/api/v1/tasks/$TASK" \\
+    -H "Authorization: Bearer $(cat portraitd-home/api-key)")
+  case $ANSWER in *'"PENDING"'* | *'"RUNNING"'*) echo waiting ;; *) break ;; esac
+done
+echo "$ANSWER"; N=0
+echo "$ANSWER" | grep -o '"url":"[^"]*"' | cut -d '"' -f 4 | while read -r LINK; do
+  N=$((N + 1)); curl -sS "$LINK" -o "portrait-$N.jpg"
+done
 """
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from portraitd.errors import InvalidFileSize, InvalidImageFormat, InvalidImageResolution
+from portraitd.errors import (
+    InvalidFileSize,
+    InvalidImageFormat,
+    InvalidImageResolution,
+    InvalidURL,
+    MediaDownloadFailed,
+)
 from portraitd.portraits.photos import CHECKED_PHOTO, Fetches, Judge, Purpose
 from portraitd.portraits.requests import Account, FaceVerdict
 
@@ -43,3 +49,5 @@ class FaceDesk:
             return self.fetcher.fetch(url, CHECKED_PHOTO.max_bytes)
         except InvalidFileSize:
             return None
+        except MediaDownloadFailed as error:  # the code of tasks; a face check knows InvalidURL only
+            raise InvalidURL from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from portraitd.errors import InvalidURL
+from portraitd.errors import ConnectionRefused, DownloadTimeout, InvalidURL, MediaDownloadFailed, PortraitdError
+from portraitd.portraits.faces import FaceDesk
+from tests.fakes.engines import judge
 from tests.unit.portraits.conftest import Place, picture
 
 
@@ -21,8 +23,6 @@ def test_a_verdict_per_picture_in_order(place: Place) -> None:
         "cut": (picture()[:-2000], "image format not supported"),
     }
     place.web.pages = {name: data for name, (data, _) in cases.items()}
-    from portraitd.portraits.faces import FaceDesk
-    from tests.fakes.engines import judge
 
     verdicts = FaceDesk(place.web, judge).check(place.anne, tuple(cases))
     assert [verdict.reason for verdict in verdicts] == [reason for _, reason in cases.values()]
@@ -33,3 +33,24 @@ def test_one_that_cannot_be_fetched_fails_the_call(place: Place) -> None:
     place.web.pages = {"good": picture()}
     with pytest.raises(InvalidURL):
         place.services.faces.check(place.anne, ("good", "gone"))
+
+
+@pytest.mark.parametrize(
+    ("cause", "code"),
+    [
+        (MediaDownloadFailed(), "InvalidURL"),
+        (InvalidURL(), "InvalidURL"),
+        (ConnectionRefused("a.example"), "InvalidURL.ConnectionRefused"),
+        (DownloadTimeout("a.example"), "InvalidURL.Timeout"),
+    ],
+)
+def test_whatever_kept_a_picture_from_being_fetched_is_the_url_s_fault(
+    place: Place, cause: PortraitdError, code: str
+) -> None:
+    class BrokenWeb:
+        def fetch(self, url: str, limit_bytes: int) -> bytes:
+            raise cause
+
+    with pytest.raises(InvalidURL) as refused:
+        FaceDesk(BrokenWeb(), judge).check(place.anne, ("http://a.example/1.jpg",))
+    assert (refused.value.code, refused.value.status) == (code, 400)
