@@ -15,7 +15,7 @@ from portraitd.images import Floats, Image, Mask, Points, to_linear
 
 FEATURES = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER, regions.LEFT_BROW, regions.RIGHT_BROW)
 #: How much darker than lit skin hair begins, and is certain (natural log of linear light).
-DARK = (0.40, 0.90)
+DARK = (0.32, 0.75)
 #: How far from skin's colour something coloured begins, and is certain.
 COLOURED = (0.30, 0.60)
 
@@ -40,7 +40,7 @@ def over_face(image: Image, points: Points, normals: Floats, light: Floats) -> M
     """
     raster = rasterise(points, image.shape[:2])
     lit_skin = raster.interpolate(harmonics(normals) @ light)
-    zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.05))
+    zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.01))
     off = np.log(to_linear(image) + FLOOR) - lit_skin
     dark = -off.mean(axis=2)
     coloured = np.linalg.norm(off + dark[:, :, None], axis=2)

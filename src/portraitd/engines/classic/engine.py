@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained
-from portraitd.engines.classic.fuse import TemplateFace, fuse, pick_view, read_template
+from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.looks import look_of
 from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.skin import retouch
+from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.errors import NoHumanFace, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity

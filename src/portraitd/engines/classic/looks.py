@@ -25,9 +25,9 @@ class Look:
 #: expression in a deeper light.
 LOOKS = (
     Look(),
-    Look(view_rank=1, retouch=0.4, glow=0.06),
-    Look(retouch=0.9, glow=0.12, modelling=0.8),
-    Look(view_rank=2, expression=0.7, glow=-0.05, modelling=1.2),
+    Look(view_rank=1, retouch=0.4, glow=0.09, modelling=0.85),
+    Look(retouch=0.9, glow=0.18, modelling=0.65),
+    Look(view_rank=2, expression=0.7, glow=-0.1, modelling=1.3),
 )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.fuse import TemplateFace, read_template
 from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels

@@ -1,0 +1,84 @@
+"""Where the person's face lies in the template, and how much of each pixel becomes theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic import cover
+from portraitd.engines.classic.geometry import Raster, normals
+from portraitd.engines.classic.template import TemplateFace
+from portraitd.faces import regions
+from portraitd.faces.shape import mean_face
+from portraitd.images import Floats, Mask, Points
+
+#: Width of the blend inside the contour, in face widths: of detail, of tone, and what the forehead adds to tone's.
+FEATHER = 0.02
+TONE_FEATHER = 0.05
+FOREHEAD_FEATHER = 0.12
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the warped face lies in the template's region; all masks (h, w)."""
+
+    raster: Raster
+    #: (468, 3) normals of the posed mesh.
+    facing: Floats
+    #: How much of each pixel becomes the person's: in detail, and (a wider ramp) in tone.
+    alpha: Mask
+    tone_alpha: Mask
+    #: 1 on bare skin, 0 on brows, eyes and lips.
+    skin: Mask
+    #: How much of a change of colour a pixel takes: all of it on skin, little on eyes and teeth.
+    colour_share: Mask
+
+
+def place_face(template: TemplateFace, posed: Points, raster: Raster, hidden: Mask) -> Placement:
+    """Where the posed (468, 3) mesh lies; hidden: (h, w) where the photo does not show the person."""
+    shape = template.image.shape[:2]
+    skin = 1.0 - cover.features(posed, shape, cover.FEATURES, 0.04)
+    eyes = cover.features(posed, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
+    lips = cover.features(posed, shape, (regions.LIPS_OUTER,), 0.0)
+    share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)
+    seen = _seen(template, hidden, np.clip(cover.features(posed, shape, cover.FEATURES, 0.0), 0, 1))
+    depth = _depth(template)
+    brow = raster.interpolate(_above_brows())
+    alpha, wide = (_ramp(depth / width) * seen for width in (FEATHER, TONE_FEATHER + FOREHEAD_FEATHER * brow))
+    return Placement(raster, normals(posed), alpha, wide.astype(np.float32), skin, share.astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _above_brows() -> Floats:
+    """(468,) 0 at the brows and below, rising to 1 at the top of the forehead."""
+    height = mean_face().points[:, 1]
+    brows = height[[*regions.LEFT_BROW, *regions.RIGHT_BROW]].min()
+    return np.asarray(np.clip((brows - height) / (brows - height.min()), 0, 1), np.float32)
+
+
+def _depth(template: TemplateFace) -> Mask:
+    """(h, w) how far inside the template's contour a pixel lies, in face widths; 0 outside."""
+    oval = np.rint(template.mesh.xy[list(regions.FACE_OVAL)] * 8).astype(np.int32)
+    inside = np.zeros(template.image.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [oval], 255, shift=3)
+    # Not the outermost pixel: there the posed mesh, drawn on a coarse grid, may end.
+    depth = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 5) - 1.0, 0)
+    return np.asarray(depth / max(1.0, template.mesh.box.width), np.float32)
+
+
+def _ramp(x: Floats) -> Mask:
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _seen(template: TemplateFace, hidden: Mask, features: Mask) -> Mask:
+    """(h, w) 0 under the template's hair and where the photo does not show the person; features count as shown."""
+    width = template.mesh.box.width
+    # Wider and softer than what was found: the template's own skin, already in the right tone, takes over there.
+    reach = max(1, round(0.02 * width))
+    grown = cv2.dilate(hidden, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    soft = cv2.GaussianBlur(grown, (0, 0), max(0.5, 0.015 * width)) * (1 - features)
+    return np.asarray((1 - template.covered) * (1 - soft), np.float32)

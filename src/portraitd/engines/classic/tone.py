@@ -1,0 +1,151 @@
+"""The person's face in the template's light and tone. All in the logarithm of linear light, where light is a sum."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic import finish, light
+from portraitd.engines.classic.geometry import normals
+from portraitd.engines.classic.identity import View
+from portraitd.engines.classic.looks import Look
+from portraitd.engines.classic.place import Placement
+from portraitd.engines.classic.template import TemplateFace, light_of
+from portraitd.images import Floats, Mask, to_linear
+
+#: Share of the fitted light that is exchanged, under like and unlike light: nine coefficients also hold some of the
+#: face's own shape and colour, and would carry the model's into the person's (measured on identity distance).
+RELIGHT_SHARE = (0.35, 0.85)
+#: How far light may be changed, natural log.
+MAX_RELIGHT = 1.6
+#: Within this distance of the contour the rim's tone gives way to the face's, in face widths.
+RIM_DECAY = 0.06
+#: Light and shade of this scale (face widths) that lie farther than tolerated (natural log; under like and unlike
+#: light) from the template's are brought back by this share of the excess: a cast shadow of the photo, or its glare.
+SHADING_SCALE = 0.06
+SHADING_TOLERANCE = (0.28, 0.08)
+SHADING_SHARE = 0.8
+#: Scale at which skin takes the template's colour, face widths, and how much of it.
+COLOUR_SCALE = 0.15
+COLOUR_SHARE = 0.85
+#: How far the colour of a detail may lie from that of the skin around it, natural log.
+MAX_TINT = 0.25
+#: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
+LEAST_CONTRAST = (0.95, 0.6)
+MOST_CONTRAST = 1.1
+
+
+def relight(template: TemplateFace, view: View, face: Floats, place: Placement, look: Look) -> Floats:
+    """The warped face in the template's light and tone, (h, w, 3) log linear light."""
+    own = normals(view.mesh.points)
+    change = light.harmonics(place.facing) @ template.light - light.harmonics(own) @ light_of(
+        view.image, view.mesh, own
+    )
+    clash = _clash(change)
+    share = _between(RELIGHT_SHARE, clash)
+    ratio = np.clip(place.raster.interpolate(np.float32(share) * change), -MAX_RELIGHT, MAX_RELIGHT)
+    lit = np.log(face + light.FLOOR)
+    lit += _tinted(ratio, place.colour_share)
+    wanted = np.log(to_linear(template.image) + light.FLOOR)
+    width = template.mesh.box.width
+    lit += _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width), place.colour_share)
+    trust = place.skin * np.clip(place.alpha, 0.02, 1)
+    gap = np.clip(wanted - lit, -0.8, 0.8)
+    # Light changes its brightness over a cheek, its colour only over a whole face.
+    near, far = (skin_mean(gap, trust, scale * width) for scale in (SHADING_SCALE, COLOUR_SCALE))
+    tint = far - far.mean(axis=2, keepdims=True)
+    grey = near.mean(axis=2, keepdims=True)
+    tolerated = _between(SHADING_TOLERANCE, clash)
+    shade = grey - np.clip(grey, -tolerated, tolerated)
+    lit += _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
+    lit = _match_contrast(lit, wanted, place, SHADING_SCALE * width, _between(LEAST_CONTRAST, clash))
+    lit += _modelled(lit, trust, look, width) * place.tone_alpha[:, :, None]
+    return _soft_shoulder(lit, wanted, place.skin * place.alpha)
+
+
+def _modelled(lit: Floats, trust: Mask, look: Look, width_px: float) -> Floats:
+    """(h, w, 1) change of log light that makes the face brighter and its light and shade stronger or weaker."""
+    broad = skin_mean(lit, trust, SHADING_SCALE * width_px).mean(axis=2, keepdims=True)
+    middle = float((broad[:, :, 0] * trust).sum() / max(float(trust.sum()), 1.0))
+    return np.asarray(look.glow + (look.modelling - 1.0) * (broad - middle), np.float32)
+
+
+def _clash(change: Floats) -> float:
+    """0 to 1: how differently the two faces are lit, from the (468, 3) change of log light over the skin."""
+    over_skin = change.mean(axis=1)[light.skin_points() > 0]
+    return float(np.clip((float(over_skin.std()) - 0.5) / 0.3, 0, 1))
+
+
+def _between(ends: tuple[float, float], t: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * t
+
+
+def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: float, least: float) -> Floats:
+    """(h, w, 3) detail finer than `sigma_px` made as strong as the template's skin shows it, within limits.
+
+    A bright, soft picture bends contrast down in its highlights, a hard one keeps it; features stay as they are.
+    """
+    trust = place.skin * np.clip(place.alpha, 0.02, 1)
+    base = skin_mean(lit, trust, sigma_px)
+    detail = lit - base
+    solid = trust > 0.9
+    if solid.sum() < 64:
+        return lit
+    have = detail.mean(axis=2)[solid]
+    want = (wanted - skin_mean(wanted, trust, sigma_px)).mean(axis=2)[solid]
+    gain = float(np.clip(_spread(want) / max(_spread(have), 1e-4), least, MOST_CONTRAST))
+    per_pixel = (gain + (1.0 - gain) * (1 - place.skin))[:, :, None]
+    grey = detail.mean(axis=2, keepdims=True)
+    colour = (detail - grey) * per_pixel
+    # Shadows of a warm photo are far redder, as a ratio, than its skin: brightened, they would glow.
+    limit = (MAX_TINT + (1 - MAX_TINT) * (1 - place.colour_share) * 2)[:, :, None]
+    return np.asarray(base + grey * per_pixel + limit * np.tanh(colour / limit), np.float32)
+
+
+def _spread(values: Floats) -> float:
+    """Half the distance between the 5th and the 95th percentile: spots and stray hairs do not count."""
+    low, high = np.percentile(values, [5, 95])
+    return float(high - low) / 2
+
+
+def _tinted(change: Floats, colour_share: Mask) -> Floats:
+    """(h, w, 3) a change of log light, its colour (not its brightness) weakened where the share is below 1."""
+    grey = change.mean(axis=2, keepdims=True)
+    return np.asarray(grey + (change - grey) * colour_share[:, :, None], np.float32)
+
+
+def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
+    """(h, w, 3) the gap at the rim carried inside, where it fades into the mean gap of all skin."""
+    trust = place.skin * place.alpha * (np.abs(gap.mean(axis=2)) < 0.7)
+    rim = trust * np.clip(1.0 - place.tone_alpha, 0, 1) * 4
+    mean = (gap * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
+    weight = np.clip(rim + 0.02 * trust, 0, 1).astype(np.float32)
+    carried = finish.spread_inward(np.clip(gap - mean, -0.7, 0.7).astype(np.float32), weight)
+    depth = cv2.distanceTransform((place.alpha > 0.02).astype(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(mean + carried * np.exp(-depth / decay_px)[:, :, None], np.float32)
+
+
+def skin_mean(values: Floats, trust: Mask, sigma_px: float) -> Floats:
+    """(h, w, 3) Gaussian mean of the values, weighted by trust (normalised convolution, Knutsson and Westin 1993)."""
+    shrink = max(1, int(sigma_px / 4))
+    height, width = values.shape[:2]
+    size = (max(4, width // shrink), max(4, height // shrink))
+    total = cv2.resize(values * trust[:, :, None], size, interpolation=cv2.INTER_AREA)
+    weight = cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
+    total = cv2.GaussianBlur(total, (0, 0), sigma_px / shrink)
+    weight = cv2.GaussianBlur(weight, (0, 0), sigma_px / shrink)
+    mean = total / np.maximum(weight, 1e-3)[:, :, None]
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _soft_shoulder(lit: Floats, wanted: Floats, skin: Mask) -> Floats:
+    """Highlights bent below the brightest skin of the template, so that nothing burns out that was not burnt out."""
+    inside = skin > 0.5
+    if inside.sum() < 64:
+        return lit
+    top = np.percentile(wanted.mean(axis=2)[inside], 99.5)
+    knee = top - 0.25
+    luma = lit.mean(axis=2)
+    over = np.maximum(luma - knee, 0)
+    bent = 0.35 * (1 - np.exp(-over / 0.35))
+    return np.asarray(lit - (over - bent)[:, :, None], np.float32)
