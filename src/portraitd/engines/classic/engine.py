@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained
+from portraitd.engines.base import Failure, Job, LeftOut, Photo, Portrait, PresetJob, Trained
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.looks import look_of
@@ -15,11 +15,12 @@ from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.template import TemplateFace, read_template
-from portraitd.errors import NoHumanFace, PortraitdError, SetupError
+from portraitd.errors import NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.verdict import VerdictLimits, judge
 from portraitd.images import Image
 
 #: How strongly `skin_retouch` works on a user's photos.
@@ -46,10 +47,15 @@ class ClassicEngine:
 
     def train(self, photos: Sequence[Photo]) -> Trained:
         """One person's identity. Raises the first photo's error when no photo is usable."""
-        identity, left_out = train_identity(self._models, self._embedder, photos)
+        errors = [judge(self._models, photo.image, VerdictLimits.detect()).error for photo in photos]
+        refused = tuple(LeftOut(photo.name, error) for photo, error in zip(photos, errors, strict=True) if error)
+        usable = [photo for photo, error in zip(photos, errors, strict=True) if error is None]
+        if not usable:
+            raise refused[0].error if refused else NoUsablePhoto()
+        identity, strangers = train_identity(self._models, self._embedder, usable)
         names = {view.name for view in identity.views}
         used = tuple(photo.name for photo in photos if photo.name in names)
-        return Trained(identity.to_bytes(), used, left_out)
+        return Trained(identity.to_bytes(), used, (*refused, *strangers))
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes; result k is made from seed + k alone."""
