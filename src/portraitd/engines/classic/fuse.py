@@ -23,6 +23,8 @@ from portraitd.images import Floats, Image, Mask, Points, to_linear
 
 #: Tone is what is left at this scale, in face widths.
 BAND_SCALE = 0.04
+#: Weights of red, green and blue in brightness (ITU-R BT.601).
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
@@ -113,10 +115,18 @@ def _around(view: View) -> tuple[int, int, int, int]:
     )
 
 
+def _is_grey(image: Image) -> bool:
+    """Whether the (h, w, 3) image is black and white, however its compression coloured it."""
+    spread = image.max(axis=2).astype(np.int16) - image.min(axis=2)
+    return float(np.percentile(spread, 95)) < 6.0
+
+
 def _match_texture(template: TemplateFace, toned: Floats, alpha: Mask, rng: np.random.Generator) -> Floats:
     """The face with the template's sharpness and grain, (h, w, 3) float sRGB in [0, 1]."""
     linear = np.clip(np.exp(toned) - light.FLOOR, 0, 1)
     srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.power(linear, 1 / 2.4) - 0.055).astype(np.float32)
+    if _is_grey(template.image):
+        srgb = np.repeat(srgb @ LUMA[:, None], 3, axis=2)
     luma = template.image.astype(np.float32).mean(axis=2) / 255.0
     solid = (alpha > 0.95).astype(np.float32)
     if solid.sum() < 64:
