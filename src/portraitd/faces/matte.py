@@ -39,6 +39,7 @@ def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     points = (mesh.xy + 0.5) * scale - 0.5
     rough = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), np.float32)
     rough = _own_region(rough, points)
+    rough = _with_trim(rough, colours, points, face_px)
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
@@ -74,6 +75,31 @@ def _own_region(rough: Mask, points: Floats) -> Mask:
     keep = (labels == np.bincount(own).argmax()).astype(np.uint8)
     near = cv2.dilate(keep, np.ones((9, 9), np.uint8))
     return np.asarray(rough * near, np.float32)
+
+
+def _with_trim(rough: Mask, colours: Floats, points: Floats, face_px: float) -> Mask:
+    """`rough` with collars, straps and trimmings that the network left outside the clothes.
+
+    Narrow things along the outline below the face whose colour the backdrop nearby has not; what reaches farther out
+    is a shadow or a piece of furniture, and busy backdrops have everybody's colours.
+    """
+    outward = cv2.distanceTransform((rough < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    backdrop = (outward > 0.14 * face_px) & (rough < 0.1)
+    window = 2 * max(2, round(0.3 * face_px)) + 1
+    mean = _mean_nearby(colours, backdrop, window)
+    spread2 = _mean_nearby((colours - mean) ** 2, backdrop, window)
+    foreign = (((colours - mean) ** 2 / (spread2 + 0.03**2)).sum(axis=2) > 3.5**2) & (rough < 0.5)
+    y = np.arange(rough.shape[0], dtype=np.float32)[:, None]
+    below = (y - points[regions.CHIN][1]) / face_px
+    foreign &= (below > -0.3) & (below < 0.8) & (outward < 0.2 * face_px)
+    count, labels = cv2.connectedComponents(foreign.astype(np.uint8), connectivity=8)
+    sizes = np.bincount(labels.ravel(), minlength=count)
+    beyond = np.bincount(labels[outward > 0.12 * face_px], minlength=count)
+    touching = np.bincount(labels[(outward > 0) & (outward < 2)], minlength=count)
+    trim = (beyond < 0.05 * sizes) & (touching > 0.15 * face_px)
+    trim[0] = False
+    lifted = 0.96 * cv2.blur(trim[labels].astype(np.float32), (3, 3))
+    return np.asarray(np.maximum(rough, lifted), np.float32)
 
 
 def make_trimap(rough: Mask, points: Floats, face_px: float) -> Trimap:
@@ -191,6 +217,10 @@ def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
             # A gap under a curl shows the backdrop, and the network doubts it; a gap in a tie is none.
             if area < 12 or float(probability[y : y + h, x : x + w][inside].mean()) > 0.8:
                 clear[y : y + h, x : x + w][inside] = 1.0
+    # Cracks between face and ear, hair and collar: narrow, and the network sees none.
+    reach = 2 * max(1, round(0.03 * mesh.box.width)) + 1
+    closed = cv2.morphologyEx(clear, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    clear = np.maximum(clear, closed * np.clip((probability - 0.8) / 0.15, 0, 1))
     islands, labels = cv2.connectedComponents((clear > 0.15).astype(np.uint8), connectivity=8)
     if islands > 2:
         centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)

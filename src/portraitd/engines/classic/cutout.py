@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.enlarge import resampled, textured
 from portraitd.engines.classic.framing import PORTRAIT, Frame, Wish, find_frame, read_person
 from portraitd.engines.classic.identity import View
+from portraitd.engines.classic.skin import retouch
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
@@ -33,8 +35,8 @@ class Cutout:
         return float(np.ptp(self.points[:, 0]))
 
 
-def cut_out(view: View, wish: Wish) -> Cutout:
-    """The person of a view, placed as wished."""
+def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
+    """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1)."""
     if view.alpha is None:
         raise AlgorithmFailed
     frame = find_frame(read_person(view, view.alpha), wish)
@@ -42,9 +44,10 @@ def cut_out(view: View, wish: Wish) -> Cutout:
     image, alpha, frame = _shown_part(view.image, view.alpha, frame)
     back = cv2.invertAffineTransform(frame.matrix)
     x, y = _source_map(frame, alpha, np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32))
-    colours = _enlarged(estimate_foreground(image, alpha), x, y, frame.zoom)
-    soft = cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT)
-    return Cutout(colours, _firmed(np.clip(soft, 0, 1), frame.zoom), points, frame.zoom)
+    colours = resampled(estimate_foreground(image, alpha), x, y, frame.zoom)
+    soft = np.clip(cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
+    finished = textured(retouch(colours, points, strength), np.asarray(soft, np.float32), points, frame.zoom)
+    return Cutout(finished.colours, finished.alpha, points, frame.zoom)
 
 
 def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:
@@ -110,34 +113,3 @@ def _drawn_out(at: Floats, end: float, start: float) -> Floats:
     t = np.clip((at - start) / (length + beyond), 0, 1)
     drawn = start + length * (1 - (1 - t) ** ((length + beyond) / length))
     return np.asarray(np.where(at > start, drawn, at), np.float32)
-
-
-def _enlarged(image: Image, x: Floats, y: Floats, zoom: float) -> Image:
-    """The photo sampled at the map. Enlarged edges are steepened, but hardly past the colours beside them: no ringing.
-
-    The photo's own noise goes before it is enlarged to worms; the portrait's grain takes its place.
-    """
-    if zoom > 1.6:
-        image = np.asarray(cv2.bilateralFilter(image, 5, min(22.0, 5 * zoom), 1.3), np.uint8)
-    kernel = cv2.INTER_LANCZOS4 if zoom < 1.6 else cv2.INTER_CUBIC
-    colours = np.asarray(cv2.remap(image, x, y, kernel, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
-    if zoom < 1.25:
-        return colours
-    old = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    reach = np.ones((2 * round(0.5 * zoom) + 1,) * 2, np.uint8)
-    middle = cv2.GaussianBlur(old, (0, 0), 0.4 * zoom)
-    low, high = cv2.erode(middle, reach), cv2.dilate(middle, reach)
-    sharp = old + min(1.1, 0.5 * (zoom - 1)) * (old - cv2.GaussianBlur(old, (0, 0), 0.6 * zoom))
-    # A quarter of the overshoot stays: clipped flat, edges would look painted.
-    kept = np.clip(sharp, low, high)
-    change = kept + 0.25 * (sharp - kept) - old
-    return np.asarray(np.clip(colours + change[..., None], 0, 255), np.uint8)
-
-
-def _firmed(alpha: Mask, zoom: float) -> Mask:
-    """The matte with its ramp as narrow as in a photo of this size, its outline free of the photo's pixel steps."""
-    if zoom < 1.25:
-        return alpha
-    gain = min(2.2, 1 + 0.4 * (zoom - 1))
-    smooth = cv2.GaussianBlur(alpha, (0, 0), 0.35 * zoom)
-    return np.asarray(np.clip((smooth - 0.5) * gain + 0.5, 0, 1), np.float32)

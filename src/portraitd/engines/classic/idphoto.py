@@ -15,7 +15,6 @@ from portraitd.engines.classic.framing import PORTRAIT, Wish
 from portraitd.engines.classic.grade import Grade, finish
 from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.scenes.paint import Colour
-from portraitd.engines.classic.skin import retouch
 from portraitd.images import Floats, Image
 
 _ACROSS, _DOWN = PORTRAIT.width / 358, PORTRAIT.height / 441
@@ -32,8 +31,7 @@ GRADE = Grade(contrast=1.04, grain=0.9)
 
 def id_photo(view: View, backdrop: Colour, retouch_strength: float, rng: np.random.Generator) -> Image:
     """(1024, 768, 3) uint8: the ID photo of a view before a backdrop of one linear colour."""
-    cutout = cut_out(view, WISH)
-    cutout = Cutout(retouch(cutout.colours, cutout.points, retouch_strength), cutout.alpha, cutout.points, cutout.zoom)
+    cutout = cut_out(view, WISH, retouch_strength)
     person = person_light(cutout)
     person *= exposure_gain(person, cutout, 0.44)
     person = _evened(person, cutout)

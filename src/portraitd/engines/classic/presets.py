@@ -12,7 +12,8 @@ from portraitd.engines.classic.idphoto import id_photo
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed
-from portraitd.images import Image
+from portraitd.faces import regions
+from portraitd.images import Image, Points
 from portraitd.styles.catalog import Style
 
 #: Mesh points on the cheeks.
@@ -54,9 +55,21 @@ def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[V
 
 
 def _formality(view: View) -> float:
-    """How well a view suits documents: quality, frontality, and shoulders that are clothed."""
+    """How well a view suits documents: quality, frontality, a neutral face, and shoulders that are clothed."""
     turned = abs(view.pose.yaw_deg) + abs(view.pose.roll_deg)
-    return view.quality - 0.01 * turned - 0.5 * bare_share(view)
+    return view.quality - 0.01 * turned - 0.5 * bare_share(view) - 0.3 * liveliness(view.mesh.xy)
+
+
+def liveliness(points: Points) -> float:
+    """0 for a (468, 2) face with its mouth closed and its eyes open, to 2 for a laugh or a blink."""
+
+    def opening(upper: int, lower: int, left: int, right: int) -> float:
+        across = float(np.linalg.norm(points[right] - points[left]))
+        return float(np.linalg.norm(points[upper] - points[lower])) / max(across, 1e-3)
+
+    mouth = opening(13, 14, *regions.MOUTH_CORNERS)
+    eyes = min(opening(159, 145, *regions.LEFT_EYE_CORNERS), opening(386, 374, *regions.RIGHT_EYE_CORNERS))
+    return float(np.clip(mouth / 0.25, 0, 1) + np.clip((0.16 - eyes) / 0.08, 0, 1))
 
 
 def bare_share(view: View) -> float:

@@ -8,14 +8,13 @@ import numpy as np
 
 from portraitd.engines.classic import particles
 from portraitd.engines.classic.compose import exposure_gain, merge, person_light, relight
-from portraitd.engines.classic.cutout import Cutout, cut_out
+from portraitd.engines.classic.cutout import cut_out
 from portraitd.engines.classic.framing import PORTRAIT, Wish
 from portraitd.engines.classic.grade import finish
 from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.recipe import Look, SceneRecipe
 from portraitd.engines.classic.scenes import nature, places, studio
 from portraitd.engines.classic.scenes.paint import enlarged
-from portraitd.engines.classic.skin import retouch
 from portraitd.images import Floats, Image
 
 _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
@@ -31,8 +30,7 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 def scene_portrait(view: View, recipe: SceneRecipe, choice: int, rng: np.random.Generator) -> Image:
     """(1024, 768, 3) uint8: the view's person in the recipe's look number `choice`."""
     look = recipe.looks[choice]
-    cutout = cut_out(view, _wish(look))
-    cutout = Cutout(retouch(cutout.colours, cutout.points, recipe.retouch), cutout.alpha, cutout.points, cutout.zoom)
+    cutout = cut_out(view, _wish(look), recipe.retouch)
     canvas = _paint(recipe, look, choice, rng)
     backdrop = enlarged(particles.behind(recipe.particles, rng, canvas), PORTRAIT)
     person = person_light(cutout)
