@@ -29,7 +29,10 @@ def spread_inward(values: Floats, weight: Mask) -> Floats:
 
 def _shrink(array: Floats, size: tuple[int, int]) -> Floats:
     # Blurred first: an area mean alone leaves blocks behind in the pull phase.
-    return np.asarray(cv2.resize(cv2.GaussianBlur(array, (3, 3), 0.8), size, interpolation=cv2.INTER_AREA), np.float32)
+    small = cv2.resize(cv2.GaussianBlur(array, (3, 3), 0.8), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(small, np.float32).reshape(
+        size[1], size[0], *array.shape[2:]
+    )  # cv2 drops a single channel's axis
 
 
 def band_energy(luma: Mask, mask: Mask, sigma_px: float = 1.0) -> float:

@@ -90,7 +90,9 @@ class Raster:
         matrix = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         large = cv2.warpAffine(coarse, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(large, np.float32)
+        return np.asarray(large, np.float32).reshape(
+            height, width, *coarse.shape[2:]
+        )  # cv2 drops a single channel's axis
 
 
 def rasterise(points: Points, shape: tuple[int, int], step: int = 2, grow: float = 0.0) -> Raster:
