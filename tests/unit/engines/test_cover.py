@@ -1,0 +1,140 @@
+"""What lies over a face is told from what belongs to it, on a painted face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.cover import FEATURES, cover_zone, features, guided, over_face
+from portraitd.engines.classic.geometry import normals, rasterise
+from portraitd.engines.classic.light import FLOOR
+from portraitd.faces import regions
+from portraitd.faces.shape import mean_face
+from portraitd.images import Image, Mask, from_linear, to_linear
+
+SIZE = (300, 260)
+SKIN = np.array([0.50, 0.30, 0.22], np.float32)
+HAIR = (34, 24, 18)
+POINTS = np.asarray(mean_face().points * 95 + np.array([130, 115, 0]), np.float32)
+FACING = normals(POINTS)
+LIGHT = np.zeros((9, 3), np.float32)
+LIGHT[0] = np.log(SKIN + FLOOR)
+
+
+def at(point: int) -> tuple[int, int]:
+    x, y = np.rint(POINTS[point, :2]).astype(int)
+    return int(x), int(y)
+
+
+def painted() -> Image:
+    """An evenly lit face with eyes, brows and lips before a grey wall."""
+    image = np.full((*SIZE, 3), 120, np.uint8)
+    oval = np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)
+    cv2.fillPoly(image, [oval], tuple(int(v) for v in from_linear(SKIN[None, None])[0, 0]))
+    for ring, colour in (
+        (regions.LEFT_BROW, HAIR),
+        (regions.RIGHT_BROW, HAIR),
+        (regions.LEFT_EYE, (60, 40, 30)),
+        (regions.RIGHT_EYE, (60, 40, 30)),
+        (regions.LIPS_OUTER, (170, 70, 75)),
+    ):
+        cv2.fillConvexPoly(image, cv2.convexHull(np.rint(POINTS[list(ring), :2]).astype(np.int32)), colour)
+    return image
+
+
+def with_fringe() -> tuple[Image, np.ndarray]:
+    """The face with hair hanging from above over half of its forehead, and where."""
+    image = painted()
+    x, y = at(regions.FOREHEAD_TOP)
+    fringe = np.zeros(SIZE, np.uint8)
+    cv2.rectangle(fringe, (x - 45, y - 40), (x + 5, y + 22), 1, -1)
+    image[fringe > 0] = HAIR
+    return image, fringe > 0
+
+
+def found(image: Image) -> Mask:
+    return over_face(image, POINTS, FACING, LIGHT)
+
+
+def test_the_painted_light_is_the_skin_s() -> None:
+    assert np.log(to_linear(painted())[at(50)[1], at(50)[0]] + FLOOR) == pytest.approx(LIGHT[0], abs=0.02)
+
+
+def test_a_bare_face_has_nothing_over_it() -> None:
+    face = rasterise(POINTS, SIZE).coverage() > 0.99
+    inner = cv2.erode(face.astype(np.uint8), np.ones((9, 9))) > 0
+    assert found(painted())[inner].max() < 0.2
+
+
+def test_a_fringe_is_found_where_it_is() -> None:
+    image, fringe = with_fringe()
+    mask = found(image)
+    assert mask.shape == SIZE
+    assert mask.dtype == np.float32
+    assert 0 <= mask.min() <= mask.max() <= 1
+    over_skin = fringe & (rasterise(POINTS, SIZE).coverage() > 0.99)
+    core = cv2.erode(over_skin.astype(np.uint8), np.ones((9, 9))) > 0
+    assert core.sum() > 200
+    assert mask[core].mean() > 0.85
+    away = cv2.dilate(fringe.astype(np.uint8), np.ones((13, 13))) == 0
+    inner = cv2.erode((rasterise(POINTS, SIZE).coverage() > 0.99).astype(np.uint8), np.ones((9, 9))) > 0
+    assert mask[away & inner].max() < 0.25
+
+
+def test_brows_eyes_and_lips_belong_to_the_face() -> None:
+    mask = found(with_fringe()[0])
+    for point in (regions.NOSE_TIP, 13, 17, 159, 386, 52, 282):
+        x, y = at(point)
+        assert mask[y, x] < 0.2, point
+
+
+def test_a_mole_on_the_forehead_belongs_to_the_face() -> None:
+    """It is as dark as hair, but reaches in from nowhere."""
+    image = painted()
+    x, y = at(151)
+    cv2.circle(image, (x, y), 4, HAIR, -1)
+    assert found(image)[y, x] < 0.2
+
+
+def test_a_beard_belongs_to_the_face() -> None:
+    image = painted()
+    beard = np.zeros(SIZE, np.uint8)
+    cv2.fillPoly(beard, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], 1)
+    beard[: at(164)[1]] = 0
+    image[beard > 0] = HAIR
+    x, y = at(199)
+    assert found(image)[y, x] < 0.2
+
+
+def test_a_coloured_hat_is_found_though_it_is_as_bright_as_skin() -> None:
+    image = painted()
+    image[: at(151)[1]] = (60, 150, 190)
+    x, y = at(regions.FOREHEAD_TOP)
+    assert found(image)[y + 10, x] > 0.8
+
+
+def test_the_zone_spares_features_and_chin() -> None:
+    zone = cover_zone()
+    assert zone[regions.FOREHEAD_TOP] > 0.9
+    assert zone[[127, 356]].min() > 0.4  # temples
+    spared = [*regions.LEFT_EYE, *regions.RIGHT_EYE, *regions.LIPS_OUTER, regions.NOSE_TIP, regions.CHIN]
+    assert zone[spared].max() == 0
+
+
+def test_features_are_inside_their_rings_and_grow() -> None:
+    bare, grown = (features(POINTS, SIZE, FEATURES, grow) for grow in (0.0, 0.1))
+    x, y = np.rint(POINTS[list(regions.LEFT_EYE), :2].mean(axis=0)).astype(int)
+    assert bare[y, x] > 0.9
+    assert grown.sum() > 1.2 * bare.sum()
+    assert bare[at(50)[1], at(50)[0]] == 0
+
+
+def test_a_guided_mask_keeps_to_the_guides_edge() -> None:
+    guide = np.zeros((60, 60), np.float32)
+    guide[:, 30:] = 1
+    rough = np.zeros((60, 60), np.float32)
+    rough[:, 32:] = 1
+    drawn = guided(rough, guide)
+    step = np.diff(drawn[30])
+    assert np.argmax(step) == 29, "between 29 and 30, as in the guide; not at 32, as in the mask"
