@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,6 +132,9 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.execute("PRAGMA busy_timeout = 30000")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        if sqlite3.sqlite_version_info < (3, 42):
+            # From Python 3.12 on, DBOS's tables fill in times with unixepoch('subsec'), which older SQLites lack.
+            connection.create_function("unixepoch", 1, lambda _modifier: time.time())
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(conn: sa.Connection) -> None:
