@@ -9,6 +9,7 @@ import numpy as np
 
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.recogniser import CHIP_PX, Recogniser, load_recogniser
 from portraitd.images import Floats, Image
 
 RECOGNISER = "dlib_face_recognition_resnet_model_v1.dat"
@@ -23,28 +24,35 @@ class Embedder(Protocol):
 
 
 class DlibEmbedder:
-    """dlib's face recogniser; loads its files when first used and raises SetupError while they are missing."""
+    """dlib's face recogniser; loads its files when first used and raises SetupError while they are missing.
+
+    dlib itself only finds the face's corners and cuts it out; the network is run by `recogniser`.
+    """
 
     def __init__(self, models: FaceModels) -> None:
         self._models = models
         self._lock = threading.Lock()
-        self._parts: tuple[Any, Any] | None = None
+        self._parts: tuple[Any, Recogniser] | None = None
 
     def embed(self, image: Image, mesh: FaceMesh) -> Floats:
         """(128,) float32 embedding of the face in the picture."""
         import dlib
 
+        aligner, recogniser = self._loaded()
+        face = aligner(np.ascontiguousarray(image), dlib.rectangle(*_detector_box(mesh)))
+        chip = np.asarray(dlib.get_face_chip(image, face, CHIP_PX, 0.25), np.uint8)
+        # The mean over the face and its mirror image is steadier than either.
+        return np.asarray(recogniser.describe(np.stack([chip, chip[:, ::-1]])).mean(axis=0), np.float32)
+
+    def _loaded(self) -> tuple[Any, Recogniser]:
+        """The aligner and the network, the same ones for all threads."""
+        import dlib
+
         with self._lock:
             if self._parts is None:
-                recogniser = str(self._models.path(RECOGNISER))
-                aligner = str(self._models.path(ALIGNER))
-                self._parts = (dlib.shape_predictor(aligner), dlib.face_recognition_model_v1(recogniser))
-            aligner_net, recogniser_net = self._parts
-            face = aligner_net(np.ascontiguousarray(image), dlib.rectangle(*_detector_box(mesh)))
-            chip = dlib.get_face_chip(image, face, 150, 0.25)
-            # The mean over the face and its mirror image is steadier than either.
-            both = [chip, np.ascontiguousarray(chip[:, ::-1])]
-            return np.asarray(np.mean(recogniser_net.compute_face_descriptor(both), axis=0), np.float32)
+                recogniser = load_recogniser(self._models.path(RECOGNISER))
+                self._parts = (dlib.shape_predictor(str(self._models.path(ALIGNER))), recogniser)
+            return self._parts
 
 
 def distance(a: Floats, b: Floats) -> float:
