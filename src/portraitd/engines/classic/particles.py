@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.cutout import Cutout
+from portraitd.engines.classic.grade import LUMA
+from portraitd.engines.classic.scenes.lens import streaked
 from portraitd.engines.classic.scenes.paint import CANVAS, Layer, draw, empty_layer, scatter
 from portraitd.images import Floats
 
 
 @dataclass(frozen=True)
 class Depth:
-    """One distance: how many, how large (canvas px, least and greatest) and how far out of focus."""
+    """One distance: how many, how large (canvas px, least and greatest), how far out of focus, how streaked."""
 
     count: int
     radius_px: tuple[float, float]
     blur_px: float
+    streak_px: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,19 @@ class Kind:
 
 KINDS = {
     "petals": Kind(
-        ("#f6c3d2", "#fde3ea", "#fff4f6"), Depth(16, (2, 4), 3), (Depth(6, (2, 4), 1), Depth(3, (8, 13), 7))
+        ("#e9b3c3", "#f3d3dc", "#f4e6e8"),
+        Depth(12, (2.5, 5), 4, 5),
+        (Depth(3, (4, 6), 2.5, 7), Depth(3, (10, 15), 9, 12)),
     ),
     "leaves": Kind(
-        ("#c8721d", "#e0a13a", "#a8481a"), Depth(14, (3, 6), 4), (Depth(5, (3, 6), 1), Depth(3, (11, 17), 8))
+        ("#b06d28", "#c7953f", "#934a22"),
+        Depth(10, (4, 7), 5, 6),
+        (Depth(2, (6, 9), 3.5, 9), Depth(3, (14, 21), 11, 16)),
     ),
     "snow": Kind(
-        ("#eef3f9", "#ffffff"), Depth(130, (0.8, 2.2), 1.5), (Depth(45, (0.8, 2.0), 1), Depth(10, (3.5, 7), 4.5))
+        ("#e3e9f0", "#f6f8fa"),
+        Depth(120, (0.8, 2.4), 1.5, 3),
+        (Depth(26, (1.2, 2.6), 1.5, 5), Depth(9, (4, 8), 6, 9)),
     ),
 }
 
@@ -49,7 +58,9 @@ def behind(kind: str, rng: np.random.Generator, backdrop: Floats) -> Floats:
     if kind not in KINDS:
         return backdrop
     what = KINDS[kind]
-    return _layer(what.colours, what.behind, rng, None).over(backdrop)
+    light = float(np.clip(1.6 * np.median(backdrop @ LUMA) + 0.25, 0.3, 1.0))
+    layer = _layer(what.colours, what.behind, rng, None).premultiplied * np.array((light, light, light, 1), np.float32)
+    return Layer(layer).over(backdrop)
 
 
 def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout, light: float) -> Floats:
@@ -67,12 +78,30 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
 
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:
     centres = rng.uniform(0, 1, (depth.count, 2)) * (CANVAS.width, CANVAS.height)
+    falling = float(rng.uniform(60, 85) if rng.random() < 0.5 else rng.uniform(95, 120))
     if cutout is not None:
         if depth.blur_px > 4:  # what is nearest the lens stays at the sides: it frames, it does not cover
             side = centres[:, 0] / CANVAS.width
             centres[:, 0] = np.where(side < 0.5, 0.32 * side, 1 - 0.32 * (1 - side)) * CANVAS.width
+        elif depth.radius_px[0] > 3:  # sharp and large on clothes looks like confetti
+            centres = centres[_off_the_person(centres, cutout)]
         centres = centres[_clear_of_face(centres, cutout, 1.5 * depth.radius_px[1] + depth.blur_px)]
-    return draw(empty_layer(), scatter(rng, centres, depth.radius_px, colours)).blurred(depth.blur_px)
+    flat = scatter(rng, centres, depth.radius_px, colours)
+    layer = draw(empty_layer(), flat)
+    # Their lower halves are turned from the sky.
+    lower = flat.centres + 0.35 * flat.axes[:, 1:] * (0, 1)
+    shade = replace(flat, centres=lower, axes=0.72 * flat.axes, colours=0.62 * flat.colours)
+    layer = draw(layer, shade)
+    if depth.streak_px:
+        layer = Layer(streaked(layer.premultiplied, depth.streak_px, falling))
+    return layer.blurred(depth.blur_px)
+
+
+def _off_the_person(centres: NDArray[np.float64], cutout: Cutout) -> NDArray[np.bool_]:
+    """(n,) bool: not before the person."""
+    height, width = cutout.alpha.shape
+    at = np.clip(np.rint(2 * centres + 0.5), 0, (width - 1, height - 1)).astype(int)
+    return np.asarray(cutout.alpha[at[:, 1], at[:, 0]] < 0.5)
 
 
 def _clear_of_face(centres: NDArray[np.float64], cutout: Cutout, reach_px: float) -> NDArray[np.bool_]:

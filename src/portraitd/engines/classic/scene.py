@@ -13,15 +13,15 @@ from portraitd.engines.classic.framing import PORTRAIT, Wish
 from portraitd.engines.classic.grade import finish
 from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.recipe import Look, SceneRecipe
-from portraitd.engines.classic.scenes import nature, places, studio
+from portraitd.engines.classic.scenes import nature, places, sport, studio, winter
 from portraitd.engines.classic.scenes.paint import enlarged
 from portraitd.images import Floats, Image
 
 _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
     "spring_garden": nature.spring_garden,
-    "running_track": nature.running_track,
+    "running_track": sport.running_track,
     "autumn_wood": nature.autumn_wood,
-    "chinese_winter": places.chinese_winter,
+    "chinese_winter": winter.chinese_winter,
     "hong_kong_night": places.hong_kong_night,
     "bright_room": places.bright_room,
 }

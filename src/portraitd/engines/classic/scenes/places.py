@@ -1,10 +1,9 @@
-"""Palace wall in the snow, Hong Kong at night, a bright room: backdrops that people built."""
+"""Hong Kong at night, a bright room: backdrops that people built."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from portraitd.engines.classic.scenes.paint import (
     CANVAS,
@@ -21,135 +20,9 @@ from portraitd.engines.classic.scenes.paint import (
     rows,
     scatter,
     sparkle,
-    spread,
     step_up,
 )
 from portraitd.images import Floats
-
-#: Where the palace's eaves end, share of the height, by choice.
-EAVES = (0.13, 0.13, 0.19, 0.02)
-
-
-def chinese_winter(rng: np.random.Generator, choice: int) -> Floats:
-    """A red palace wall under snowy eaves, lanterns, a snow-laden plum branch; or a plum garden in the snow."""
-    if choice == 1:
-        return _plum_garden(rng)
-    image = _palace_wall(rng, choice)
-    if choice == 2:  # blue hour: the lanterns are the light
-        image *= np.array((0.20, 0.27, 0.42), np.float32)
-        glow = np.exp(-(((columns() - 0.12) / 0.3) ** 2) - ((rows() - 0.33) / 0.22) ** 2)
-        image += glow[..., None] * np.array((0.16, 0.05, 0.02), np.float32)
-    image = defocus(image, 8)
-    image = _lanterns(rng, choice).blurred(6).over(image)
-    branch = _plum(rng, choice % 2).blurred(2.5)
-    return (Layer(branch.premultiplied * np.array((0.4, 0.45, 0.6, 1), np.float32)) if choice == 2 else branch).over(
-        image
-    )
-
-
-def _plum_garden(rng: np.random.Generator) -> Floats:
-    """Plum trees in bloom one behind another, fading into falling snow."""
-    mist = ramp(spread(fractal(rng, 180, 30), 1.5), ("#aeb9c4", "#cbd3db", "#e3e8ed"))
-    image = over(mist, np.array(colour("#eef2f7")), step_up(rows() + 0.05 * fractal(rng, 80, 20), 0.74, 0.84))
-    for count, spots, blur, thin in ((9, (2, 4), 11, 0.55), (6, (2.5, 5), 6, 0.85)):
-        layer = empty_layer()
-        for side in (0, 1):
-            layer = Layer(_plum(rng, side, drop=rng.uniform(0, 190)).over_layer(layer).premultiplied)
-        hearts = [(rng.uniform(0, 0.3) + 0.7 * (k % 2), rng.uniform(0.0, 0.6)) for k in range(count)]
-        red = scatter(rng, clusters(rng, hearts, 16, 26), spots, ("#b8233a", "#dd4c66", "#ee9aa8"))
-        layer = draw(layer, red).blurred(blur)
-        image = Layer(layer.premultiplied * np.float32(thin)).over(image)
-    return _plum(rng, 1).blurred(2.5).over(image)
-
-
-def _palace_wall(rng: np.random.Generator, choice: int) -> Floats:
-    """Wall, eaves under snow, snow on the ground; sharp still."""
-    y, x = rows(), columns()
-    plaster = ramp(spread(fractal(rng, 200, 20), 1.4), ("#6a1f1a", "#84291f", "#98362a"))
-    image = plaster * (0.75 + 0.5 * step_up(x if choice % 2 else 1 - x, 0, 1))[..., None]
-    eaves = EAVES[choice]
-    tiles = 0.5 + 0.5 * np.cos(x * 2 * np.pi * 11)
-    roof = ramp(np.asarray(tiles, np.float32), ("#22322f", "#3d524c", "#5b7068"))
-    image = over(image, roof, step_up(y, eaves + 0.004, eaves - 0.004))
-    beam = step_up(y, eaves, eaves + 0.01) * step_up(y, eaves + 0.065, eaves + 0.055)
-    image = over(image, ramp((np.sin(x * 110) > 0.2).astype(np.float32), ("#1f4a52", "#b98a3a")), beam * 0.9)
-    image *= (1 - 0.5 * step_up(y, eaves + 0.06, eaves + 0.065) * step_up(y, eaves + 0.22, eaves + 0.07))[..., None]
-    drift = eaves - 0.045 + 0.012 * np.cos(x * 2 * np.pi * 11) + 0.02 * (fractal(rng, 80, 20) - 0.5)
-    snow = step_up(drift - y, -0.004, 0.006)
-    image = over(image, np.array(colour("#dfe7f0")) * 0.95, snow)
-    ground = step_up(y + 0.02 * fractal(rng, 90, 20), 0.86, 0.9)
-    return over(image, np.array(colour("#d5dfec")) * 0.8, ground)
-
-
-def _lanterns(rng: np.random.Generator, choice: int) -> Layer:
-    """One or two red lanterns, lit from within, hung from the beam."""
-    beam = EAVES[choice] + 0.05
-    layer = empty_layer().premultiplied.copy()
-    for x in ((0.13, 0.9), (0.88,), (0.1,), (0.12, 0.89))[choice]:
-        cx, cy = x * CANVAS.width, CANVAS.height * rng.uniform(0.27, 0.36)
-        for size, tint in ((1.0, "#c01f16"), (0.8, "#e8402a"), (0.45, "#ff9a55")):
-            axes = (round(27 * size), round(32 * size))
-            glow = tuple(2.2 * v for v in colour(tint)) if size < 1 else colour(tint)
-            cv2.ellipse(layer, (round(cx), round(cy)), axes, 0, 0, 360, (*glow, 1.0), -1)
-        for dy in (-33, 33):
-            cv2.rectangle(
-                layer,
-                (round(cx) - 11, round(cy) + dy - 3),
-                (round(cx) + 11, round(cy) + dy + 3),
-                (*colour("#c99a3c"), 1.0),
-                -1,
-            )
-        cv2.line(layer, (round(cx), round(cy) + 36), (round(cx), round(cy) + 66), (*colour("#b3261b"), 1.0), 5)
-        cv2.line(
-            layer, (round(cx), round(beam * CANVAS.height)), (round(cx), round(cy) - 36), (*colour("#2a1b16"), 1.0), 2
-        )
-    return Layer(layer)
-
-
-def _plum(rng: np.random.Generator, side: int, drop: float = 0.0) -> Layer:
-    """A dark branch from an upper corner, `drop` px below it, snow along its top, red blossoms."""
-    canvas = empty_layer().premultiplied.copy()
-    start = np.array([-10.0 if not side else CANVAS.width + 10.0, 40.0 + drop + rng.uniform(0, 30)])
-    hearts: list[tuple[float, float]] = []
-    _grow(rng, canvas, hearts, (start, 1.0 if not side else -1.0, 7.0), 4)
-    places = np.array(hearts)[rng.random(len(hearts)) < 0.75]
-    blossoms = scatter(
-        rng,
-        np.repeat(places, 2, axis=0) + rng.normal(0, 4, (2 * len(places), 2)),
-        (2.5, 5),
-        ("#c3263d", "#e4526a", "#f0a1ad"),
-    )
-    return draw(Layer(canvas), blossoms)
-
-
-def _grow(
-    rng: np.random.Generator,
-    canvas: Floats,
-    hearts: list[tuple[float, float]],
-    stem: tuple[NDArray[np.float64], float, float],
-    depth: int,
-) -> None:
-    """Draws a twig of straight pieces, then its own twigs: (start, direction of growth in x, thickness px)."""
-    at, way, thick = stem
-    angle = rng.uniform(-0.3, 0.55)
-    for _ in range(3 if depth > 2 else 2):
-        angle += rng.normal(0, 0.3)
-        to = at + rng.uniform(18, 34) * np.array([way * np.cos(angle), np.sin(angle)])
-        a, b = (round(float(at[0])), round(float(at[1]))), (round(float(to[0])), round(float(to[1])))
-        cv2.line(canvas, a, b, (*colour("#2b1a17"), 1.0), max(1, round(thick)))
-        lift = max(1, round(thick * 0.55))
-        cv2.line(
-            canvas,
-            (a[0], a[1] - lift),
-            (b[0], b[1] - lift),
-            (*(0.85 * v for v in colour("#e6edf5")), 1.0),
-            max(1, round(thick * 0.7)),
-        )
-        hearts.append((float(to[0]), float(to[1])))
-        if depth > 1 and rng.random() < 0.75:
-            _grow(rng, canvas, hearts, (to, way, thick * 0.6), depth - 1)
-        at, thick = to, thick * 0.85
-
 
 #: The street's air from above the roofs to the ground, by choice: teal, plum, amber, blue.
 _NIGHT_AIR = (
