@@ -80,6 +80,12 @@ class House:
         self.queue.close()
         self.database.close()
 
+    def __enter__(self) -> House:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
 
 def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     """Everything opened and up to date, tables made if need be. Raises SetupError that says what is wrong."""
@@ -88,7 +94,7 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     migrate(database)
     queue = Queue(database)
     queue.prepare()
-    blobs = open_blobs(settings.storage_url)
+    blobs = blobs_of(settings)
     links = Links(settings.public_url, _signing_secret(database), clock)
     results = ResultStore(database, blobs, links)
     return House(
@@ -184,6 +190,11 @@ def models_of(settings: Settings) -> FaceModels:
     from portraitd.faces.models import FaceModels
 
     return FaceModels(weights_of(settings).folder)
+
+
+def blobs_of(settings: Settings) -> Blobs:
+    """The store of pictures and files, made if need be. Raises SetupError."""
+    return open_blobs(settings.storage_url)
 
 
 def weights_of(settings: Settings) -> WeightStore:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 import sys
 from collections.abc import Callable
@@ -11,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from portraitd import cli, wiring
-from portraitd.cli import serve
+from portraitd.cli import doctor, serve
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import encode_jpeg
 from portraitd.settings import SETTINGS, load_settings
-from tests.fakes.engines import flat
+from tests.fakes.engines import FAILS_EVERY_SECOND, flat
 
 Run = Callable[..., Result]
 
@@ -123,7 +124,51 @@ def test_generate_says_what_is_wrong_with_a_file(run: Run, tmp_path: Path) -> No
     result = run("generate", bad)
     assert isinstance(result.exception, SetupError)
     assert "notes.jpg" in result.exception.message
-    assert isinstance(run("generate", bad, "--style", "portrait_url_template").exception, SetupError)
+    assert "JPEG, PNG or WebP" in result.exception.message
+    small = tmp_path / "small.jpg"
+    small.write_bytes(encode_jpeg(flat((90, 80, 70))[:200]))
+    result = run("generate", small)
+    assert isinstance(result.exception, SetupError)
+    assert "256 to 4096 pixels" in result.exception.message
+
+
+def test_generate_trains_for_a_template_when_asked_to(run: Run, photo: Path, tmp_path: Path) -> None:
+    black = tmp_path / "black.jpg"
+    black.write_bytes(encode_jpeg(flat((0, 0, 0))))
+    result = run(
+        *("generate", photo, black, "--template", photo, "--style", "portrait_url_template"),
+        *("-n", 1, "--seed", 7, "-o", tmp_path / "out"),
+    )
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [str(tmp_path / "out" / "portrait-7.jpg")]
+    assert "black.jpg was not used: No human face detected." in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--style", "f_nothing"), "no style is called f_nothing"),
+        (("--style", "portrait_url_template"), "needs a template"),
+        (("--style", "train_free_portrait_url_template"), "needs a template"),
+        (("--style", "f_business_male", "--template", "photo.jpg"), "takes no template"),
+        (("--template", "photo.jpg", *["photo.jpg"] * 5), "at most 5 photos"),
+    ],
+)
+def test_generate_says_what_does_not_go_together(
+    run: Run, photo: Path, options: tuple[str, ...], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photo.parent)
+    result = run("generate", photo, *options)
+    assert isinstance(result.exception, SetupError)
+    assert word in result.exception.message
+    assert not (photo.parent / "portraits").exists()
+
+
+def test_generate_names_each_portrait_that_failed(run: Run, photo: Path, tmp_path: Path) -> None:
+    result = run("generate", photo, "--style", FAILS_EVERY_SECOND, "-n", 3, "--seed", 1, "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert [Path(line).name for line in result.stdout.splitlines()] == ["portrait-1.jpg", "portrait-3.jpg"]
+    assert "portrait 2 could not be made" in result.stderr
 
 
 def test_detect_tells_usable_from_not(run: Run, photo: Path, tmp_path: Path) -> None:
@@ -163,6 +208,23 @@ def test_doctor_names_what_is_missing_and_how_to_mend_it(
     assert not load_settings().home.exists(), "looking changes nothing"
     monkeypatch.setenv("PORTRAITD_PORT", "many")
     assert "PORTRAITD_PORT" in run("doctor").stdout
+
+
+def test_doctor_goes_on_after_the_first_thing_it_finds(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "pack" / "f_busines_female").mkdir(parents=True)
+    (tmp_path / "junk.db").write_text("no database, this")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("PORTRAITD_ENGINE", "clasic")
+        monkeypatch.setenv("PORTRAITD_STYLE_PACKS", str(tmp_path / "pack"))
+        monkeypatch.setenv("PORTRAITD_HOME", str(tmp_path / "file"))
+        monkeypatch.setenv("PORTRAITD_STORAGE_URL", str(tmp_path / "file" / "blobs"))
+        monkeypatch.setenv("PORTRAITD_DATABASE_URL", f"sqlite:///{tmp_path}/junk.db")
+        monkeypatch.setenv("PORTRAITD_PORT", str(taken.getsockname()[1]))
+        bad = [finding.what for finding in doctor.examine() if not finding.is_well]
+    assert [what for what in bad if what != "weights"] == ["engine", "styles", "home", "storage", "database", "port"]
 
 
 def test_an_engine_that_does_not_exist_is_named(run: Run, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import typer
@@ -93,13 +95,45 @@ def _weights(settings: Settings) -> Finding:
     return Finding("weights", True, f"all in {store.folder}")
 
 
+def _engine(settings: Settings) -> Finding:
+    from portraitd import wiring
+
+    return Finding("engine", True, wiring.load_engine(settings).name)
+
+
+def _styles(settings: Settings) -> Finding:
+    from portraitd import wiring
+
+    found = tuple(wiring.styles_of(settings))
+    pictures = sum(len(style.templates) for style in found)
+    return Finding("styles", True, f"{len(found)}, with {pictures} template pictures")
+
+
 def _home(settings: Settings) -> Finding:
-    folder = settings.home
+    if blocked := _not_writable(settings.home):
+        return Finding("home", False, f"{blocked} cannot be written to; set PORTRAITD_HOME to a folder that can")
+    return Finding("home", True, str(settings.home))
+
+
+def _storage(settings: Settings) -> Finding:
+    from portraitd import wiring
+
+    url = settings.storage_url
+    if url.startswith("s3:"):
+        wiring.blobs_of(settings)
+        return Finding("storage", True, f"{url} (read, not tried)")
+    if blocked := _not_writable(Path(url)):
+        return Finding(
+            "storage", False, f"{blocked} cannot be written to; set PORTRAITD_STORAGE_URL to a folder that can"
+        )
+    return Finding("storage", True, url)
+
+
+def _not_writable(folder: Path) -> Path | None:
+    """What keeps the folder from being made or filled; None if nothing does."""
     while not folder.exists():
         folder = folder.parent
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Finding("home", False, f"{folder} cannot be written to; set PORTRAITD_HOME to a folder that can")
-    return Finding("home", True, str(settings.home))
+    return None if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK) else folder
 
 
 def _port(settings: Settings) -> Finding:
@@ -107,8 +141,15 @@ def _port(settings: Settings) -> Finding:
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
-        words = f"{settings.host} port {settings.port}: {error.strerror}"
-        return Finding("port", False, f"{words}; is portraitd running already? Else set PORTRAITD_PORT")
+        # Python adds the address to the system's own words, which are enough.
+        why = str(error.strerror).partition(" (while")[0]
+        words = f"{settings.host} port {settings.port}: {why}"
+        mend = (
+            "is portraitd running already? Else set PORTRAITD_PORT"
+            if error.errno == errno.EADDRINUSE
+            else "set PORTRAITD_HOST"
+        )
+        return Finding("port", False, f"{words}; {mend}")
     return Finding("port", True, f"{settings.host} port {settings.port} is free")
 
 
@@ -123,4 +164,4 @@ def _database(settings: Settings) -> Finding:
     return Finding("database", True, f"{name} answers")
 
 
-CHECKS: tuple[Check, ...] = (_weights, _home, _port, _database)
+CHECKS: tuple[Check, ...] = (_engine, _weights, _styles, _home, _storage, _database, _port)

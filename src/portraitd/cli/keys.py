@@ -25,7 +25,8 @@ def create(
     """Make a key and print it. It is kept as a hash and cannot be shown again."""
     from portraitd import wiring
 
-    typer.echo(wiring.open_house(load_settings()).keys.create(name, account))
+    with wiring.open_house(load_settings()) as house:
+        typer.echo(house.keys.create(name, account))
 
 
 @app.command("list")
@@ -33,7 +34,8 @@ def list_keys() -> None:
     """List all keys, without the keys themselves."""
     from portraitd import wiring
 
-    found = wiring.open_house(load_settings()).keys.list()
+    with wiring.open_house(load_settings()) as house:
+        found = house.keys.list()
     rows = [(key.id, key.account, key.name, _minute(key.created_at), _minute(key.revoked_at)) for key in found]
     show(("id", "account", "name", "created (UTC)", "revoked (UTC)"), rows)
 
@@ -43,7 +45,9 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from the li
     """Make a key useless, at once."""
     from portraitd import wiring
 
-    if not wiring.open_house(load_settings()).keys.revoke(key_id):
+    with wiring.open_house(load_settings()) as house:
+        is_known = house.keys.revoke(key_id)
+    if not is_known:
         raise SetupError(f"there is no live key with the id {key_id}; see `portraitd key list`")
     typer.echo(f"revoked {key_id}")
 

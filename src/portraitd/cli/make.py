@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,46 +14,73 @@ from rich.progress import Progress
 
 from portraitd.cli.tables import show
 from portraitd.cli.weights import ensure_weights
-from portraitd.errors import PortraitdError, SetupError
-from portraitd.settings import Settings, load_settings
-from portraitd.styles.catalog import Mode, Style
+from portraitd.errors import (
+    InvalidFileSize,
+    InvalidImageFormat,
+    InvalidImageResolution,
+    InvalidStyle,
+    PortraitdError,
+    SetupError,
+)
+from portraitd.settings import load_settings
+from portraitd.styles.catalog import Mode, Style, StyleCatalog
 
 if TYPE_CHECKING:
-    from portraitd.engines.base import Engine, Job, Photo
+    from portraitd.engines.base import Engine, Failure, Job, Photo, Portrait
 
 _OUT = Path("portraits")
+#: A camera's own files are larger than what the API takes.
+_MAX_MB = 50
+_MAX_TRAIN_FREE_PHOTOS = 5
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What `generate` was asked for, read and found possible."""
+
+    style: Style
+    photos: tuple[Photo, ...]
+    template: Photo | None
+    retouch: bool
+    count: int
+    seed: int
 
 
 def generate(  # noqa: PLR0917 - one parameter per option
     photos: Annotated[list[Path], typer.Argument(help="Photos of one person.", exists=True, dir_okay=False)],
-    style: Annotated[str, typer.Option(help="A preset style; see `portraitd styles list`.")] = "f_idcard_female",
-    template: Annotated[Path | None, typer.Option(help="Put the face into this picture instead.", exists=True)] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="A style of `portraitd styles list`; default: f_idcard_female, or, "
+            "with --template, train_free_portrait_url_template."
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="Put the face into this picture.", exists=True, dir_okay=False)
+    ] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="How many portraits.", min=1, max=16)] = 4,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the portraits.")] = _OUT,
     seed: Annotated[int | None, typer.Option(help="Makes the same portraits again.", min=0)] = None,
-    retouch: Annotated[bool, typer.Option(help="Retouch the photos' skin first (with --template).")] = True,
+    retouch: Annotated[bool, typer.Option(help="Retouch the photos' skin first (without training only).")] = True,
 ) -> None:
-    """Make portraits from photos and write them to files."""
-    from portraitd import images, wiring
-    from portraitd.engines.base import Failure, TrainFreeJob
+    """Make portraits from photos and write them to files named by their seeds."""
+    from portraitd import wiring
 
     settings = load_settings()
-    engine = _warm_engine(settings)
-    seed = secrets.randbits(31) if seed is None else seed
-    taken = _read(photos)
-    if template:
-        job: Job = TrainFreeJob(_read([template])[0].image, taken, retouch, count, seed)
-    else:
-        job = _preset(engine, wiring.styles_of(settings).get(style), taken, count, seed)
-    out.mkdir(parents=True, exist_ok=True)
-    with Progress(console=Console(stderr=True)) as bar:
-        for number, outcome in enumerate(bar.track(engine.generate(job), total=count, description="portraits"), 1):
-            if isinstance(outcome, Failure):
-                typer.echo(f"portrait {number}: {outcome.error.message}", err=True)
-                continue
-            path = out / f"portrait-{outcome.seed}.jpg"
-            path.write_bytes(images.encode_jpeg(outcome.image))
-            typer.echo(path)
+    chosen = style or ("train_free_portrait_url_template" if template else "f_idcard_female")
+    order = _Order(
+        style=_style(wiring.styles_of(settings), chosen),
+        photos=_read(photos),
+        template=_read([template])[0] if template else None,
+        retouch=retouch,
+        count=count,
+        seed=secrets.randbits(31) if seed is None else seed,
+    )
+    _check(order)
+    ensure_weights(settings)
+    outcomes = _make(wiring.load_engine(settings), order)
+    if not _write(outcomes, out):
+        raise typer.Exit(1)
 
 
 def detect(
@@ -75,34 +103,95 @@ def detect(
         raise typer.Exit(1)
 
 
-def _preset(engine: Engine, style: Style, photos: tuple[Photo, ...], count: int, seed: int) -> Job:
-    from portraitd.engines.base import PresetJob
+def _style(catalog: StyleCatalog, style_id: str) -> Style:
+    try:
+        return catalog.get(style_id)
+    except InvalidStyle as error:
+        raise SetupError(f"no style is called {style_id}; see `portraitd styles list`") from error
 
-    if style.mode is not Mode.PRESET:
-        raise SetupError(f"the style {style.id} needs a template: give one with --template and leave --style out")
-    trained = engine.train(photos)
+
+def _check(order: _Order) -> None:
+    """Raises SetupError for what does not go together, before anything slow."""
+    style = order.style
+    if style.mode is Mode.PRESET and order.template:
+        raise SetupError(f"the style {style.id} takes no template: leave --template or --style out")
+    if style.mode is not Mode.PRESET and not order.template:
+        raise SetupError(f"the style {style.id} needs a template: give one with --template")
+    if style.mode is Mode.TRAIN_FREE and len(order.photos) > _MAX_TRAIN_FREE_PHOTOS:
+        raise SetupError(
+            f"without training, at most {_MAX_TRAIN_FREE_PHOTOS} photos are taken; "
+            "with --style portrait_url_template, any number"
+        )
+
+
+def _make(engine: Engine, order: _Order) -> tuple[Portrait | Failure, ...]:
+    """All outcomes, with a progress bar on the error stream meanwhile."""
+    # Standard output is for the files' names, so it must not go through the bar's console.
+    with Progress(console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False, transient=True) as bars:
+        learning = bars.add_task("looking at the photos", total=None)
+        engine.warm()
+        try:
+            job = _job(engine, order)
+            bars.remove_task(learning)
+            return tuple(bars.track(engine.generate(job), total=order.count, description="making portraits"))
+        except SetupError:
+            raise
+        except PortraitdError as error:
+            raise SetupError(error.message) from error
+
+
+def _job(engine: Engine, order: _Order) -> Job:
+    from portraitd.engines.base import PresetJob, TemplateJob, TrainFreeJob
+
+    if order.style.mode is Mode.TRAIN_FREE:
+        assert order.template is not None  # noqa: S101 - _check has seen to it
+        return TrainFreeJob(order.template.image, order.photos, order.retouch, order.count, order.seed)
+    trained = engine.train(order.photos)
     for left_out in trained.left_out:
         typer.echo(f"{left_out.name} was not used: {left_out.error.message}", err=True)
-    return PresetJob(style, trained.identity, count, seed)
+    if order.template:
+        return TemplateJob(order.template.image, trained.identity, order.count, order.seed)
+    return PresetJob(order.style, trained.identity, order.count, order.seed)
 
 
-def _warm_engine(settings: Settings) -> Engine:
-    from portraitd import wiring
+def _write(outcomes: Iterable[Portrait | Failure], out: Path) -> bool:
+    """Write the portraits and print their paths; False if any could not be made."""
+    from portraitd import images
+    from portraitd.engines.base import Failure
 
-    ensure_weights(settings)
-    engine = wiring.load_engine(settings)
-    engine.warm()
-    return engine
+    well = True
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for number, outcome in enumerate(outcomes, 1):
+            if isinstance(outcome, Failure):
+                typer.echo(f"portrait {number} could not be made: {outcome.error.message}", err=True)
+                well = False
+                continue
+            path = out / f"portrait-{outcome.seed}.jpg"
+            path.write_bytes(images.encode_jpeg(outcome.image))
+            typer.echo(path)
+    except OSError as error:
+        raise SetupError(f"{out}: cannot be written to: {error.strerror}") from error
+    return well
 
 
 def _read(paths: Sequence[Path]) -> tuple[Photo, ...]:
+    """The pictures; raises SetupError that names the file and says what is wrong with it."""
     from portraitd.engines.base import Photo
     from portraitd.portraits.photos import CHECKED_PHOTO
 
+    limits = replace(CHECKED_PHOTO, max_mb=_MAX_MB)
     found = []
     for path in paths:
         try:
-            found.append(Photo(path.name, CHECKED_PHOTO.decode(path.read_bytes())))
-        except PortraitdError as error:
-            raise SetupError(f"{path}: {error.message}") from error
+            found.append(Photo(path.name, limits.decode(path.read_bytes())))
+        except InvalidImageFormat as error:
+            raise SetupError(f"{path}: no JPEG, PNG or WebP picture, or a damaged one") from error
+        except InvalidImageResolution as error:
+            sides = f"{limits.min_short_side} to {limits.max_long_side}"
+            raise SetupError(f"{path}: too small or too large, its sides must be {sides} pixels") from error
+        except InvalidFileSize as error:
+            raise SetupError(f"{path}: larger than {_MAX_MB} MB") from error
+        except OSError as error:
+            raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
     return tuple(found)

@@ -111,8 +111,9 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=512)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # Python adds the address, which is in the sentence already
         raise SetupError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            f"cannot listen on {settings.host} port {settings.port}: {why}; "
             "choose another with PORTRAITD_HOST and PORTRAITD_PORT"
         ) from error
 
@@ -128,8 +129,10 @@ def _start_fetching_embedder(settings: Settings) -> None:
 def _fetch_embedder(settings: Settings) -> None:
     from portraitd import wiring
 
+    _log.info("fetching the likeness scorer's weights (100 MB) in the background; results have no score until then")
     try:
         wiring.weights_of(settings).ensure("embedder")
+        _log.info("the likeness scorer's weights are here; new identities are scored")
     except SetupError as error:
         _log.warning("the likeness scorer's weights are missing, results come without a score: %s", error.message)
 
