@@ -237,9 +237,14 @@ def estimate_foreground(image: Image, alpha: Mask) -> Image:
     """
     colours = image.astype(np.float32)
     weight = alpha[..., None]
-    person, backdrop = colours, colours
-    for radius_px in (max(8, min(alpha.shape) // 10), 5):
-        person, backdrop = _blur_fusion(colours, person, backdrop, weight, radius_px)
+    height, width = alpha.shape
+    # The wide pass only finds broad means: a quarter of the size shows them.
+    quarter = (max(1, width // 4), max(1, height // 4))
+    small = np.asarray(cv2.resize(colours, quarter, interpolation=cv2.INTER_AREA), np.float32)
+    small_weight = np.asarray(cv2.resize(alpha, quarter, interpolation=cv2.INTER_AREA), np.float32)[..., None]
+    wide = _blur_fusion(small, small, small, small_weight, max(2, min(alpha.shape) // 40))
+    person, backdrop = (np.asarray(cv2.resize(side, (width, height)), np.float32) for side in wide)
+    person, _ = _blur_fusion(colours, person, backdrop, weight, 5)
     return np.asarray(np.clip(np.rint(np.where(weight > 0.995, colours, person)), 0, 255), np.uint8)
 
 

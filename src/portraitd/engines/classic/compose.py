@@ -10,7 +10,9 @@ import numpy as np
 from portraitd.engines.classic.cutout import Cutout
 from portraitd.engines.classic.geometry import normals as mesh_normals
 from portraitd.engines.classic.geometry import rasterise
+from portraitd.engines.classic.light import colours_at, fit_light, skin_points, skin_seen
 from portraitd.engines.classic.skin import neutral_gains, skin_light
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Mask, to_linear
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -36,6 +38,10 @@ class Light:
     ambient: float = 0.3
     #: How much of the backdrop's light spills over the person's edge, 0 to 1.
     wrap: float = 0.35
+    #: How much of the photo's own light from one side is taken off the person, 0 to 1: soft scenes have no hard light.
+    soft: float = 0.3
+    #: Share of the backdrop's light that the air between lens and person adds.
+    haze: float = 0.03
 
 
 def person_light(cutout: Cutout) -> Floats:
@@ -55,9 +61,11 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
     """(H, W, 3): the person in the scene's light."""
     height, width = cutout.alpha.shape
     normal = body_normals(cutout)
+    own_x, own_y = own_light(cutout)
     towards = np.deg2rad(light.key_deg)
     facing = normal[..., 0] * np.cos(towards) - normal[..., 1] * np.sin(towards)  # y grows downwards
-    shade = np.exp(light.key * facing - 0.25 * light.key)
+    harsh = np.clip(own_x * normal[..., 0] + 0.5 * own_y * normal[..., 1], -0.7, 0.7)
+    shade = np.exp(light.key * facing - 0.25 * light.key - light.soft * harsh)
     # The key's colour shows on the lit side only; the far side keeps the ambient.
     tint = np.asarray(light.key_colour, np.float32) ** (0.5 + 0.5 * np.clip(facing, -1, 1))[..., None]
     ambient = 1 + light.ambient * (_ambient(backdrop, (facing.shape[1], facing.shape[0])) - 1)
@@ -68,7 +76,19 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
         edge = _rim(cutout.alpha, light.rim_deg)
         behind = cv2.merge([edge * (light.rim * part) for part in light.rim_colour])
         lit += cv2.multiply(cv2.addWeighted(linear, 0.95, linear, 0, 0.05), behind)
+    if light.haze > 0:
+        air = np.minimum(backdrop[::16, ::16], 1.5).mean(axis=(0, 1)) * np.float32(light.haze)
+        lit *= np.float32(1 - light.haze)
+        lit += air
     return np.asarray(lit, np.float32)
+
+
+def own_light(cutout: Cutout) -> tuple[float, float]:
+    """How the photo's own light falls across the face: change of log luma from a normal (0, 0) to (1, 0) and (0, 1)."""
+    mesh = FaceMesh(cutout.points, 1.0)
+    colours = colours_at(cutout.colours, mesh)
+    fit = fit_light(colours, mesh_normals(cutout.points), skin_seen(colours, skin_points()))
+    return float(fit[1] @ LUMA), float(fit[2] @ LUMA)
 
 
 def body_normals(cutout: Cutout) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 
 import cv2
@@ -48,6 +50,30 @@ def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
     soft = np.clip(cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
     finished = textured(retouch(colours, points, strength), np.asarray(soft, np.float32), points, frame.zoom)
     return Cutout(finished.colours, finished.alpha, points, frame.zoom)
+
+
+class Cutouts:
+    """The last few cutouts made: results of one job often show one view in one frame."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        #: The view is kept with its cutout, so that its id cannot become another view's.
+        self._kept: OrderedDict[tuple[int, Wish, float], tuple[View, Cutout]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, view: View, wish: Wish, strength: float) -> Cutout:
+        """`cut_out(view, wish, strength)`; its arrays must not be written to."""
+        key = (id(view), wish, strength)
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key][1]
+        made = cut_out(view, wish, strength)
+        with self._lock:
+            self._kept[key] = (view, made)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return made
 
 
 def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:

@@ -9,6 +9,7 @@ picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ def resampled(image: Image, x: Floats, y: Floats, zoom: float) -> Image:
     kept = np.clip(sharp, cv2.erode(along, reach), cv2.dilate(along, reach))
     # Half of the overshoot stays: clipped flat, edges would look painted.
     change = kept + 0.5 * (sharp - kept) - old
-    return np.asarray(np.clip(colours + change[..., None], 0, 255), np.uint8)
+    return np.asarray(cv2.add(colours, cv2.merge([change] * 3), dtype=cv2.CV_8U), np.uint8)
 
 
 def noise_of(image: Image) -> float:
@@ -121,9 +122,7 @@ def textured(colours: Image, alpha: Mask, points: Points, zoom: float) -> Textur
     rng = np.random.default_rng(PATTERN)
     hair = hair_mask(colours, alpha, points)
     luma = cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    fine = cv2.GaussianBlur(rng.standard_normal(alpha.shape, dtype=np.float32), (0, 0), 0.9)
-    fine = np.asarray(fine - cv2.GaussianBlur(fine, (0, 0), 2.5), np.float32)
-    gain = fine * np.float32(SKIN_CONTRAST * missing / 0.28)
+    gain = _pores(alpha.shape[0], alpha.shape[1]) * np.float32(SKIN_CONTRAST * missing)
     gain *= 1 - hair
     outline = np.zeros_like(alpha)
     y, x = np.nonzero(hair[::4, ::4] > 0.05)
@@ -133,9 +132,18 @@ def textured(colours: Image, alpha: Mask, points: Points, zoom: float) -> Textur
         strand = strand_noise(rng, u, v) * hair[part] * (0.3 + 0.7 * firm)
         gain[part] += strand * np.float32(STRAND_CONTRAST * missing)
         outline[part] = strand * np.float32(STRAND_EDGE * missing)
-    lit = np.clip(colours * (1 + gain)[..., None], 0, 255)
+    change = luma * gain
+    lit = cv2.add(colours, cv2.merge([change] * 3), dtype=cv2.CV_8U)
     edge = _firmed(alpha, zoom, outline, hair)
     return Texture(np.asarray(lit, np.uint8), np.maximum(edge, _stray_hairs(rng, edge, hair, points)))
+
+
+@lru_cache(maxsize=2)
+def _pores(height: int, width: int) -> Floats:
+    """(height, width) fine even noise of deviation about 1, without anything broader than a few pixels."""
+    noise = np.random.default_rng(PATTERN).standard_normal((height, width), dtype=np.float32)
+    fine = cv2.GaussianBlur(noise, (0, 0), 0.9)
+    return np.asarray((fine - cv2.GaussianBlur(fine, (0, 0), 2.5)) / 0.28, np.float32)
 
 
 def hair_mask(colours: Image, alpha: Mask, points: Points) -> Mask:

@@ -92,7 +92,20 @@ def _exposure(width: int, height: int, vignette: float) -> Floats:
     return np.repeat(np.asarray(kept * (65535 / _BRIGHTEST), np.float32)[..., None], 3, axis=2)
 
 
+#: Side of the piece of film whose grain is used, px.
+_FILM = 1536
+
+
 def _grain(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> Floats:
-    """(H, W) film grain, the same in all colours, a little wider than a pixel."""
-    noise = cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), 0.7)
-    return np.asarray(noise * (deviation / 0.39), np.float32)
+    """(H, W) film grain, the same in all colours, a little wider than a pixel: another place of the film each time."""
+    film = _film(max(_FILM, *shape))
+    y, x = (int(rng.integers(0, len(film) - side + 1)) for side in shape)
+    piece = film[y : y + shape[0], x : x + shape[1]]
+    return np.asarray((piece if rng.random() < 0.5 else piece[::-1]) * np.float32(deviation), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _film(side: int) -> Floats:
+    """(side, side) grain of deviation 1."""
+    noise = np.random.default_rng(1).standard_normal((side, side), dtype=np.float32)
+    return np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.7) / 0.39, np.float32)

@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.compose import LUMA, body_normals, exposure_gain, person_light
-from portraitd.engines.classic.cutout import Cutout, cut_out
+from portraitd.engines.classic.cutout import Cutout
 from portraitd.engines.classic.framing import PORTRAIT, Wish
 from portraitd.engines.classic.grade import Grade, finish
-from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.scenes.paint import Colour
 from portraitd.images import Floats, Image
 
@@ -29,9 +28,8 @@ WISH = Wish(FACE_PX, ((PORTRAIT.width - 1) / 2, 4.0), HEADROOM, EYES_AT_MOST, st
 GRADE = Grade(contrast=1.04, grain=0.9)
 
 
-def id_photo(view: View, backdrop: Colour, retouch_strength: float, rng: np.random.Generator) -> Image:
-    """(1024, 768, 3) uint8: the ID photo of a view before a backdrop of one linear colour."""
-    cutout = cut_out(view, WISH, retouch_strength)
+def id_photo(cutout: Cutout, backdrop: Colour, rng: np.random.Generator) -> Image:
+    """(1024, 768, 3) uint8: the ID photo of a person cut out by WISH, before a backdrop of one linear colour."""
     person = person_light(cutout)
     person *= exposure_gain(person, cutout, 0.44)
     person = _evened(person, cutout)

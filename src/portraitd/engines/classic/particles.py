@@ -92,9 +92,11 @@ def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cut
     lower = flat.centres + 0.35 * flat.axes[:, 1:] * (0, 1)
     shade = replace(flat, centres=lower, axes=0.72 * flat.axes, colours=0.62 * flat.colours)
     layer = draw(layer, shade)
-    if depth.streak_px:
-        layer = Layer(streaked(layer.premultiplied, depth.streak_px, falling))
-    return layer.blurred(depth.blur_px)
+    if depth.blur_px <= 2:
+        return Layer(streaked(layer.premultiplied, depth.streak_px, falling)).blurred(depth.blur_px)
+    half = cv2.resize(layer.premultiplied, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    soft = Layer(streaked(np.asarray(half, np.float32), depth.streak_px / 2, falling)).blurred(depth.blur_px / 2)
+    return Layer(np.asarray(cv2.resize(soft.premultiplied, CANVAS), np.float32))
 
 
 def _off_the_person(centres: NDArray[np.float64], cutout: Cutout) -> NDArray[np.bool_]:

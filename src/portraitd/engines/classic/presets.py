@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.cutout import Cutouts
 from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.idphoto import id_photo
+from portraitd.engines.classic.idphoto import WISH, id_photo
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed
@@ -16,6 +18,8 @@ from portraitd.faces import regions
 from portraitd.images import Image, Points
 from portraitd.styles.catalog import Style
 
+#: Cutouts of about 6 MB each: those of one job.
+_cutouts = Cutouts(most=4)
 #: Mesh points on the cheeks.
 CHEEKS = (50, 280, 101, 330, 205, 425)
 
@@ -37,10 +41,11 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
     if isinstance(recipe, IdPhotoRecipe):
         choice = seed % len(recipe.backdrops)
         views = usable_views(identity, yaw_deg=9.0, roll_deg=12.0)
-        return id_photo(max(views, key=_formality), recipe.backdrops[choice], recipe.retouch, rng)
+        cutout = _cutouts(max(views, key=_formality), WISH, recipe.retouch)
+        return id_photo(cutout, recipe.backdrops[choice], rng)
     choice = seed % len(recipe.looks)
     views = usable_views(identity, yaw_deg=28.0, roll_deg=24.0)
-    return scene_portrait(views[choice % len(views)], recipe, choice, rng)
+    return scene_portrait(partial(_cutouts, views[choice % len(views)]), recipe, choice, rng)
 
 
 def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[View, ...]:

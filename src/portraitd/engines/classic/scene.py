@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from portraitd.engines.classic import particles
 from portraitd.engines.classic.compose import exposure_gain, merge, person_light, relight
-from portraitd.engines.classic.cutout import cut_out
+from portraitd.engines.classic.cutout import Cutout
 from portraitd.engines.classic.framing import PORTRAIT, Wish
 from portraitd.engines.classic.grade import finish
-from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.recipe import Look, SceneRecipe
 from portraitd.engines.classic.scenes import nature, places, sport, studio, winter
 from portraitd.engines.classic.scenes.paint import enlarged
@@ -27,18 +27,28 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 }
 
 
-def scene_portrait(view: View, recipe: SceneRecipe, choice: int, rng: np.random.Generator) -> Image:
-    """(1024, 768, 3) uint8: the view's person in the recipe's look number `choice`."""
+def scene_portrait(
+    cut: Callable[[Wish, float], Cutout], recipe: SceneRecipe, choice: int, rng: np.random.Generator
+) -> Image:
+    """(1024, 768, 3) uint8: the person that `cut` cuts out in the recipe's look number `choice`."""
     look = recipe.looks[choice]
-    cutout = cut_out(view, _wish(look), recipe.retouch)
-    canvas = _paint(recipe, look, choice, rng)
-    backdrop = enlarged(particles.behind(recipe.particles, rng, canvas), PORTRAIT)
-    person = person_light(cutout)
-    person *= exposure_gain(person, cutout, look.light.skin)
+    painting, flying, grain = rng.spawn(3)
+    with ThreadPoolExecutor(1) as helper:  # the place is painted while the person is cut out
+        painted = helper.submit(_backdrop, recipe, look, choice, painting)
+        cutout = cut(_wish(look), recipe.retouch)
+        person = person_light(cutout)
+        person *= exposure_gain(person, cutout, look.light.skin)
+        backdrop = painted.result()
     person = relight(person, cutout, look.light, backdrop)
     picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
-    picture = particles.before(recipe.particles, rng, picture, cutout, min(1.0, 2.2 * look.light.skin))
-    return finish(picture, recipe.grade, rng)
+    picture = particles.before(recipe.particles, flying, picture, cutout, min(1.0, 2.2 * look.light.skin))
+    return finish(picture, recipe.grade, grain)
+
+
+def _backdrop(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generator) -> Floats:
+    """(H, W, 3) linear, with what flies behind the person."""
+    canvas = _paint(recipe, look, choice, rng)
+    return enlarged(particles.behind(recipe.particles, rng, canvas), PORTRAIT)
 
 
 def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generator) -> Floats:
