@@ -180,6 +180,16 @@ def test_detect_tells_usable_from_not(run: Run, photo: Path, tmp_path: Path) -> 
     assert "no face detected" in both.stdout
 
 
+def test_weights_are_taken_from_a_folder_or_said_to_be_missing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITD_WEIGHTS", str(tmp_path / "weights"))
+    result = run("weights", "pull", "face_landmark", "--from", tmp_path)
+    assert isinstance(result.exception, SetupError)
+    assert "face_landmark.tflite" in result.exception.message
+    assert run("weights", "list").stdout.count("missing") == 9
+
+
 def test_styles_are_listed_and_added_to(run: Run, photo: Path) -> None:
     assert run("styles", "list").stdout.count("f_") >= 8
     assert run("styles", "add", "f_business_female", photo).exit_code == 0

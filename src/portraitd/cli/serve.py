@@ -132,7 +132,7 @@ def _fetch_embedder(settings: Settings) -> None:
     _log.info("fetching the likeness scorer's weights (100 MB) in the background; results have no score until then")
     try:
         wiring.weights_of(settings).ensure("embedder")
-        _log.info("the likeness scorer's weights are here; new identities are scored")
+        _log.info("the likeness scorer's weights are here: results are scored from now on")
     except SetupError as error:
         _log.warning("the likeness scorer's weights are missing, results come without a score: %s", error.message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,14 +21,20 @@ app = typer.Typer(help="The networks' weights.", no_args_is_help=True)
 @app.command()
 def pull(
     names: Annotated[list[str] | None, typer.Argument(help="Weights or sets of them; default: all.")] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Take them from this folder of downloaded packages instead.")
+    ] = None,
 ) -> None:
-    """Fetch what is missing, checked against the manifest."""
+    """Fetch what is missing or broken, checked against the manifest."""
     from portraitd import wiring
     from portraitd.weights.progress import RichBars
 
     store = wiring.weights_of(load_settings())
-    with RichBars() as bars:
-        store.ensure(names or None, bars)
+    if source:
+        store.take_from(source, names or None)
+    else:
+        with RichBars() as bars:
+            store.ensure(names or None, bars, thorough=True)
     typer.echo(f"all there, in {store.folder}")
 
 

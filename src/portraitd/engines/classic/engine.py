@@ -81,7 +81,17 @@ class ClassicEngine:
     def _read(self, data: bytes) -> Identity:
         if self._last is None or self._last[0] != data:
             self._last = (data, Identity.from_bytes(data))
+        if self._last[1].embedding is None:
+            self._last = (data, self._recognised(self._last[1]))
         return self._last[1]
+
+    def _recognised(self, identity: Identity) -> Identity:
+        """The identity with its embedding, once the embedder's weights are there that its training lacked."""
+        try:
+            known = [self._embedder.embed(view.image, view.mesh) for view in identity.views]
+        except SetupError:
+            return identity
+        return replace(identity, embedding=np.mean(known, axis=0).astype(np.float32))
 
     def _of_photos(self, photos: Sequence[Photo], retouched: bool) -> Identity:
         """An identity for one job only; with `retouched`, from photos whose skin has been cleaned."""
