@@ -11,7 +11,7 @@ import pytest
 from portraitd.engines.base import Photo
 from portraitd.engines.classic.framing import CHEEK_SIDES, roll_of
 from portraitd.engines.classic.identity import Identity, train_identity
-from portraitd.engines.classic.presets import make_preset, make_presets
+from portraitd.engines.classic.presets import liveliness, make_preset, make_presets
 from portraitd.errors import SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -108,3 +108,40 @@ def test_several_views_are_used(several: Identity) -> None:
     style = STYLES.get("f_business_male")
     first, second = (make_preset(several, style, seed).astype(int) for seed in (0, 1))
     assert np.abs(first - second).mean() > 12
+
+
+def test_a_black_and_white_photo_stays_so(face_models: FaceModels) -> None:
+    from skimage import data
+
+    grey = np.repeat(np.asarray(data.astronaut()).mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    identity = _identity(face_models, Photo("grey", grey))
+    scene = make_preset(identity, STYLES.get("m_springflower_female"), seed=0).astype(int)
+    assert np.ptp(scene, axis=2).max() <= 1
+    photo = make_preset(identity, STYLES.get("f_idcard_female"), seed=1)
+    assert photo[5, 5].tolist() == [67, 142, 219]
+    assert np.ptp(photo[400:600, 330:430].astype(int), axis=2).mean() < 2
+
+
+def test_an_underexposed_photo_is_lifted(face_models: FaceModels) -> None:
+    from skimage import data
+
+    dark = (np.asarray(data.astronaut()) * 0.35).astype(np.uint8)
+    picture = make_preset(_identity(face_models, Photo("dark", dark)), STYLES.get("f_idcard_female"), seed=0)
+    assert np.median(picture[430:640, 300:460]) > 95
+
+
+def test_hair_cut_by_the_photo_is_not_drawn_out_into_bands(face_models: FaceModels) -> None:
+    from skimage import data
+
+    cut = np.ascontiguousarray(data.astronaut()[:, 168:286])
+    picture = make_preset(_identity(face_models, Photo("cut", cut)), STYLES.get("f_idcard_female"), seed=0)
+    flat = (picture.min(axis=2) > 250)[150:450]
+    assert flat[:, :8].all()
+    assert flat[:, -8:].all()
+
+
+def test_id_photos_prefer_a_neutral_face(astronaut: Identity) -> None:
+    points = astronaut.views[0].mesh.xy.copy()
+    assert liveliness(points) > 0.3  # a broad smile, teeth showing
+    points[14] = points[13]
+    assert liveliness(points) < 0.1

@@ -238,25 +238,26 @@ def estimate_foreground(image: Image, alpha: Mask) -> Image:
     colours = image.astype(np.float32)
     weight = alpha[..., None]
     height, width = alpha.shape
-    # The wide pass only finds broad means: a quarter of the size shows them.
+    # The wide means are found on a quarter of the size.
     quarter = (max(1, width // 4), max(1, height // 4))
     small = np.asarray(cv2.resize(colours, quarter, interpolation=cv2.INTER_AREA), np.float32)
-    small_weight = np.asarray(cv2.resize(alpha, quarter, interpolation=cv2.INTER_AREA), np.float32)[..., None]
-    wide = _blur_fusion(small, small, small, small_weight, max(2, min(alpha.shape) // 40))
-    person, backdrop = (np.asarray(cv2.resize(side, (width, height)), np.float32) for side in wide)
-    person, _ = _blur_fusion(colours, person, backdrop, weight, 5)
+    share = np.asarray(cv2.resize(alpha, quarter, interpolation=cv2.INTER_AREA), np.float32)[..., None]
+    radius_px = max(2, min(alpha.shape) // 40)
+    means = (_mean_of(small, part, radius_px) for part in (share, 1 - share))
+    person, backdrop = (np.asarray(cv2.resize(mean, (width, height)), np.float32) for mean in means)
+    person = _corrected(colours, person, backdrop, weight)
+    person = _corrected(colours, _mean_of(person, weight, 5), _mean_of(backdrop, 1 - weight, 5), weight)
     return np.asarray(np.clip(np.rint(np.where(weight > 0.995, colours, person)), 0, 255), np.uint8)
 
 
-def _blur_fusion(
-    colours: Floats, person: Floats, backdrop: Floats, weight: Floats, radius_px: int
-) -> tuple[Floats, Floats]:
+def _mean_of(values: Floats, share: Floats, radius_px: int) -> Floats:
+    """(H, W, 3) mean of the values around each pixel, weighted by (H, W, 1) shares."""
     window = (2 * radius_px + 1, 2 * radius_px + 1)
+    total = cv2.blur(share[..., 0], window)[..., None]
+    return np.asarray(cv2.blur(values * share, window) / (total + 1e-5), np.float32)
 
-    def spread(values: Floats, share: Floats) -> Floats:
-        total = cv2.blur(share[..., 0], window)[..., None]
-        return np.asarray(cv2.blur(values * share, window) / (total + 1e-5), np.float32)
 
-    smooth_person, smooth_backdrop = spread(person, weight), spread(backdrop, 1 - weight)
-    error = colours - weight * smooth_person - (1 - weight) * smooth_backdrop
-    return np.clip(smooth_person + weight * error, 0, 255), smooth_backdrop
+def _corrected(colours: Floats, person: Floats, backdrop: Floats, weight: Floats) -> Floats:
+    """The person's colours, changed so that person and backdrop make up the picture's again."""
+    error = colours - weight * person - (1 - weight) * backdrop
+    return np.asarray(np.clip(person + weight * error, 0, 255), np.float32)

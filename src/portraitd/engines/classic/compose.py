@@ -44,17 +44,43 @@ class Light:
     haze: float = 0.03
 
 
+#: Linear luma that the brightest places of a person (eyes, teeth, collars) have at least in a well exposed photo.
+BRIGHTEST_LEAST = 0.38
+#: An underexposed photo is lifted by this much at most: beyond it there is only noise.
+MOST_LIFT = 7.0
+
+
 def person_light(cutout: Cutout) -> Floats:
-    """(H, W, 3) linear light of the cutout as if photographed in neutral light."""
+    """(H, W, 3) linear light of the cutout as if photographed in neutral light and well exposed."""
     linear = to_linear(cutout.colours)
-    linear *= neutral_gains(skin_light(linear, cutout.points))
+    gains = np.ones(3, np.float32) if is_grey(cutout) else neutral_gains(skin_light(linear, cutout.points))
+    linear *= gains * np.float32(_lift(linear, cutout.alpha))
     return linear
 
 
+def is_grey(cutout: Cutout) -> bool:
+    """Whether the person's photo is black and white."""
+    some = cutout.colours[::6, ::6][cutout.alpha[::6, ::6] > 0.9].astype(np.int16)
+    return some.size > 0 and float(np.ptp(some, axis=1).mean()) < 4.0
+
+
+def _lift(linear: Floats, alpha: Mask) -> float:
+    """Gain that an underexposed person needs. Judged by the brightest places, not the skin: skin may be dark."""
+    luma = linear[::4, ::4][alpha[::4, ::4] > 0.9] @ LUMA
+    if luma.size == 0:
+        return 1.0
+    brightest = float(np.percentile(luma, 99.3))
+    return float(np.clip(BRIGHTEST_LEAST / max(brightest, 1e-3), 1.0, MOST_LIFT))
+
+
 def exposure_gain(linear: Floats, cutout: Cutout, wanted: float, limits: tuple[float, float] = (0.6, 1.6)) -> float:
-    """Gain that brings the face towards the wanted luma: all the way within a third of a stop, less beyond."""
+    """Gain that brings the face towards the wanted luma: all the way within a third of a stop, less beyond.
+
+    A face much darker than wanted in a well exposed photo has dark skin, and keeps it.
+    """
     luma = float(skin_light(linear, cutout.points) @ LUMA)
-    return float(np.clip((wanted / max(luma, 1e-3)) ** 0.7, *limits))
+    dark = float(np.clip((0.20 - luma) / 0.12, 0, 1))
+    return float(np.clip((wanted / max(luma, 1e-3)) ** (0.7 - 0.35 * dark), *limits))
 
 
 def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> Floats:

@@ -45,7 +45,9 @@ def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
     points = frame.apply(view.mesh.points)
     image, alpha, frame = _shown_part(view.image, view.alpha, frame)
     back = cv2.invertAffineTransform(frame.matrix)
-    x, y = _source_map(frame, alpha, np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32))
+    face = np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32)
+    x, y = _source_map(frame, alpha, face)
+    alpha = _rounded_off(alpha, face)
     colours = resampled(estimate_foreground(image, alpha), x, y, frame.zoom)
     soft = np.clip(cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
     finished = textured(retouch(colours, points, strength), np.asarray(soft, np.float32), points, frame.zoom)
@@ -113,13 +115,37 @@ def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
+    # Shoulders can be drawn out; hair beside the face would be smeared.
+    body = np.clip((y - float(high[1]) + 0.25 * float(high[0] - low[0])) / (0.35 * float(high[0] - low[0])), 0, 1)
     if _cut(alpha[:, :2]):
-        x = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+        drawn = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+        x = np.asarray(x + (drawn - x) * body, np.float32)
     if _cut(alpha[:, -2:]):
-        x = _drawn_out(x, width - 1, float(high[0]) + room)
+        x = np.asarray(x + (_drawn_out(x, width - 1, float(high[0]) + room) - x) * body, np.float32)
     if _cut(alpha[-2:]):
         y = _drawn_out(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+def _rounded_off(alpha: Mask, face: Points) -> Mask:
+    """The matte with hair that a side of the photo cut ending in a soft curve, not in the photo's straight edge."""
+    height, width = alpha.shape
+    low, high = face.min(axis=0), face.max(axis=0)
+    face_px = float(high[0] - low[0])
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.arange(width, dtype=np.float32)[None]
+    head = np.clip((float(high[1]) + 0.1 * face_px - rows) / (0.35 * face_px), 0, 1)
+    bulge = ((rows - float(low[1]) - 0.25 * face_px) / face_px) ** 2
+    for edge, depth, room in (
+        (alpha[:, :2], columns, float(low[0])),
+        (alpha[:, -2:], width - 1 - columns, width - 1 - float(high[0])),
+    ):
+        if not _cut(edge[: max(1, int(high[1]))]) or room <= 2:
+            continue
+        inset = np.minimum(0.12 * face_px * bulge, 0.5 * room)
+        kept = np.clip((depth - inset) / min(0.06 * face_px, 0.5 * room), 0, 1)
+        alpha = np.asarray(alpha * (1 - head * (1 - kept)), np.float32)
+    return alpha
 
 
 def _cut(edge: Mask) -> bool:

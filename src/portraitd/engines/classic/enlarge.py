@@ -31,8 +31,7 @@ PATTERN = 20
 
 def resampled(image: Image, x: Floats, y: Floats, zoom: float) -> Image:
     """(H, W, 3) the photo sampled at the (H, W) maps; enlarged edges are steepened, their pixel steps smoothed away."""
-    if zoom > 1.6:
-        image = _denoised(image)
+    image = _denoised(image, 1.0 if zoom > 1.6 else 3.0)
     kernel = cv2.INTER_LANCZOS4 if zoom < 1.6 else cv2.INTER_CUBIC
     colours = np.asarray(cv2.remap(image, x, y, kernel, borderMode=cv2.BORDER_REFLECT_101), np.uint8)
     if zoom < 1.25:
@@ -54,12 +53,14 @@ def noise_of(image: Image) -> float:
     return float(np.median(np.abs(cv2.filter2D(grey, -1, kernel)))) / (6 * 0.6745)
 
 
-def _denoised(image: Image) -> Image:
-    """The photo without noise that enlarging would turn to worms; clean photos stay as they are."""
+def _denoised(image: Image, most: float) -> Image:
+    """The photo without noise that enlarging would turn to worms; photos of less noise than `most` stay as they are."""
     noise = noise_of(image)
-    if noise < 1.0:
+    if noise < most:
         return image
-    return np.asarray(cv2.bilateralFilter(image, 5, min(24.0, 3.5 * noise), 1.2), np.uint8)
+    for _ in range(1 if noise < 3 else 2):
+        image = np.asarray(cv2.bilateralFilter(image, 5, min(24.0, 3.5 * noise), 1.2), np.uint8)
+    return image
 
 
 def along_edges(luma: Floats, zoom: float) -> Floats:

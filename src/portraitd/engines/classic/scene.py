@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 
 from portraitd.engines.classic import particles
-from portraitd.engines.classic.compose import exposure_gain, merge, person_light, relight
+from portraitd.engines.classic.compose import exposure_gain, is_grey, merge, person_light, relight
 from portraitd.engines.classic.cutout import Cutout
 from portraitd.engines.classic.framing import PORTRAIT, Wish
-from portraitd.engines.classic.grade import finish
+from portraitd.engines.classic.grade import Grade, finish
 from portraitd.engines.classic.recipe import Look, SceneRecipe
 from portraitd.engines.classic.scenes import nature, places, sport, studio, winter
 from portraitd.engines.classic.scenes.paint import enlarged
@@ -42,7 +43,14 @@ def scene_portrait(
     person = relight(person, cutout, look.light, backdrop)
     picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
     picture = particles.before(recipe.particles, flying, picture, cutout, min(1.0, 2.2 * look.light.skin))
-    return finish(picture, recipe.grade, grain)
+    return finish(picture, _grade(recipe.grade, cutout), grain)
+
+
+def _grade(grade: Grade, cutout: Cutout) -> Grade:
+    """The style's grade; in black and white all over where the person's photo is."""
+    if not is_grey(cutout):
+        return grade
+    return replace(grade, saturation=0.0, shadows=(0.0, 0.0, 0.0), highlights=(0.0, 0.0, 0.0))
 
 
 def _backdrop(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generator) -> Floats:
@@ -59,4 +67,6 @@ def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generato
 
 def _wish(look: Look) -> Wish:
     face = (look.face_px, 0.85 * look.face_px, max(1.3 * look.face_px, 460.0))
-    return Wish(face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25)
+    return Wish(
+        face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25, emergency=1.35
+    )
