@@ -137,7 +137,7 @@ def _make(engine: Engine, order: _Order) -> tuple[Portrait | Failure, ...]:
         except SetupError:
             raise
         except PortraitdError as error:
-            raise SetupError(error.message) from error
+            raise SetupError(f"{error.message} (`portraitd detect` checks each picture.)") from error
 
 
 def _job(engine: Engine, order: _Order) -> Job:
