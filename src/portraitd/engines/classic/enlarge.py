@@ -66,9 +66,8 @@ def _denoised(image: Image, most: float) -> Image:
 def along_edges(luma: Floats, zoom: float) -> Floats:
     """(H, W) luma averaged along its edges over about a photo pixel: enlarged pixel steps become lines."""
     u, v, firm = flow(luma, zoom)
-    smooth = luma
-    for reach in (0.2 * zoom, 0.4 * zoom):
-        smooth = _both_ways(smooth, np.float32(reach) * u, np.float32(reach) * v)
+    reach = np.float32(0.35 * zoom)
+    smooth = 0.6 * _both_ways(luma, reach * u, reach * v) + 0.4 * luma
     return np.asarray(luma + (smooth - luma) * firm, np.float32)
 
 
@@ -79,29 +78,37 @@ def flow(luma: Floats, zoom: float) -> tuple[Floats, Floats, Floats]:
     small = cv2.GaussianBlur(small, (0, 0), max(0.5, 0.2 * zoom))
     gx, gy = cv2.Sobel(small, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(small, cv2.CV_32F, 0, 1, scale=0.25)
     tensor = cv2.GaussianBlur(cv2.merge([gx * gx - gy * gy, 2 * gx * gy, gx * gx + gy * gy]), (0, 0), 0.6 * zoom)
-    tensor = cv2.resize(tensor, (width, height), interpolation=cv2.INTER_LINEAR)
     c, s, energy = cv2.split(tensor)
     length, twice = cv2.cartToPolar(c, s)
     firm = np.clip(length / (energy + 0.5), 0, 1)
     angle = 0.5 * twice + np.float32(np.pi / 2)
     u, v = cv2.polarToCart(np.ones_like(angle), angle)
+    # Where the direction turns over from one end of the line to the other, the enlarged one is 0: nothing is smeared.
+    u, v, firm = cv2.split(cv2.resize(cv2.merge([u, v, firm]), (width, height), interpolation=cv2.INTER_LINEAR))
     return np.asarray(u, np.float32), np.asarray(v, np.float32), np.asarray(firm, np.float32)
+
+
+@lru_cache(maxsize=2)
+def _grid(height: int, width: int) -> tuple[Floats, Floats]:
+    """(height, width) row and column of each pixel."""
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    return np.asarray(rows, np.float32), np.asarray(columns, np.float32)
 
 
 def _both_ways(values: Floats, dx: Floats, dy: Floats) -> Floats:
     """(H, W) mean of the values (dx, dy) px ahead of each pixel and behind it."""
-    rows, columns = np.indices(values.shape, dtype=np.float32)
+    rows, columns = _grid(*values.shape)
     ahead = cv2.remap(values, columns + dx, rows + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     back = cv2.remap(values, columns - dx, rows - dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(0.5 * (ahead + back), np.float32)
 
 
-def strand_noise(rng: np.random.Generator, u: Floats, v: Floats, doublings: int = 5) -> Floats:
+def strand_noise(rng: np.random.Generator, u: Floats, v: Floats, doublings: int = 4) -> Floats:
     """(H, W) noise of mean 0 and deviation about 1, drawn out along (u, v) over 2^doublings px to both sides."""
     shape = (u.shape[0], u.shape[1])
     noise = np.asarray(cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), 0.7), np.float32)
     for k in range(doublings):
-        reach = np.float32(0.8 * 2**k)
+        reach = np.float32(1.2 * 2**k)
         noise = _both_ways(noise, reach * u, reach * v)
     return np.asarray(noise / max(float(noise.std()), 1e-6), np.float32)
 
@@ -220,11 +227,13 @@ def _stray_hairs(rng: np.random.Generator, alpha: Mask, hair: Mask, points: Poin
     layer = np.zeros(alpha.shape, np.float32)
     if y.size < 50:
         return layer
-    soft = cv2.GaussianBlur(alpha, (0, 0), 0.03 * face_px)
+    quarter = cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(quarter, (0, 0), 0.0075 * face_px)
     out_x, out_y = -cv2.Sobel(soft, cv2.CV_32F, 1, 0), -cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     for k in rng.integers(0, y.size, STRAYS):
         at = np.array((x[k], y[k]), np.float64)
-        outward = np.arctan2(out_y[y[k], x[k]], out_x[y[k], x[k]])
+        place = min(y[k] // 4, soft.shape[0] - 1), min(x[k] // 4, soft.shape[1] - 1)
+        outward = np.arctan2(out_y[place], out_x[place])
         side = 1 if rng.random() < 0.5 else -1
         angle = outward + side * np.deg2rad(rng.uniform(64, 88))
         at -= 0.015 * face_px * np.array((np.cos(outward), np.sin(outward)))
