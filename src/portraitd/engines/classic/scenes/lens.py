@@ -39,27 +39,27 @@ def bokeh(rng: np.random.Generator, image: Floats, where: NDArray[Any], discs: D
     lights = discs.light * np.exp(np.clip(rng.normal(0, 0.6, discs.count), -1.2, 1.1)) * (low * high) / radii**2
     tints = np.array([colour(code) for code in discs.codes])[rng.integers(0, len(discs.codes), discs.count)]
     out = image.copy()
-    for pick, radius, light, tint in zip(picks, radii, lights, tints, strict=True):
+    for pick, radius_px, light, tint in zip(picks, radii, lights, tints, strict=True):
         at = np.array((pick % width, pick // width), np.float64) + rng.uniform(-0.5, 0.5, 2)
         own = image[int(pick) // width, int(pick) % width]
         mixed = 0.5 * tint + 0.5 * own / max(float(own.max()), 0.05)
-        _add_disc(out, at, float(radius), np.asarray(min(light, 1.1) * mixed, np.float32))
+        _add_disc(out, at, float(radius_px), np.asarray(min(light, 1.1) * mixed, np.float32))
     return out
 
 
-def _add_disc(image: Floats, at: NDArray[np.float64], radius: float, light: Floats) -> None:
+def _add_disc(image: Floats, at: NDArray[np.float64], radius_px: float, light: Floats) -> None:
     height, width = image.shape[:2]
-    reach = int(np.ceil(radius)) + 2
+    reach = int(np.ceil(radius_px)) + 2
     x0, x1 = max(0, int(at[0]) - reach), min(width, int(at[0]) + reach + 1)
     y0, y1 = max(0, int(at[1]) - reach), min(height, int(at[1]) + reach + 1)
     if x0 >= x1 or y0 >= y1:
         return
     y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
     r = np.hypot(x - at[0], y - at[1])
-    shape = np.clip((radius - r) / 2.2 + 0.5, 0, 1) * (0.78 + 0.30 * np.clip(r / radius, 0, 1) ** 5)
+    shape = np.clip((radius_px - r) / 2.2 + 0.5, 0, 1) * (0.78 + 0.30 * np.clip(r / radius_px, 0, 1) ** 5)
     off = (np.asarray(at) - (width / 2, height / 2)) / (height / 2)
-    barrel = np.hypot(x - at[0] + 0.6 * radius * off[0], y - at[1] + 0.6 * radius * off[1])
-    shape = shape * np.clip((1.15 * radius - barrel) / 2.2 + 0.5, 0, 1)
+    barrel = np.hypot(x - at[0] + 0.6 * radius_px * off[0], y - at[1] + 0.6 * radius_px * off[1])
+    shape = shape * np.clip((1.15 * radius_px - barrel) / 2.2 + 0.5, 0, 1)
     image[y0:y1, x0:x1] += shape[..., None].astype(np.float32) * light
 
 
@@ -86,9 +86,9 @@ def streaked(image: Floats, length_px: float, angle_deg: float) -> Floats:
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_CONSTANT), np.float32)
 
 
-def glow(centre: tuple[float, float], radius: tuple[float, float], tint: Colour | NDArray[Any]) -> Floats:
-    """(h, w, 3) soft round light: centre and radius in shares of the canvas."""
+def glow(centre: tuple[float, float], radius_px: tuple[float, float], tint: Colour | NDArray[Any]) -> Floats:
+    """(h, w, 3) soft round light: centre and radius_px in shares of the canvas."""
     x = np.linspace(0, 1, CANVAS.width, dtype=np.float32)[None]
     y = np.linspace(0, 1, CANVAS.height, dtype=np.float32)[:, None]
-    light = np.exp(-(((x - centre[0]) / radius[0]) ** 2) - ((y - centre[1]) / radius[1]) ** 2)
+    light = np.exp(-(((x - centre[0]) / radius_px[0]) ** 2) - ((y - centre[1]) / radius_px[1]) ** 2)
     return np.asarray(light[..., None] * np.asarray(tint, np.float32), np.float32)
