@@ -2,6 +2,7 @@
 
 Prints tables; writes `portraits.json`, contact sheets and every picture below `--out`. docs/benchmarks.md says what
 each figure means. Usage: python benchmarks/portraits.py [--portraits DIR] [--out DIR] [--quick] [--people DIR]
+[--only swaps|presets|speed]
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from swaps import Swap
 
 HERE = Path(__file__).parent
 PORTRAITS = HERE.parents[1] / "shared" / "testdata" / "portraits"
+#: What there is to measure.
+PARTS = ("swaps", "presets", "speed")
 
 console = Console(width=150)
 
@@ -112,12 +115,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=Path, help="photos of real people, a subfolder each: identity figures only")
     parser.add_argument("--out", type=Path, default=HERE / "out")
     parser.add_argument("--weights", type=Path, help="the weights folder, if not the user's")
+    parser.add_argument("--only", choices=PARTS, help="one part of it")
     parser.add_argument("--quick", action="store_true", help="two photos a person, four templates, fewer rounds")
     return parser.parse_args()
 
 
 def chosen(args: argparse.Namespace, studio: Studio) -> tuple[tuple[Subject, ...], tuple[Subject, ...]]:
     """The people and the templates asked for."""
+    for folder in (args.people or args.portraits, args.portraits / "templates"):
+        if not folder.is_dir():
+            raise SystemExit(
+                f"{folder} is no folder: name one with --portraits (docs/benchmarks.md says what is in it)"
+            )
     files = photos_by_folder(args.people) if args.people else numbered_photos(args.portraits)
     subjects = read_subjects(studio, files)
     templates = templates_of(studio, args.portraits / "templates")
@@ -134,17 +143,29 @@ def measure_speed(
 ) -> dict[str, object]:
     """Seconds of everything, and a fresh process; printed as they come."""
     rounds = 2 if args.quick else 5
-    photos = next(iter(by_person(subjects).values()))
-    with_template = speed.template_seconds(studio, photos, templates[:: max(1, len(templates) // 3)][:3], rounds)
+    sitters = speed.Sitters(studio, list(by_person(subjects).values()))
+    with_template = speed.template_seconds(sitters, templates[:: max(1, len(templates) // 3)][:3], rounds)
     console.print(report.seconds_table(with_template, "One and four portraits of 768 x 1024 in a template"))
-    of_presets = speed.preset_seconds(studio, photos, rounds)
+    of_presets = speed.preset_seconds(sitters, rounds)
     console.print(report.seconds_table(of_presets, "Training and presets"))
-    files = [file for _, file in numbered_photos(args.portraits) if file.stem in {p.name for p in photos}]
+    files = [file for _, file in numbered_photos(args.portraits) if file.stem in {p.name for p in sitters.photos}]
     template = next((args.portraits / "templates").glob(f"{templates[0].name}.*"))
     fresh = speed.cold(studio, files, template, args.out / "cold")
     console.print(fresh)
     record = report.seconds_record
     return {"template": record(with_template), "presets": record(of_presets), "fresh": fresh}
+
+
+def run_swaps(
+    args: argparse.Namespace, studio: Studio, subjects: Sequence[Subject], templates: Sequence[Subject]
+) -> dict[str, object]:
+    """Every person in every template: tables, sheets, and what goes into the JSON file."""
+    made = swap_everybody(studio, subjects, templates)
+    pairs = photo_pairs(subjects)
+    console.print("identity distance between photos:", pairs)
+    console.print(report.figures_table(made), report.counts_table(made), report.worst_table(made))
+    write_swap_sheets(args.out, made, subjects, templates)
+    return {"photos": pairs, "summary": report.summary(made), "swaps": [swap.record() for swap in made]}
 
 
 def main() -> None:
@@ -154,16 +175,15 @@ def main() -> None:
     subjects, templates = chosen(args, studio)
     found: dict[str, object] = {"machine": report.machine()}
     console.print(found["machine"])
-    made = swap_everybody(studio, subjects, templates)
-    found |= {"photos": photo_pairs(subjects), "summary": report.summary(made), "swaps": [s.record() for s in made]}
-    console.print("identity distance between photos:", found["photos"])
-    console.print(report.figures_table(made), report.counts_table(made), report.worst_table(made))
-    write_swap_sheets(args.out, made, subjects, templates)
-    if not args.people:
+    parts = ("swaps",) if args.people else (args.only,) if args.only else PARTS
+    if "swaps" in parts:
+        found |= run_swaps(args, studio, subjects, templates)
+    if "presets" in parts:
         framed = all_presets(studio, subjects)
         console.print(report.checks_table(framed), report.presets_table(framed))
         found["presets"] = [{k: v for k, v in asdict(photo).items() if k != "image"} for photo in framed]
         write_preset_sheets(args.out, framed)
+    if "speed" in parts:
         found["seconds"] = measure_speed(args, studio, subjects, templates)
     (args.out / "portraits.json").write_text(json.dumps(found, indent=1))
     console.print(f"{args.out}: portraits.json, contact sheets, pictures/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -16,10 +17,10 @@ import numpy as np
 
 from baseline import textbook_swap
 from portraitd.engines.base import Job, PresetJob, TemplateJob, TrainFreeJob
-from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.images import Image, Size
+from portraitd.styles.catalog import Style
 from presets import preset_styles
 from subjects import Studio, Subject
 
@@ -68,36 +69,52 @@ def in_turns(tasks: Tasks, rounds: int) -> dict[str, Timing]:
     return {name: Timing(tuple(times)) for name, times in seconds.items()}
 
 
-def template_seconds(
-    studio: Studio, photos: Sequence[Subject], templates: Sequence[Subject], rounds: int
-) -> dict[str, Timing]:
+class Sitters:
+    """Trained people who take turns in each engine, so that no job finds what the last one left of the same person."""
+
+    def __init__(self, studio: Studio, groups: Sequence[Sequence[Subject]]) -> None:
+        self.studio = studio
+        #: Photos of the person with the most.
+        self.photos = max(groups, key=len)
+        trained = [studio.engine.train([s.photo for s in group]).identity for group in (*groups, self.photos[:1])[:2]]
+        self._turns = {engine: itertools.cycle(trained) for engine in (studio.engine, studio.unscored)}
+
+    def task(self, job: Callable[[bytes], Job], *, scored: bool = False) -> Callable[[], object]:
+        """Does the job for whoever's turn it is."""
+        engine = self.studio.engine if scored else self.studio.unscored
+        return lambda: list(engine.generate(job(next(self._turns[engine]))))
+
+
+def template_seconds(sitters: Sitters, templates: Sequence[Subject], rounds: int) -> dict[str, Timing]:
     """Seconds for portraits of 768 x 1024, by task; the rounds of all templates."""
-    identity = studio.engine.train([photo.photo for photo in photos]).identity
     found: dict[str, Timing] = {}
     for template in templates:
-        tasks = _template_tasks(studio, photos, portrait_sized(template), identity)
-        for name, timing in in_turns(tasks, rounds).items():
+        for name, timing in in_turns(_template_tasks(sitters, portrait_sized(template)), rounds).items():
             before = found[name].rounds_s if name in found else ()
             found[name] = Timing(before + timing.rounds_s)
     return found
 
 
-def _template_tasks(studio: Studio, photos: Sequence[Subject], picture: Image, identity: bytes) -> Tasks:
-    one = (photos[0].photo,)
+def _template_tasks(sitters: Sitters, picture: Image) -> Tasks:
+    photos = sitters.photos
+    four = (photos * 4)[:4]
 
-    def job(engine: ClassicEngine, what: Job) -> Callable[[], object]:
-        return lambda: list(engine.generate(what))
+    def of_identity(count: int, *, scored: bool = False) -> Callable[[], object]:
+        return sitters.task(lambda identity: TemplateJob(picture, identity, count, 0), scored=scored)
+
+    def of_photo(*, retouch: bool, scored: bool = False) -> Callable[[], object]:
+        return sitters.task(lambda _: TrainFreeJob(picture, (photos[0].photo,), retouch, 1, 0), scored=scored)
 
     return {
-        "textbook, 1": lambda: textbook(studio, photos[:1], picture),
-        "identity, 1": job(studio.unscored, TemplateJob(picture, identity, 1, 0)),
-        "photo, 1": job(studio.unscored, TrainFreeJob(picture, one, False, 1, 0)),
-        "photo, 1, retouched": job(studio.unscored, TrainFreeJob(picture, one, True, 1, 0)),
-        "identity, 1, scored": job(studio.engine, TemplateJob(picture, identity, 1, 0)),
-        "photo, 1, retouched, scored": job(studio.engine, TrainFreeJob(picture, one, True, 1, 0)),
-        "textbook, 4": lambda: textbook(studio, (*photos, *photos, *photos, *photos)[:4], picture),
-        "identity, 4": job(studio.unscored, TemplateJob(picture, identity, 4, 0)),
-        "identity, 4, scored": job(studio.engine, TemplateJob(picture, identity, 4, 0)),
+        "textbook, 1": lambda: textbook(sitters.studio, photos[:1], picture),
+        "identity, 1": of_identity(1),
+        "photo, 1": of_photo(retouch=False),
+        "photo, 1, retouched": of_photo(retouch=True),
+        "identity, 1, scored": of_identity(1, scored=True),
+        "photo, 1, retouched, scored": of_photo(retouch=True, scored=True),
+        "textbook, 4": lambda: textbook(sitters.studio, four, picture),
+        "identity, 4": of_identity(4),
+        "identity, 4, scored": of_identity(4, scored=True),
     }
 
 
@@ -111,25 +128,24 @@ def _mesh(studio: Studio, image: Image) -> FaceMesh:
     return fit_mesh(studio.models, image, detect_faces(studio.models, image)[0])
 
 
-def preset_seconds(studio: Studio, photos: Sequence[Subject], rounds: int) -> dict[str, Timing]:
+def preset_seconds(sitters: Sitters, rounds: int) -> dict[str, Timing]:
     """Seconds of training, of each preset, and of four ID photos."""
-    pictures = [photo.photo for photo in photos]
-    identity = studio.engine.train(pictures).identity
+    studio, pictures = sitters.studio, [photo.photo for photo in sitters.photos]
     tasks: Tasks = {
         f"training on {len(pictures)}": lambda: studio.unscored.train(pictures),
         f"training on {len(pictures)}, embedded": lambda: studio.engine.train(pictures),
     }
+
+    def preset(style: Style, count: int, *, scored: bool = False) -> Callable[[], object]:
+        return sitters.task(lambda identity: PresetJob(style, identity, count, 0), scored=scored)
+
     for style in preset_styles():
-        tasks[style.id] = _preset(studio.unscored, PresetJob(style, identity, 1, 0))
-    for style_id in ("f_idcard_female", "m_springflower_female"):
-        style = next(style for style in preset_styles() if style.id == style_id)
-        tasks[f"{style_id}, 4"] = _preset(studio.unscored, PresetJob(style, identity, 4, 0))
-        tasks[f"{style_id}, 4, scored"] = _preset(studio.engine, PresetJob(style, identity, 4, 0))
+        tasks[style.id] = preset(style, 1)
+    for style in preset_styles():
+        if style.id in ("f_idcard_female", "m_springflower_female"):
+            tasks[f"{style.id}, 4"] = preset(style, 4)
+            tasks[f"{style.id}, 4, scored"] = preset(style, 4, scored=True)
     return in_turns(tasks, rounds)
-
-
-def _preset(engine: ClassicEngine, job: PresetJob) -> Callable[[], object]:
-    return lambda: list(engine.generate(job))
 
 
 def cold(studio: Studio, photos: Sequence[Path], template: Path, out: Path) -> dict[str, float]:
