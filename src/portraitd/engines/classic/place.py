@@ -16,8 +16,8 @@ from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Mask, Points
 
 #: Width of the blend inside the contour, in face widths: of detail, of tone, and what the forehead adds to tone's.
-FEATHER = 0.02
-TONE_FEATHER = 0.05
+FEATHER = 0.016
+TONE_FEATHER = 0.04
 FOREHEAD_FEATHER = 0.12
 
 

@@ -15,23 +15,24 @@ from portraitd.images import Floats, Mask, to_linear
 
 #: Share of the fitted light that is exchanged, under like and unlike light: nine coefficients also hold some of the
 #: face's own shape and colour, and would carry the model's into the person's (measured on identity distance).
-RELIGHT_SHARE = (0.35, 0.85)
+RELIGHT_SHARE = (0.25, 0.85)
 #: How far light may be changed, natural log.
 MAX_RELIGHT = 1.6
 #: Within this distance of the contour the rim's tone gives way to the face's, in face widths.
-RIM_DECAY = 0.06
+RIM_DECAY = 0.04
 #: Light and shade of this scale (face widths) that lie farther than tolerated (natural log; under like and unlike
-#: light) from the template's are brought back by this share of the excess: a cast shadow of the photo, or its glare.
+#: light, or on dark and bright skin) from the template's are brought back by this share of the excess: cast shadows
+#: of the photo, or its glare.
 SHADING_SCALE = 0.06
-SHADING_TOLERANCE = (0.28, 0.08)
+SHADING_TOLERANCE = (0.35, 0.15)
 SHADING_SHARE = 0.8
 #: Scale at which skin takes the template's colour, face widths, and how much of it.
 COLOUR_SCALE = 0.15
 COLOUR_SHARE = 0.85
 #: How far the colour of a detail may lie from that of the skin around it, natural log.
-MAX_TINT = 0.25
+MAX_TINT = (0.35, 0.12)
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
-LEAST_CONTRAST = (0.95, 0.6)
+LEAST_CONTRAST = (1.0, 0.8)
 MOST_CONTRAST = 1.1
 
 
@@ -50,15 +51,16 @@ def relight(template: TemplateFace, view: View, face: Floats, place: Placement, 
     width = template.mesh.box.width
     lit += _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width), place.colour_share)
     trust = place.skin * np.clip(place.alpha, 0.02, 1)
+    firm = max(clash, _brightness(wanted, trust))
     gap = np.clip(wanted - lit, -0.8, 0.8)
     # Light changes its brightness over a cheek, its colour only over a whole face.
     near, far = (skin_mean(gap, trust, scale * width) for scale in (SHADING_SCALE, COLOUR_SCALE))
     tint = far - far.mean(axis=2, keepdims=True)
     grey = near.mean(axis=2, keepdims=True)
-    tolerated = _between(SHADING_TOLERANCE, clash)
+    tolerated = _between(SHADING_TOLERANCE, firm)
     shade = grey - np.clip(grey, -tolerated, tolerated)
     lit += _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
-    lit = _match_contrast(lit, wanted, place, SHADING_SCALE * width, _between(LEAST_CONTRAST, clash))
+    lit = _match_contrast(lit, wanted, place, SHADING_SCALE * width, firm)
     lit += _modelled(lit, trust, look, width) * place.tone_alpha[:, :, None]
     return _soft_shoulder(lit, wanted, place.skin * place.alpha)
 
@@ -76,11 +78,19 @@ def _clash(change: Floats) -> float:
     return float(np.clip((float(over_skin.std()) - 0.5) / 0.3, 0, 1))
 
 
+def _brightness(wanted: Floats, trust: Mask) -> float:
+    """0 to 0.5: how bright the template's skin is; on bright, even skin every stray shadow shows."""
+    skin = trust > 0.9
+    if not skin.any():
+        return 0.0
+    return float(np.clip((float(np.median(wanted.mean(axis=2)[skin])) + 1.3) / 1.0, 0, 0.5))
+
+
 def _between(ends: tuple[float, float], t: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * t
 
 
-def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: float, least: float) -> Floats:
+def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: float, firm: float) -> Floats:
     """(h, w, 3) detail finer than `sigma_px` made as strong as the template's skin shows it, within limits.
 
     A bright, soft picture bends contrast down in its highlights, a hard one keeps it; features stay as they are.
@@ -93,12 +103,13 @@ def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: flo
         return lit
     have = detail.mean(axis=2)[solid]
     want = (wanted - skin_mean(wanted, trust, sigma_px)).mean(axis=2)[solid]
-    gain = float(np.clip(_spread(want) / max(_spread(have), 1e-4), least, MOST_CONTRAST))
+    gain = float(np.clip(_spread(want) / max(_spread(have), 1e-4), _between(LEAST_CONTRAST, firm), MOST_CONTRAST))
     per_pixel = (gain + (1.0 - gain) * (1 - place.skin))[:, :, None]
     grey = detail.mean(axis=2, keepdims=True)
     colour = (detail - grey) * per_pixel
     # Shadows of a warm photo are far redder, as a ratio, than its skin: brightened, they would glow.
-    limit = (MAX_TINT + (1 - MAX_TINT) * (1 - place.colour_share) * 2)[:, :, None]
+    most = _between(MAX_TINT, firm)
+    limit = (most + (1 - most) * (1 - place.colour_share) * 2)[:, :, None]
     return np.asarray(base + grey * per_pixel + limit * np.tanh(colour / limit), np.float32)
 
 
@@ -116,7 +127,10 @@ def _tinted(change: Floats, colour_share: Mask) -> Floats:
 
 def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
     """(h, w, 3) the gap at the rim carried inside, where it fades into the mean gap of all skin."""
-    trust = place.skin * place.alpha * (np.abs(gap.mean(axis=2)) < 0.7)
+    skin, grey = place.skin * place.alpha, gap.mean(axis=2)
+    # Far from the usual gap is not skin against skin; how large the usual one is, depends on the template's light.
+    usual = float(np.median(grey[skin > 0.5])) if (skin > 0.5).any() else 0.0
+    trust = skin * (np.abs(grey - usual) < 0.7)
     rim = trust * np.clip(1.0 - place.tone_alpha, 0, 1) * 4
     mean = (gap * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
     weight = np.clip(rim + 0.02 * trust, 0, 1).astype(np.float32)
