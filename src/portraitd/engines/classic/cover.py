@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.geometry import rasterise, rim_weights
-from portraitd.engines.classic.light import FLOOR, harmonics
+from portraitd.engines.classic.light import grey_of, harmonics, log_light
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
-from portraitd.images import Floats, Image, Mask, Points, to_linear
+from portraitd.images import Floats, Image, Mask, Points
 
 FEATURES = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER, regions.LEFT_BROW, regions.RIGHT_BROW)
 #: How much darker than lit skin hair begins, and is certain (natural log of linear light).
@@ -38,11 +38,12 @@ def over_face(image: Image, points: Points, normals: Floats, light: Floats) -> M
     points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
     Only what reaches in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
-    raster = rasterise(points, image.shape[:2])
+    step = max(2, round(float(np.ptp(points[:, 0])) / 64))
+    raster = rasterise(points, image.shape[:2], step)
     lit_skin = raster.interpolate(harmonics(normals) @ light)
     zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.01))
-    off = np.log(to_linear(image) + FLOOR) - lit_skin
-    dark = -off.mean(axis=2)
+    off = log_light(image) - lit_skin
+    dark = -grey_of(off)
     coloured = np.linalg.norm(off + dark[:, :, None], axis=2)
     hair = np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * np.clip(zone, 0, 1) * raster.coverage()
     rim = raster.interpolate(rim_weights())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.light import grey_of
 from portraitd.images import Floats, Mask
 
 
@@ -48,13 +49,13 @@ def match_sharpness(image: Floats, target: Mask, mask: Mask) -> Floats:
     target: (H, W) luma of the picture it goes into. mask: where to compare. Sharpening stops at what looks natural.
     """
     wanted = band_energy(target, mask)
-    luma = image.mean(axis=2)
+    luma = grey_of(image)
     have = band_energy(luma, mask)
     if have > wanted * 1.05:
         low, high = 0.0, 4.0
         for _ in range(6):  # blurring only weakens detail: bisect
             sigma = (low + high) / 2
-            if band_energy(cv2.GaussianBlur(luma, (0, 0), max(sigma, 0.1)), mask) > wanted:
+            if band_energy(np.asarray(cv2.GaussianBlur(luma, (0, 0), max(sigma, 0.1)), np.float32), mask) > wanted:
                 low = sigma
             else:
                 high = sigma

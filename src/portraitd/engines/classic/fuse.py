@@ -15,11 +15,11 @@ from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement, place_face
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.template import ROOM, TemplateFace, light_of
-from portraitd.engines.classic.tone import relight, skin_mean
+from portraitd.engines.classic.tone import Warped, relight, skin_mean
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
-from portraitd.images import Floats, Image, Mask, Points, to_linear
+from portraitd.images import Floats, Image, Mask, Points
 
 #: Tone is what is left at this scale, in face widths.
 BAND_SCALE = 0.04
@@ -45,10 +45,11 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
         view = replace(view, image=retouch(view.image, view.mesh.points, look.retouch))
     follow = look.expression if _mouths_agree(view, template) else 0.0
     posed = pose_shape(_shape_for(identity, view), template.mesh.points, follow)
-    raster = rasterise(posed, template.image.shape[:2], grow=0.35)
-    face, hidden = _warp(view, raster, template)
-    place = place_face(template, posed, raster, hidden)
-    toned = relight(template, view, face, place, look)
+    step = max(2, round(template.mesh.box.width / 96))
+    raster = rasterise(posed, template.image.shape[:2], step, grow=0.35)
+    warped = _warp(view, raster, template)
+    place = place_face(template, posed, raster, warped.hidden)
+    toned = relight(template, warped, place, look)
     matched = _match_texture(template, toned, place.alpha, rng)
     return _lay_in(template, matched, place)
 
@@ -78,9 +79,8 @@ def _shape_for(identity: Identity, view: View) -> Points:
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
 
 
-def _warp(view: View, raster: Raster, template: TemplateFace) -> tuple[Floats, Mask]:
-    """The view's face in the template's geometry, (h, w, 3) linear light, and (h, w) where the photo does not show it:
-    under hair, or turned away from the camera."""
+def _warp(view: View, raster: Raster, template: TemplateFace) -> Warped:
+    """The view's face in the template's geometry."""
     ratio = template.mesh.box.height / max(1.0, view.mesh.box.height)
     x0, y0, x1, y1 = _around(view)
     crop = np.ascontiguousarray(view.image[y0:y1, x0:x1])
@@ -93,7 +93,8 @@ def _warp(view: View, raster: Raster, template: TemplateFace) -> tuple[Floats, M
         points[:, :2] += (scale[:2] - 1) / 2
     mesh = FaceMesh(points.astype(np.float32), view.mesh.score)
     facing = normals(mesh.points)
-    covered = cover.over_face(crop, mesh.points, facing, light_of(crop, mesh, facing))
+    lit = light_of(crop, mesh, facing)
+    covered = cover.over_face(crop, mesh.points, facing, lit)
     where = raster.interpolate(mesh.xy)
     flags, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
     face = cv2.remap(crop, where[:, :, 0], where[:, :, 1], flags, borderMode=border)
@@ -101,7 +102,8 @@ def _warp(view: View, raster: Raster, template: TemplateFace) -> tuple[Floats, M
     # Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
     outer = np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1)
     away = raster.interpolate((np.clip((0.30 + facing[:, 2]) / 0.2, 0, 1) * outer).astype(np.float32))
-    return to_linear(np.asarray(face, np.uint8)), np.maximum(over, away).astype(np.float32)
+    hidden = np.maximum(over, away).astype(np.float32)
+    return Warped(light.log_light(np.asarray(face, np.uint8)), hidden, lit, facing)
 
 
 def _around(view: View) -> tuple[int, int, int, int]:
@@ -117,22 +119,24 @@ def _around(view: View) -> tuple[int, int, int, int]:
 
 def _is_grey(image: Image) -> bool:
     """Whether the (h, w, 3) image is black and white, however its compression coloured it."""
-    spread = image.max(axis=2).astype(np.int16) - image.min(axis=2)
+    sample = image[::4, ::4].astype(np.int16)
+    spread = sample.max(axis=2) - sample.min(axis=2)
     return float(np.percentile(spread, 95)) < 6.0
 
 
 def _match_texture(template: TemplateFace, toned: Floats, alpha: Mask, rng: np.random.Generator) -> Floats:
     """The face with the template's sharpness and grain, (h, w, 3) float sRGB in [0, 1]."""
-    linear = np.clip(np.exp(toned) - light.FLOOR, 0, 1)
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.power(linear, 1 / 2.4) - 0.055).astype(np.float32)
+    linear = np.asarray(np.clip(cv2.exp(toned) - np.float32(light.FLOOR), 0, 1), np.float32)
+    curve = 1.055 * cv2.pow(linear, 1 / 2.4) - 0.055
+    srgb = np.asarray(np.where(linear <= 0.0031308, linear * 12.92, curve), np.float32)
     if _is_grey(template.image):
-        srgb = np.repeat(srgb @ LUMA[:, None], 3, axis=2)
-    luma = template.image.astype(np.float32).mean(axis=2) / 255.0
+        srgb = np.asarray(np.repeat(srgb @ LUMA[:, None], 3, axis=2), np.float32)
+    luma = light.grey_of(template.image.astype(np.float32)) / np.float32(255.0)
     solid = (alpha > 0.95).astype(np.float32)
     if solid.sum() < 64:
         return srgb
     srgb = finish.match_sharpness(srgb, luma, solid)
-    have, want = finish.grain_of(srgb.mean(axis=2), solid), finish.grain_of(luma, solid)
+    have, want = finish.grain_of(light.grey_of(srgb), solid), finish.grain_of(luma, solid)
     return finish.add_grain(srgb, float(np.sqrt(max(0.0, want**2 - have**2))), rng)
 
 

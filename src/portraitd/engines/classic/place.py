@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -35,6 +35,25 @@ class Placement:
     skin: Mask
     #: How much of a change of colour a pixel takes: all of it on skin, little on eyes and teeth.
     colour_share: Mask
+
+    @property
+    def trust(self) -> Mask:
+        """(h, w) how far a pixel shows the person's bare skin, never quite 0 on skin."""
+        return self.skin * np.clip(self.alpha, 0.02, 1)
+
+    def resized(self, size: tuple[int, int]) -> Placement:
+        """The same with its masks shrunk to (width, height); raster and normals stay those of the full size."""
+
+        def small(mask: Mask) -> Mask:
+            return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+
+        return replace(
+            self,
+            alpha=small(self.alpha),
+            tone_alpha=small(self.tone_alpha),
+            skin=small(self.skin),
+            colour_share=small(self.colour_share),
+        )
 
 
 def place_face(template: TemplateFace, posed: Points, raster: Raster, hidden: Mask) -> Placement:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from portraitd.engines.classic import finish, light
-from portraitd.engines.classic.geometry import normals
-from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement
-from portraitd.engines.classic.template import TemplateFace, light_of
-from portraitd.images import Floats, Mask, to_linear
+from portraitd.engines.classic.template import TemplateFace
+from portraitd.images import Floats, Mask
 
+#: Face width at which light and tone are worked out, px.
+WORK_PX = 150
 #: Share of the fitted light that is exchanged, under like and unlike light: nine coefficients also hold some of the
 #: face's own shape and colour, and would carry the model's into the person's (measured on identity distance).
 RELIGHT_SHARE = (0.25, 0.85)
@@ -36,38 +38,61 @@ LEAST_CONTRAST = (1.0, 0.8)
 MOST_CONTRAST = 1.1
 
 
-def relight(template: TemplateFace, view: View, face: Floats, place: Placement, look: Look) -> Floats:
-    """The warped face in the template's light and tone, (h, w, 3) log linear light."""
-    own = normals(view.mesh.points)
-    change = light.harmonics(place.facing) @ template.light - light.harmonics(own) @ light_of(
-        view.image, view.mesh, own
-    )
+@dataclass(frozen=True)
+class Warped:
+    """A photo's face in the template's geometry."""
+
+    #: (h, w, 3) log linear light.
+    face: Floats
+    #: (h, w) 1 where the photo does not show the person: under hair, or turned away from the camera.
+    hidden: Mask
+    #: (9, 3) the photo's light, and (468, 3) the normals it fell on.
+    light: Floats
+    facing: Floats
+
+
+def relight(template: TemplateFace, warped: Warped, place: Placement, look: Look) -> Floats:
+    """The warped face, (h, w, 3) log linear light, in the template's light and tone.
+
+    What changes is smooth: it is found on a small picture and added to the large one.
+    """
+    face = warped.face
+    change = light.harmonics(place.facing) @ template.light - light.harmonics(warped.facing) @ warped.light
     clash = _clash(change)
-    share = _between(RELIGHT_SHARE, clash)
-    ratio = np.clip(place.raster.interpolate(np.float32(share) * change), -MAX_RELIGHT, MAX_RELIGHT)
-    lit = np.log(face + light.FLOOR)
-    lit += _tinted(ratio, place.colour_share)
-    wanted = np.log(to_linear(template.image) + light.FLOOR)
+    ratio = np.clip(np.float32(_between(RELIGHT_SHARE, clash)) * change, -MAX_RELIGHT, MAX_RELIGHT)
     width = template.mesh.box.width
-    lit += _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width), place.colour_share)
-    trust = place.skin * np.clip(place.alpha, 0.02, 1)
+    shrink = min(1.0, WORK_PX / width)
+    size = (max(8, round(face.shape[1] * shrink)), max(8, round(face.shape[0] * shrink)))
+    small = place.resized(size)
+    before = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_AREA), np.float32)
+    wanted = light.log_light(np.asarray(cv2.resize(template.image, size, interpolation=cv2.INTER_AREA), np.uint8))
+    spread = np.asarray(cv2.resize(place.raster.interpolate(ratio), size, interpolation=cv2.INTER_AREA), np.float32)
+    after = _toned(before + _tinted(spread, small.colour_share), wanted, small, width * shrink, clash)
+    after = after + _modelled(after, small.trust, look, width * shrink) * small.tone_alpha[:, :, None]
+    after = _soft_shoulder(after, wanted, small.skin * small.alpha)
+    large = cv2.resize(after - before, (face.shape[1], face.shape[0]), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(face + large, np.float32)
+
+
+def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash: float) -> Floats:
+    """(h, w, 3) the lit face with the tone of the rim, the skin's colour, and no stray shadow or contrast."""
+    lit = lit + _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width_px), place.colour_share)
+    trust = place.trust
     firm = max(clash, _brightness(wanted, trust))
     gap = np.clip(wanted - lit, -0.8, 0.8)
     # Light changes its brightness over a cheek, its colour only over a whole face.
-    near, far = (skin_mean(gap, trust, scale * width) for scale in (SHADING_SCALE, COLOUR_SCALE))
-    tint = far - far.mean(axis=2, keepdims=True)
-    grey = near.mean(axis=2, keepdims=True)
+    near, far = (skin_mean(gap, trust, scale * width_px) for scale in (SHADING_SCALE, COLOUR_SCALE))
+    tint = far - light.grey_of(far)[:, :, None]
+    grey = light.grey_of(near)[:, :, None]
     tolerated = _between(SHADING_TOLERANCE, firm)
     shade = grey - np.clip(grey, -tolerated, tolerated)
-    lit += _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
-    lit = _match_contrast(lit, wanted, place, SHADING_SCALE * width, firm)
-    lit += _modelled(lit, trust, look, width) * place.tone_alpha[:, :, None]
-    return _soft_shoulder(lit, wanted, place.skin * place.alpha)
+    lit = lit + _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
+    return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm)
 
 
 def _modelled(lit: Floats, trust: Mask, look: Look, width_px: float) -> Floats:
     """(h, w, 1) change of log light that makes the face brighter and its light and shade stronger or weaker."""
-    broad = skin_mean(lit, trust, SHADING_SCALE * width_px).mean(axis=2, keepdims=True)
+    broad = light.grey_of(skin_mean(lit, trust, SHADING_SCALE * width_px))[:, :, None]
     middle = float((broad[:, :, 0] * trust).sum() / max(float(trust.sum()), 1.0))
     return np.asarray(look.glow + (look.modelling - 1.0) * (broad - middle), np.float32)
 
@@ -83,7 +108,7 @@ def _brightness(wanted: Floats, trust: Mask) -> float:
     skin = trust > 0.9
     if not skin.any():
         return 0.0
-    return float(np.clip((float(np.median(wanted.mean(axis=2)[skin])) + 1.3) / 1.0, 0, 0.5))
+    return float(np.clip((float(np.median(light.grey_of(wanted)[skin])) + 1.3) / 1.0, 0, 0.5))
 
 
 def _between(ends: tuple[float, float], t: float) -> float:
@@ -95,17 +120,17 @@ def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: flo
 
     A bright, soft picture bends contrast down in its highlights, a hard one keeps it; features stay as they are.
     """
-    trust = place.skin * np.clip(place.alpha, 0.02, 1)
+    trust = place.trust
     base = skin_mean(lit, trust, sigma_px)
     detail = lit - base
     solid = trust > 0.9
     if solid.sum() < 64:
         return lit
-    have = detail.mean(axis=2)[solid]
-    want = (wanted - skin_mean(wanted, trust, sigma_px)).mean(axis=2)[solid]
+    have = light.grey_of(detail)[solid]
+    want = light.grey_of(wanted - skin_mean(wanted, trust, sigma_px))[solid]
     gain = float(np.clip(_spread(want) / max(_spread(have), 1e-4), _between(LEAST_CONTRAST, firm), MOST_CONTRAST))
     per_pixel = (gain + (1.0 - gain) * (1 - place.skin))[:, :, None]
-    grey = detail.mean(axis=2, keepdims=True)
+    grey = light.grey_of(detail)[:, :, None]
     colour = (detail - grey) * per_pixel
     # Shadows of a warm photo are far redder, as a ratio, than its skin: brightened, they would glow.
     most = _between(MAX_TINT, firm)
@@ -121,13 +146,13 @@ def _spread(values: Floats) -> float:
 
 def _tinted(change: Floats, colour_share: Mask) -> Floats:
     """(h, w, 3) a change of log light, its colour (not its brightness) weakened where the share is below 1."""
-    grey = change.mean(axis=2, keepdims=True)
+    grey = light.grey_of(change)[:, :, None]
     return np.asarray(grey + (change - grey) * colour_share[:, :, None], np.float32)
 
 
 def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
     """(h, w, 3) the gap at the rim carried inside, where it fades into the mean gap of all skin."""
-    skin, grey = place.skin * place.alpha, gap.mean(axis=2)
+    skin, grey = place.skin * place.alpha, light.grey_of(gap)
     # Far from the usual gap is not skin against skin; how large the usual one is, depends on the template's light.
     usual = float(np.median(grey[skin > 0.5])) if (skin > 0.5).any() else 0.0
     trust = skin * (np.abs(grey - usual) < 0.7)
@@ -157,9 +182,9 @@ def _soft_shoulder(lit: Floats, wanted: Floats, skin: Mask) -> Floats:
     inside = skin > 0.5
     if inside.sum() < 64:
         return lit
-    top = np.percentile(wanted.mean(axis=2)[inside], 99.5)
+    top = np.percentile(light.grey_of(wanted)[inside], 99.5)
     knee = top - 0.25
-    luma = lit.mean(axis=2)
+    luma = light.grey_of(lit)
     over = np.maximum(luma - knee, 0)
     bent = 0.35 * (1 - np.exp(-over / 0.35))
     return np.asarray(lit - (over - bent)[:, :, None], np.float32)
