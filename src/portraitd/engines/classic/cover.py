@@ -14,6 +14,8 @@ from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Points
 
 FEATURES = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER, regions.LEFT_BROW, regions.RIGHT_BROW)
+#: Face width at which hair is looked for, px; its edges are then drawn along the full picture's.
+WORK_PX = 128
 #: How much darker than lit skin hair begins, and is certain (natural log of linear light).
 DARK = (0.32, 0.75)
 #: How far from skin's colour something coloured begins, and is certain.
@@ -38,17 +40,27 @@ def over_face(image: Image, points: Points, normals: Floats, light: Floats) -> M
     points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
     Only what reaches in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
-    step = max(2, round(float(np.ptp(points[:, 0])) / 64))
-    raster = rasterise(points, image.shape[:2], step)
-    lit_skin = raster.interpolate(harmonics(normals) @ light)
-    zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.01))
-    off = log_light(image) - lit_skin
+    shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
+    size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    hair = _hair(small, (points * np.float32(shrink)).astype(np.float32), normals, light)
+    large = np.asarray(cv2.resize(hair, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
+    return guided(large, guide, radius_px=round(4 / shrink))
+
+
+def _hair(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
+    """(H, W) 0 to 1: what is not skin as lit by `light`, lies where hair may lie, and reaches in from the rim."""
+    raster = rasterise(points, image.shape[:2])
+    off = log_light(image) - raster.interpolate(harmonics(normals) @ light)
     dark = -grey_of(off)
-    coloured = np.linalg.norm(off + dark[:, :, None], axis=2)
+    tint = off + dark[:, :, None]
+    coloured = np.sqrt(3 * grey_of(tint * tint))
+    zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.01))
     hair = np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * np.clip(zone, 0, 1) * raster.coverage()
     rim = raster.interpolate(rim_weights())
     hair *= _reaches_in(hair > 0.3, (rim > 0.75) & (zone > 0.5))
-    return guided(hair.astype(np.float32), cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0)
+    return np.asarray(hair, np.float32)
 
 
 def features(points: Points, shape: tuple[int, int], rings: tuple[tuple[int, ...], ...], grow: float) -> Mask:

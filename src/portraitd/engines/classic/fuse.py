@@ -12,10 +12,10 @@ from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement, place_face
+from portraitd.engines.classic.place import Placement, Warped, place_face
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.template import ROOM, TemplateFace, light_of
-from portraitd.engines.classic.tone import Warped, relight, skin_mean
+from portraitd.engines.classic.tone import relight, skin_mean
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
@@ -48,7 +48,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     step = max(2, round(template.mesh.box.width / 96))
     raster = rasterise(posed, template.image.shape[:2], step, grow=0.35)
     warped = _warp(view, raster, template)
-    place = place_face(template, posed, raster, warped.hidden)
+    place = place_face(template, posed, raster, warped)
     toned = relight(template, warped, place, look)
     matched = _match_texture(template, toned, place.alpha, rng)
     return _lay_in(template, matched, place)
@@ -102,8 +102,8 @@ def _warp(view: View, raster: Raster, template: TemplateFace) -> Warped:
     # Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
     outer = np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1)
     away = raster.interpolate((np.clip((0.30 + facing[:, 2]) / 0.2, 0, 1) * outer).astype(np.float32))
-    hidden = np.maximum(over, away).astype(np.float32)
-    return Warped(light.log_light(np.asarray(face, np.uint8)), hidden, lit, facing)
+    covers = (np.asarray(over, np.float32), np.asarray(away, np.float32))
+    return Warped(light.log_light(np.asarray(face, np.uint8)), *covers, lit, facing)
 
 
 def _around(view: View) -> tuple[int, int, int, int]:
@@ -150,9 +150,10 @@ def _lay_in(template: TemplateFace, face: Floats, place: Placement) -> Image:
     over = np.clip(face * 255.0, 0, 255)
     sigma = max(1.0, BAND_SCALE * template.mesh.box.width)
     solid = place.alpha * (place.alpha > 0.02)
-    under_tone, over_tone = (skin_mean(picture, solid + 1e-3, sigma) for picture in (under, over))
+    gap = over - under
+    tone_gap = skin_mean(gap, solid + np.float32(1e-3), sigma)
     detail, tone = place.alpha[:, :, None], place.tone_alpha[:, :, None]
-    mixed = under + detail * (over - under - (over_tone - under_tone)) + tone * (over_tone - under_tone)
+    mixed = under + detail * (gap - tone_gap) + tone * tone_gap
     out = template.picture.copy()
     out[y0:y1, x0:x1] = np.where(detail > 0, np.rint(np.clip(mixed, 0, 255)), under).astype(np.uint8)
     return out

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -47,6 +48,8 @@ _BROKEN = (
     OverflowError,
     MemoryError,
     RuntimeError,
+    SyntaxError,
+    tokenize.TokenError,  # numpy reads an array's header as Python literals
     zipfile.BadZipFile,
     zlib.error,
     PortraitdError,

@@ -22,6 +22,20 @@ FOREHEAD_FEATHER = 0.12
 
 
 @dataclass(frozen=True)
+class Warped:
+    """A photo's face in the template's geometry."""
+
+    #: (h, w, 3) log linear light.
+    face: Floats
+    #: (h, w) 1 where hair lay over the face in the photo, and where the face was turned out of sight.
+    hidden: Mask
+    away: Mask
+    #: (9, 3) the photo's light, and (468, 3) the normals it fell on.
+    light: Floats
+    facing: Floats
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where the warped face lies in the template's region; all masks (h, w)."""
 
@@ -56,14 +70,14 @@ class Placement:
         )
 
 
-def place_face(template: TemplateFace, posed: Points, raster: Raster, hidden: Mask) -> Placement:
-    """Where the posed (468, 3) mesh lies; hidden: (h, w) where the photo does not show the person."""
+def place_face(template: TemplateFace, posed: Points, raster: Raster, warped: Warped) -> Placement:
+    """Where the posed (468, 3) mesh lies, and which of its pixels the photo has."""
     shape = template.image.shape[:2]
     skin = 1.0 - cover.features(posed, shape, cover.FEATURES, 0.04)
     eyes = cover.features(posed, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
     lips = cover.features(posed, shape, (regions.LIPS_OUTER,), 0.0)
     share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)
-    seen = _seen(template, hidden, np.clip(cover.features(posed, shape, cover.FEATURES, 0.0), 0, 1))
+    seen = _seen(template, warped, cover.features(posed, shape, cover.FEATURES, 0.0))
     depth = _depth(template)
     brow = raster.interpolate(_above_brows())
     alpha, wide = (_ramp(depth / width) * seen for width in (FEATHER, TONE_FEATHER + FOREHEAD_FEATHER * brow))
@@ -93,11 +107,16 @@ def _ramp(x: Floats) -> Mask:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _seen(template: TemplateFace, hidden: Mask, features: Mask) -> Mask:
-    """(h, w) 0 under the template's hair and where the photo does not show the person; features count as shown."""
+def _seen(template: TemplateFace, warped: Warped, features: Mask) -> Mask:
+    """(h, w) 0 under the template's hair, and where the photo does not show the person.
+
+    Brows, eyes and lips count as shown under stray hair, but not where they are turned out of sight.
+    """
     width = template.mesh.box.width
     # Wider and softer than what was found: the template's own skin, already in the right tone, takes over there.
     reach = max(1, round(0.02 * width))
-    grown = cv2.dilate(hidden, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-    soft = cv2.GaussianBlur(grown, (0, 0), max(0.5, 0.015 * width)) * (1 - features)
-    return np.asarray((1 - template.covered) * (1 - soft), np.float32)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    sigma = max(0.5, 0.015 * width)
+    hair = cv2.GaussianBlur(cv2.dilate(warped.hidden, disc), (0, 0), sigma)
+    away = cv2.GaussianBlur(warped.away, (0, 0), sigma)
+    return np.asarray((1 - template.covered) * (1 - hair * (1 - features)) * (1 - away), np.float32)

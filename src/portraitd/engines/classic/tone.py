@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from portraitd.engines.classic import finish, light
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement
+from portraitd.engines.classic.place import Placement, Warped
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.images import Floats, Mask
 
@@ -36,19 +34,6 @@ MAX_TINT = (0.35, 0.12)
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
 MOST_CONTRAST = 1.1
-
-
-@dataclass(frozen=True)
-class Warped:
-    """A photo's face in the template's geometry."""
-
-    #: (h, w, 3) log linear light.
-    face: Floats
-    #: (h, w) 1 where the photo does not show the person: under hair, or turned away from the camera.
-    hidden: Mask
-    #: (9, 3) the photo's light, and (468, 3) the normals it fell on.
-    light: Floats
-    facing: Floats
 
 
 def relight(template: TemplateFace, warped: Warped, place: Placement, look: Look) -> Floats:
