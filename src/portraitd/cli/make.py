@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,6 +64,7 @@ def generate(  # noqa: PLR0917 - one parameter per option
 ) -> None:
     """Make portraits from photos and write them to files named by their seeds."""
     from portraitd import wiring
+    from portraitd.engines.base import fresh_seed
 
     settings = load_settings()
     chosen = style or ("train_free_portrait_url_template" if template else "f_idcard_female")
@@ -74,7 +74,7 @@ def generate(  # noqa: PLR0917 - one parameter per option
         template=_read([template])[0] if template else None,
         retouch=retouch,
         count=count,
-        seed=secrets.randbits(31) if seed is None else seed,
+        seed=fresh_seed() if seed is None else seed,
     )
     _check(order)
     ensure_weights(settings)

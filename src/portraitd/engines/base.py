@@ -6,6 +6,7 @@ a cancel flag and write progress between two pictures; an engine never calls bac
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -94,6 +95,14 @@ class Failure:
     """A picture of the job that could not be made; the others are unharmed."""
 
     error: PortraitdError
+
+
+def fresh_seed() -> int:
+    """A seed for a job whose client named none.
+
+    A multiple of 4: the first result is then a style's first choice (an ID photo's white backdrop).
+    """
+    return secrets.randbits(29) * 4
 
 
 class Engine(Protocol):

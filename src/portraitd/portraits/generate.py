@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -17,7 +16,17 @@ from portraitd.blobs import Blobs
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.tasks import Kind, NewTask, ResultRow, TaskRow
-from portraitd.engines.base import Engine, Failure, Job, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob
+from portraitd.engines.base import (
+    Engine,
+    Failure,
+    Job,
+    Photo,
+    Portrait,
+    PresetJob,
+    TemplateJob,
+    TrainFreeJob,
+    fresh_seed,
+)
 from portraitd.errors import AlgorithmFailed, CancelRefused, InvalidParameter, PortraitdError, ResourceAccessDenied
 from portraitd.images import Image
 from portraitd.portraits import photos
@@ -59,8 +68,7 @@ class TaskDesk:
             request_id=request.request_id,
             model=MODEL,
             request=asdict(request),
-            # Multiples of 4: the first result is then a style's first choice (an ID photo's white backdrop).
-            seed=secrets.randbits(29) * 4 if request.seed is None else request.seed,
+            seed=fresh_seed() if request.seed is None else request.seed,
             total=request.count,
         )
         with self.database.write() as conn:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portraitd.engines.classic.identity import Identity, View, _same_person, view_distance
+from portraitd.engines.classic.identity import Identity, View, _same_person
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face, pose_of
@@ -176,9 +176,6 @@ def test_two_photos_that_disagree_are_both_kept() -> None:
     """Nobody can say which of two is the wrong one."""
     views = [_view("a", _embedding(0.0)), _view("b", _embedding(1.0))]
     assert _same_person(views) == (views, [])
-    apart = view_distance(*views)
-    assert apart == pytest.approx(1.0)
-    assert view_distance(views[0], _view("c")) is None
 
 
 @pytest.mark.parametrize("seat", range(4))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
-from portraitd.faces.embed import Embedder, distance
+from portraitd.faces.embed import Embedder
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
@@ -247,10 +247,3 @@ def _mean_shape(views: Sequence[View]) -> Points:
         total += aligned * w
         weight += w
     return (total / weight).astype(np.float32)
-
-
-def view_distance(a: View, b: View) -> float | None:
-    """Embedding distance of two views, None when one has no embedding."""
-    if a.embedding is None or b.embedding is None:
-        return None
-    return distance(a.embedding, b.embedding)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import cv2
@@ -24,20 +21,6 @@ from portraitd.styles.catalog import Style
 _cutouts = Cutouts(most=4)
 #: Mesh points on the cheeks.
 CHEEKS = (50, 280, 101, 330, 205, 425)
-
-
-def make_presets(identity: Identity, style: Style, count: int, seed: int) -> Iterator[Image]:
-    """`count` portraits, (1024, 768, 3) uint8 each; the k-th is `make_preset` with seed + k.
-
-    While one is handed out, the next is in the making: numpy and OpenCV leave a second core free.
-    """
-    with ThreadPoolExecutor(2) as pool:
-        ahead = deque(pool.submit(make_preset, identity, style, seed + k) for k in range(min(2, count)))
-        for k in range(count):
-            picture = ahead.popleft().result()
-            if k + 2 < count:
-                ahead.append(pool.submit(make_preset, identity, style, seed + k + 2))
-            yield picture
 
 
 def make_preset(identity: Identity, style: Style, seed: int) -> Image:
