@@ -6,6 +6,7 @@ See docs/conventions.md for the pixel page.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -25,6 +26,12 @@ Floats: TypeAlias = NDArray[np.float32]  # any other float array; its docstring 
 
 #: More pixels than any contract limit allows (4096 x 4096) are never decoded, whatever the file claims.
 MAX_PIXELS = 4096 * 4096
+
+#: A progressive JPEG comes in about ten scans. Each goes over the whole picture again, and one of a few bytes is enough
+#: for that: 100 kB of them would keep a processor busy for seconds, and the contract's 5 MB for many minutes.
+MAX_SCANS = 100
+#: A scan's marker and length, for one to four colour components (ITU-T T.81, B.2.3).
+_SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]", re.DOTALL)
 
 #: What the contract calls each format Pillow names. MPO is a JPEG with a second picture behind it, as phones make them.
 FORMATS = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "MPO": "jpeg", "BMP": "bmp"}
@@ -74,6 +81,8 @@ def decode(data: bytes) -> Image:
     with _open(data) as picture:
         if picture.size[0] * picture.size[1] > MAX_PIXELS:
             raise InvalidImageResolution
+        if picture.format in {"JPEG", "MPO"} and len(_SCAN.findall(data)) > MAX_SCANS:
+            raise InvalidImageFormat
         try:
             turn = _orientation(picture)  # before the pixels: loading them may drop the header's extras
             rgb = np.asarray(_flat_rgb(picture), dtype=np.uint8)

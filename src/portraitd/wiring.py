@@ -106,7 +106,7 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
         life=Life(database, clock),
         styles=styles_of(settings),
         links=links,
-        fetcher=Fetcher(allow=settings.fetch_allow, own=results.bytes_behind),
+        fetcher=Fetcher(allow=settings.fetch_allow, own=results.read),
         judge=judge_of(settings),
     )
 

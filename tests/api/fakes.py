@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import time
 import uuid
 from dataclasses import dataclass, field, replace
@@ -254,7 +255,7 @@ class FakeResults:
         self.opened.append(path)
         if signature != "good" or expires < time.time():
             return None
-        return self.kept.get(path, StoredPicture(b"\xff\xd8\xff\xe0picture", name="1.jpg"))
+        return self.kept.get(path, StoredPicture(io.BytesIO(b"\xff\xd8\xff\xe0picture"), 11, name="1.jpg"))
 
 
 def link(path: str, signature: str = "good", valid: timedelta = timedelta(hours=1)) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from datetime import timedelta
 from xml.etree import ElementTree
@@ -43,7 +44,7 @@ def test_any_key_is_ignored(api: Api) -> None:
 
 @pytest.mark.parametrize("media_type", ["text/html", "image/svg+xml", "application/zip", "application/octet-stream"])
 def test_what_is_no_picture_is_only_for_saving(api: Api, media_type: str) -> None:
-    api.world.results.kept["f"] = StoredPicture(b"<script>", media_type, name='照 "片".html')
+    api.world.results.kept["f"] = StoredPicture(io.BytesIO(b"<script>"), 8, media_type, name='照 "片".html')
     headers = api("GET", link("f"), key=None).headers
     assert headers["Content-Disposition"] == "attachment; filename*=UTF-8''%E7%85%A7%20%22%E7%89%87%22.html"
     assert headers["X-Content-Type-Options"] == "nosniff"

@@ -8,6 +8,7 @@ import struct
 import zlib
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image as Pillow
@@ -95,6 +96,9 @@ def icc_profile(red: str, green: str, blue: str) -> bytes:
         "red": (0.4361, 0.2225, 0.0139),
         "green": (0.3851, 0.7169, 0.0971),
         "blue": (0.1431, 0.0606, 0.7141),
+        "P3 red": (0.5151, 0.2412, -0.0011),
+        "P3 green": (0.2920, 0.6922, 0.0419),
+        "P3 blue": (0.1571, 0.0666, 0.7841),
         "white": (0.9642, 1.0, 0.8249),
     }
 
@@ -118,6 +122,36 @@ def test_an_embedded_profile_is_converted_to_srgb() -> None:
     data = saved(Pillow.fromarray(corners()), icc_profile=icc_profile("green", "red", "blue"))
     swapped = corners()[..., [1, 0, 2]]
     assert np.abs(images.decode(data).astype(int) - swapped).max() <= 12  # its gamma of 2.2 is not quite sRGB's
+
+
+def test_a_phone_s_wide_colours_become_srgb() -> None:
+    """Display P3, as phones embed it: its half-way red is a stronger one in sRGB."""
+    p3 = icc_profile("P3 red", "P3 green", "P3 blue")
+    image = images.decode(saved(Pillow.new("RGB", (8, 8), (200, 100, 100)), icc_profile=p3))
+    # Worked out by hand: linear light by a gamma of 2.2, P3 to XYZ to sRGB, and sRGB's own curve.
+    assert np.abs(image[4, 4].astype(int) - (216, 93, 97)).max() <= 2
+
+
+def test_a_profile_of_another_colour_space_is_passed_over() -> None:
+    """A CMYK picture with the profile of a display: shown by Pillow's own formula."""
+    data = saved(Pillow.new("CMYK", (8, 8), (0, 200, 200, 0)), "JPEG", icc_profile=icc_profile("red", "green", "blue"))
+    red, green, _ = (int(channel) for channel in images.decode(data)[4, 4])
+    assert red > 240
+    assert green < 80
+
+
+def test_a_phone_s_second_picture_is_left_alone() -> None:
+    """MPO: a JPEG with a depth map or another view behind it."""
+    first, second = (Pillow.new("RGB", (32, 32), colour) for colour in (RED, BLUE))
+    data = saved(first, "MPO", save_all=True, append_images=[second], quality=95)
+    assert images.probe(data).format == "jpeg"
+    assert np.abs(images.decode(data)[16, 16].astype(int) - RED).max() <= 4
+
+
+def test_sixteen_bit_colour_is_scaled() -> None:
+    deep = np.empty((4, 4, 3), np.uint16)
+    deep[:] = [colour * 257 for colour in RED[::-1]]  # cv2 writes blue first
+    assert tuple(images.decode(cv2.imencode(".png", deep)[1].tobytes())[2, 2]) == RED
 
 
 def test_a_broken_profile_is_passed_over() -> None:
@@ -183,7 +217,17 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         images.probe(data)
 
 
-@pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO", "PPM"])
+#: How a HEIC file of a phone begins: its brand, and where its pictures are.
+HEIC = b"\0\0\0\x24ftypheic\0\0\0\0mif1MiHEheicMiPrmiaf\0\0\0\x38meta\0\0\0\0".ljust(400, b"\0")
+
+
+def test_a_phone_s_heic_is_refused_like_any_other_format() -> None:
+    for read in (images.probe, images.decode):
+        with pytest.raises(InvalidImageFormat):
+            read(HEIC)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO", "PPM", "AVIF", "JPEG2000", "TGA", "PDF", "EPS"])
 def test_formats_outside_the_contract_are_refused(kind: str) -> None:
     with pytest.raises(InvalidImageFormat):
         images.decode(saved(Pillow.fromarray(corners()), kind))
@@ -222,6 +266,19 @@ def claimed_png(width: int, height: int) -> bytes:
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     )
+
+
+def many_scans(count: int) -> bytes:
+    """A small progressive JPEG whose last scan, of a few bytes, comes again and again."""
+    data = saved(Pillow.fromarray(corners()), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * count + b"\xff\xd9"
+
+
+def test_a_jpeg_of_endless_scans_is_refused() -> None:
+    assert images.decode(many_scans(20)).shape == (40, 60, 3)
+    with pytest.raises(InvalidImageFormat):
+        images.decode(many_scans(100))
 
 
 @pytest.mark.parametrize("size", [(4097, 4096), (10_000, 10_000), (60_000, 60_000), (2_000_000_000, 2)])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from fastapi import Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from portraitd.portraits.requests import StoredPicture
 from portraitd.portraits.services import Services
@@ -17,6 +19,7 @@ PREFIX = "/results/"
 
 #: Shown in a browser; everything else is only offered for saving, since it may be a page that means harm.
 _SHOWN = {"image/jpeg", "image/png", "image/webp"}
+_CHUNK_BYTES = 256 * 1024
 
 
 def download(
@@ -31,12 +34,26 @@ def download(
     picture = services.results.open(path, until, signature) if until and signature and _is_plain(path) else None
     if picture is None:
         return _refused(until, request.state.request_id)
-    return Response(picture.data, media_type=picture.media_type, headers=_headers(picture, until))
+    headers = _headers(picture, until)
+    if request.method == "HEAD":
+        picture.content.close()
+        return Response(media_type=picture.media_type, headers=headers)
+    return StreamingResponse(_chunks(picture.content), media_type=picture.media_type, headers=headers)
+
+
+def _chunks(content: BinaryIO) -> Iterator[bytes]:
+    """The bytes piece by piece: a file may be larger than the memory."""
+    with content:
+        while chunk := content.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def _headers(picture: StoredPicture, until: int) -> dict[str, str]:
     shown = picture.media_type in _SHOWN
-    headers = {"Cache-Control": f"private, max-age={max(0, until - int(time.time()))}, immutable"}
+    headers = {
+        "Cache-Control": f"private, max-age={max(0, until - int(time.time()))}, immutable",
+        "Content-Length": str(picture.size),
+    }
     if picture.name or not shown:
         name = quote(picture.name or "file", safe="")
         headers["Content-Disposition"] = f"{'inline' if shown else 'attachment'}; filename*=UTF-8''{name}"

@@ -91,8 +91,8 @@ class Fetcher:
     #: For everything about one fetch: names, redirects, connections, bytes.
     timeout_s: float = 20.0
     max_redirects: int = 3
-    #: Asked first: the bytes behind one of our own signed links, or None when the URL is no such link.
-    own: Callable[[str], bytes | None] | None = None
+    #: Asked first: the first so many bytes behind one of our own signed links, None when the URL is no such link.
+    own: Callable[[str, int], bytes | None] | None = None
     resolve: Resolver = system_resolver
     #: Who vouches for TLS servers.
     trust: Callable[[], ssl.SSLContext] = usual_trust
@@ -103,7 +103,8 @@ class Fetcher:
         Raises InvalidURL (also for what may not be reached), ConnectionRefused, DownloadTimeout, MediaDownloadFailed
         (any status but 200, too many redirects, a broken reply) and InvalidFileSize.
         """
-        mine = self.own(url) if self.own else None
+        # One byte too many is enough to tell that there are too many.
+        mine = self.own(url, limit_bytes + 1) if self.own else None
         if mine is not None:
             return _within(mine, limit_bytes)
         deadline = Deadline(self.timeout_s)

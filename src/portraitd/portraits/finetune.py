@@ -198,7 +198,7 @@ class Trainer:
         for number, photo in enumerate(photos, 1):
             self.blobs.put(f"{listing}/{number}", photo.data)
         self.blobs.put(f"{listing}/complete", str(len(photos)).encode())
-        return tuple(RawPhoto(f"photo {number}", photo.data) for number, photo in enumerate(photos, 1))
+        return photos
 
     def _usable(self, raw: Sequence[RawPhoto]) -> tuple[Photo, ...]:
         """Those within the contract's limits. Faces are the engine's to judge: training wants turned heads too."""

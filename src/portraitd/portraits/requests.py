@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import BinaryIO
 
 
 @dataclass(frozen=True)
@@ -225,8 +226,10 @@ class FilePage:
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """Bytes behind a signed link."""
+    """What a signed link leads to, open for reading; whoever gets it closes `content`."""
 
-    data: bytes = field(repr=False)
+    content: BinaryIO = field(repr=False, compare=False)
+    #: Length of `content` in bytes.
+    size: int
     media_type: str = "image/jpeg"
     name: str = ""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from typing import BinaryIO
+
 from portraitd import images
 from portraitd.blobs import BlobMissing, Blobs
 from portraitd.db import files as file_rows
@@ -10,6 +13,9 @@ from portraitd.db.engine import Database
 from portraitd.errors import InvalidImageFormat
 from portraitd.portraits.links import Links
 from portraitd.portraits.requests import StoredPicture
+
+#: A larger file is never looked into: no picture of the contract comes near it, and an upload may fill the memory.
+_LARGEST_SHOWN_BYTES = 16 * 1024 * 1024
 
 
 class ResultStore:
@@ -30,26 +36,32 @@ class ResultStore:
         except BlobMissing:
             return None
 
-    def bytes_behind(self, url: str) -> bytes | None:
-        """The bytes behind one of our own links, read without a request; None for any other URL."""
+    def read(self, url: str, most_bytes: int) -> bytes | None:
+        """The first `most_bytes` behind one of our own links, read without a request; None for any other URL."""
         link = self._links.split(url)
         picture = self.open(*link) if link else None
-        return picture.data if picture else None
+        if picture is None:
+            return None
+        with picture.content:
+            return picture.content.read(most_bytes)
 
     def _picture(self, rest: str) -> StoredPicture | None:
         task_id, _, name = rest.partition("/")
         key = picture_key(task_id, name)
         with self._database.read() as conn:
             known = any(result.blob_key == key for result in task_rows.results_of(conn, task_id))
-        return StoredPicture(self._blobs.get(key), "image/jpeg", name) if known else None
+        if not known:
+            return None
+        data = self._blobs.get(key)
+        return StoredPicture(io.BytesIO(data), len(data), "image/jpeg", name)
 
     def _file(self, file_id: str) -> StoredPicture | None:
         with self._database.read() as conn:
             file = file_rows.get(conn, file_id)
         if file is None:
             return None
-        data = self._blobs.get(file.blob_key)
-        return StoredPicture(data, _media_type(data), file.name)
+        content = self._blobs.open(file.blob_key)
+        return StoredPicture(content, file.size, _media_type(content, file.size), file.name)
 
 
 def picture_key(task_id: str, name: str) -> str:
@@ -57,7 +69,12 @@ def picture_key(task_id: str, name: str) -> str:
     return f"tasks/{task_id}/{name}"
 
 
-def _media_type(data: bytes) -> str:
+def _media_type(content: BinaryIO, size: int) -> str:
+    """What a browser may take the file for; the stream stands at its start again."""
+    if size > _LARGEST_SHOWN_BYTES:
+        return "application/octet-stream"
+    data = content.read()
+    content.seek(0)
     try:
         return f"image/{images.probe(data).format}"
     except InvalidImageFormat:

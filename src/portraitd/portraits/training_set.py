@@ -22,12 +22,18 @@ MAX_UNPACKED_BYTES = 100 * MEGABYTE
 #: More entries than this are no photo album.
 MAX_ENTRIES = 1000
 
+#: Most that zipfile may read at once: its directory, or a piece of an entry.
+_LARGEST_SIP = 2 * MEGABYTE
+#: zipfile unpacks these piece by piece. Of the others it unpacks whatever it has read at once, and 600 bytes of bzip2
+#: hold a gigabyte.
+_BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
 _ARCHIVE_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ")
 
 
 @dataclass(frozen=True)
 class RawPhoto:
-    """A picture file as it came, and what to call it."""
+    """A picture file as it came, and what to call it in a log: not by its own name or URL, which may tell too much."""
 
     name: str
     data: bytes
@@ -56,15 +62,15 @@ class SourceReader:
         """
         found: list[RawPhoto] = []
         for source in sources:
-            for photo in self._photos(account_id, source):
-                found.append(photo)
-                if len(found) > MAX_PHOTOS:
+            for data in self._photos(account_id, source):
+                if len(found) == MAX_PHOTOS:
                     raise TooManyPhotos
+                found.append(RawPhoto(f"photo {len(found) + 1}", data))
         return tuple(found)
 
-    def _photos(self, account_id: str, source: str) -> Iterator[RawPhoto]:
+    def _photos(self, account_id: str, source: str) -> Iterator[bytes]:
         if is_url(source):
-            yield RawPhoto(source, self.fetcher.fetch(source, CHECKED_PHOTO.max_bytes))
+            yield self.fetcher.fetch(source, CHECKED_PHOTO.max_bytes)
             return
         with self.database.read() as conn:
             file = files.get(conn, source, account_id)
@@ -79,7 +85,7 @@ class SourceReader:
         else:
             # One byte too many is enough for the limits to refuse it; the rest of a huge file is never read.
             stream.seek(0)
-            yield RawPhoto(file.name, bytes(stream.read(CHECKED_PHOTO.max_bytes + 1)))
+            yield bytes(stream.read(CHECKED_PHOTO.max_bytes + 1))
 
 
 def is_url(source: str) -> bool:
@@ -87,16 +93,17 @@ def is_url(source: str) -> bool:
     return "://" in source
 
 
-def unzip(stream: BinaryIO) -> Iterator[RawPhoto]:
-    """The pictures in a zip file, by name. Nothing is written anywhere, so names are only names.
+def unzip(stream: BinaryIO) -> Iterator[bytes]:
+    """The picture files in a zip file, in the order of their names. Nothing is written anywhere: names are only names.
 
     Folders, dotfiles, macOS's `__MACOSX` and files that are no pictures are passed over; an archive inside, an
-    encrypted or broken one, or more than 100 MB unpacked raises BadArchive, whatever the headers claim.
+    encrypted or broken one, an unusual compression, or more than 100 MB unpacked raises BadArchive, whatever the
+    headers claim.
     """
     stream.seek(0)
     budget = MAX_UNPACKED_BYTES
     try:
-        with zipfile.ZipFile(stream) as archive:
+        with zipfile.ZipFile(_Sips(stream)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
                 raise BadArchive
@@ -104,7 +111,7 @@ def unzip(stream: BinaryIO) -> Iterator[RawPhoto]:
                 data = _inflate(archive, entry, budget)
                 budget -= len(data)
                 if _is_picture(data):
-                    yield RawPhoto(PurePosixPath(entry.filename).name, data)
+                    yield data
     # zipfile tells of broken, encrypted and unknown archives in many ways; all mean the same to a client.
     except (
         zipfile.BadZipFile,
@@ -119,14 +126,46 @@ def unzip(stream: BinaryIO) -> Iterator[RawPhoto]:
         raise BadArchive from error
 
 
+class _Sips(io.RawIOBase):
+    """A stream that refuses to be read in one large piece.
+
+    zipfile reads an archive's directory whole and makes an object of each entry before anybody can count them; a file
+    of a gigabyte that is all directory would fill the memory.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = _LARGEST_SIP + 1 if size < 0 else size
+        if size > _LARGEST_SIP or len(data := self._stream.read(wanted)) > _LARGEST_SIP:
+            raise BadArchive
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+
 def _is_wanted(entry: zipfile.ZipInfo) -> bool:
-    parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+    # A backslash is no separator here: in names that are not UTF-8 it is the second half of many a Chinese character.
+    parts = PurePosixPath(entry.filename).parts
     hidden = any(part.startswith(".") and part not in {".", ".."} for part in parts)
     return not entry.is_dir() and bool(parts) and "__MACOSX" not in parts and not hidden
 
 
 def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: int) -> bytes:
     """The entry's bytes; raises BadArchive as soon as they are more than `budget`."""
+    if entry.compress_type not in _BOUNDED:
+        raise BadArchive
     data = bytearray()
     with archive.open(entry) as packed:
         while chunk := packed.read(MEGABYTE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ import pytest
 
 from portraitd.errors import FileMissing
 from portraitd.portraits.requests import Upload
+from portraitd.portraits.results import ResultStore
 from tests.unit.portraits.conftest import Place, picture
 
 MIB = 1024 * 1024
@@ -26,7 +28,7 @@ def test_a_file_is_kept_as_it_came(place: Place) -> None:
     assert link[1] == int((place.clock() + timedelta(hours=24)).timestamp())
     opened = place.services.results.open(*link)
     assert opened is not None
-    assert (opened.data, opened.media_type, opened.name) == (b"hello", "application/octet-stream", "ä.jpg")
+    assert (opened.content.read(), opened.media_type, opened.name) == (b"hello", "application/octet-stream", "ä.jpg")
 
 
 def test_pictures_are_offered_as_pictures(place: Place) -> None:
@@ -83,3 +85,20 @@ def test_delete_erases_the_bytes_and_breaks_the_link(place: Place) -> None:
     assert place.services.results.open(*link) is None
     with pytest.raises(FileMissing):
         place.services.files.get(place.anne, stored.id)
+
+
+def test_a_large_file_is_never_held_whole_to_be_read(place: Place) -> None:
+    (stored,) = place.services.files.upload(place.anne, (Upload("a.zip", picture() + bytes(64 * MIB)),)).stored
+    link = place.house.links.split(stored.url)
+    assert link is not None
+    tracemalloc.start()
+    try:
+        store = ResultStore(place.house.database, place.house.blobs, place.house.links)
+        assert len(store.read(stored.url, 1000) or b"") == 1000
+        opened = place.services.results.open(*link)
+        assert tracemalloc.get_traced_memory()[1] < 8 * MIB
+    finally:
+        tracemalloc.stop()
+    assert opened is not None
+    with opened.content:
+        assert (opened.size, opened.media_type) == (stored.size, "application/octet-stream")

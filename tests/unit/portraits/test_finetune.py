@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portraitd.errors import (
     FileMissing,
@@ -20,6 +24,7 @@ from portraitd.errors import (
     UnsupportedOperation,
 )
 from portraitd.portraits.requests import Finetune, JobState, Upload
+from portraitd.portraits.training_set import MAX_UNPACKED_BYTES, BadArchive, unzip
 from tests.unit.portraits.conftest import Place, picture
 
 PHOTO = "https://pictures.example/photo.jpg"
@@ -177,11 +182,77 @@ def _cut() -> bytes:
     return _nested()[:-30]
 
 
-@pytest.mark.parametrize("make", [_with_eleven, _nested, _bomb, _lying_bomb, _many_entries, _encrypted, _corrupt, _cut])
+def _oddly_packed(method: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        archive.writestr("one.jpg", bytes(64 * 1024 * 1024))
+    return out.getvalue()
+
+
+def _bzip2() -> bytes:
+    return _oddly_packed(zipfile.ZIP_BZIP2)
+
+
+def _lzma() -> bytes:
+    return _oddly_packed(zipfile.ZIP_LZMA)
+
+
+def _all_directory() -> bytes:
+    """Three megabytes of directory: entries that cost the reader ten times the memory they take here."""
+    return pack({f"{n:080}": b"" for n in range(25_000)})
+
+
+def _odd_version() -> bytes:
+    """Says that only a zip reader of the future can read it."""
+    data = bytearray(pack({"one.jpg": picture()}))
+    data[data.index(b"PK\x01\x02") + 6] = 255
+    return bytes(data)
+
+
+REFUSED = [_with_eleven, _nested, _bomb, _lying_bomb, _many_entries, _encrypted, _corrupt, _cut]
+REFUSED += [_bzip2, _lzma, _all_directory, _odd_version]
+
+
+@pytest.mark.parametrize("make", REFUSED)
 def test_archives_that_are_refused(place: Place, make: Callable[[], bytes]) -> None:
     job_id = submit(place, upload(place, make()))
     place.work(job_id)
     assert state(place, job_id) == (JobState.FAILED, "InvalidParameter")
+
+
+@pytest.mark.parametrize("make", [_bomb, _lying_bomb, _bzip2, _lzma, _all_directory])
+def test_no_archive_takes_much_more_memory_than_its_limit(make: Callable[[], bytes]) -> None:
+    stream = io.BytesIO(make())
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidParameter):
+            list(unzip(stream))
+        assert tracemalloc.get_traced_memory()[1] < 3.2 * MAX_UNPACKED_BYTES
+        if make in {_bzip2, _lzma, _all_directory}:  # refused before anything is unpacked
+            assert tracemalloc.get_traced_memory()[1] < 8 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "big5", "shift_jis", "utf-8"])
+def test_names_in_the_encodings_of_the_client_s_system(encoding: str) -> None:
+    """Without the flag for UTF-8, as old Windows programs write them. 許 and 表 have a backslash as second byte."""
+    names = {"gbk": "证件照.jpg", "big5": "許.jpg", "shift_jis": "表.jpg", "utf-8": "照片.jpg"}
+    name = names[encoding].encode(encoding)
+    stand_in = "x" * (len(name) - 4) + ".jpg"
+    data = pack({stand_in: picture()}).replace(stand_in.encode(), name)
+    assert list(unzip(io.BytesIO(data))) == [picture()]
+
+
+@given(data=st.binary(max_size=300), at=st.integers(0, 400), cut=st.integers(0, 400))
+def test_any_archive_is_read_or_refused(data: bytes, at: int, cut: int) -> None:
+    whole = bytearray(SMALL_ARCHIVE)
+    whole[at : at + cut] = data
+    with contextlib.suppress(BadArchive):
+        list(unzip(io.BytesIO(bytes(whole))))
+
+
+SMALL_ARCHIVE = pack({"a.png": picture(8, 8, format="PNG"), "b/": b"", "b/c.txt": b"text"})
 
 
 def test_an_empty_archive_has_no_training_files(place: Place) -> None:

@@ -44,7 +44,7 @@ def test_a_preset_of_the_built_in_identity(place: Place) -> None:
         assert link[1] == int((task.ended_at + timedelta(hours=24)).timestamp()) if task.ended_at else False
         opened = place.services.results.open(*link)
         assert opened is not None
-        assert images.probe(opened.data).size == Size(768, 1024)
+        assert images.probe(opened.content.read()).size == Size(768, 1024)
     assert len({result.seed for result in task.results}) == 4
 
 
