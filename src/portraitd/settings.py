@@ -40,6 +40,7 @@ class Settings:
     task_limit_s: int
     lease_s: int
     drain_s: int
+    log_format: str
 
     @property
     def key_file(self) -> Path:
@@ -64,6 +65,15 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise ValueError(f"expected a whole number from {low} to {high}")
         return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"expected {' or '.join(choices)}")
+        return text
 
     return parse
 
@@ -161,6 +171,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "PORTRAITD_DRAIN_S", "drain_s", "30", "Seconds that running tasks may take to end at shutdown.", _whole(0, 3600)
     ),
+    Setting("PORTRAITD_LOG_FORMAT", "log_format", "text", "Log lines as text or json.", _one_of("text", "json")),
 )
 
 

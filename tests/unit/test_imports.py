@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "images": {"errors"},
+    "logs": set(),
     "settings": {"errors"},
     "weights": {"errors"},
     "faces": {"errors", "images", "weights"},
@@ -30,12 +31,25 @@ MAY_IMPORT: dict[str, set[str]] = {
     "portraits.requests": set(),
     "portraits.services": {"portraits.requests", "styles"},
     "db": {"errors", "portraits.requests"},
-    "tasks": {"errors", "db", "portraits.requests"},
-    "portraits": {"portraits.requests", "errors", "images", "engines.base", "faces", "blobs", "db", "styles", "tasks"},
-    "api": {"", "errors", "portraits", "tasks", "styles"},
+    "tasks": {"errors", "logs", "db", "portraits.requests"},
+    "portraits": {"portraits.requests", "errors", "logs", "images", "engines.base", "faces", "blobs", "db", "styles"}
+    | {"tasks"},
+    "api": {"", "errors", "logs", "portraits", "tasks", "styles"},
     "wiring": {"settings", "errors", "images", "weights", "faces", "styles", "engines", "blobs", "db", "tasks"}
     | {"portraits", "api"},
-    "cli": {"wiring", "settings", "errors", "images", "styles", "engines.base", "weights", "db", "tasks", "portraits"},
+    "cli": {
+        "wiring",
+        "settings",
+        "errors",
+        "logs",
+        "images",
+        "styles",
+        "engines.base",
+        "weights",
+        "db",
+        "tasks",
+        "portraits",
+    },
 }
 
 #: What may be imported by whom alone.

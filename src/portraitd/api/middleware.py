@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portraitd.errors import PayloadTooLarge
+from portraitd.logs import about
 
 access_log = logging.getLogger("portraitd.access")
 
@@ -43,6 +44,12 @@ class RequestStamp:
         arrived, begun = time.time(), time.perf_counter()
         status = 0
 
+        def log() -> None:
+            cost_ms = round((time.perf_counter() - begun) * 1000)
+            path = scope["path"].encode("unicode_escape").decode("ascii")[:200]
+            fields = {"method": scope["method"], "path": path, "status": status, "duration_ms": cost_ms}
+            access_log.info("%s %s %s %d ms", scope["method"], path, status or "-", cost_ms, extra={"fields": fields})
+
         async def stamp(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -55,12 +62,11 @@ class RequestStamp:
                 headers["resp-start-time"] = str(round(arrived * 1000) + cost_ms)
             await send(message)
 
-        try:
-            await self._app(scope, receive, stamp)
-        finally:
-            cost_ms = round((time.perf_counter() - begun) * 1000)
-            path = scope["path"].encode("unicode_escape").decode("ascii")[:200]
-            access_log.info("%s %s %s %d ms %s", scope["method"], path, status or "-", cost_ms, request_id)
+        with about(request_id=request_id):
+            try:
+                await self._app(scope, receive, stamp)
+            finally:
+                log()
 
 
 class SecureHeaders:

@@ -6,8 +6,6 @@ A result needs no help: handlers return a model of `wire`, which already is the 
 from __future__ import annotations
 
 import logging
-import re
-import traceback
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -21,22 +19,18 @@ from portraitd.errors import InvalidParameter, PathNotFound, PortraitdError, Set
 
 logger = logging.getLogger(__name__)
 
-#: What a traceback may quote and a log must not hold: keys, and what makes a link work.
-_SECRETS = re.compile(r"(?i)(bearer\s+|signature=|expires=|ossaccesskeyid=|\b(?:sk|st)-)[^\s&'\"]+")
-_LONGEST_LINE = 400
-
 
 def refusal(error: Exception, request: Request) -> JSONResponse:
     """The reply to a request that was refused or went wrong."""
     told = _told(error)
     headers = {}
     if told.status >= 500:
-        logger.error("request %s failed:\n%s", request.state.request_id, _traceback(error))
+        logger.error("the request failed", exc_info=error)
         if request.method == "POST":
             # The work may have been accepted before this went wrong: the official client must not send it again.
             headers["x-should-retry"] = "false"
     else:
-        logger.info("request %s refused: %s %s", request.state.request_id, told.code, wrong_fields(told))
+        logger.info("refused: %s %s", told.code, wrong_fields(told))
     body = {"code": told.code, "message": told.message, "request_id": request.state.request_id}
     return JSONResponse(body, told.status, headers)
 
@@ -66,7 +60,7 @@ class LastResort:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            logger.info("request %s: the client went away", scope["state"]["request_id"])
+            logger.info("the client went away")
         except Exception as error:
             if begun:  # too late for a reply: the server cuts the connection, and the client notices
                 raise
@@ -85,8 +79,3 @@ def _told(error: Exception) -> PortraitdError:
         case RequestValidationError() | HTTPException(status_code=400):  # a bad query, a broken multipart body
             return InvalidParameter()
     return PortraitdError()
-
-
-def _traceback(error: Exception) -> str:
-    lines = "".join(traceback.format_exception(error)).splitlines()
-    return "\n".join(_SECRETS.sub(r"\1...", line)[:_LONGEST_LINE] for line in lines)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from portraitd import logs
 from portraitd.cli.weights import ensure_weights
 from portraitd.errors import SetupError
 from portraitd.settings import Settings, load_settings
@@ -35,7 +36,7 @@ def serve() -> None:
 
     settings = load_settings()
     _be_private()
-    _log_to_stderr()
+    logs.to_stderr(settings.log_format)
     listener = _listen(settings)
     ensure_weights(settings)  # Ctrl-C still ends the process at once: a download has nothing to drain
     stop = _stop_on_signals()
@@ -54,7 +55,7 @@ def worker(parent: Annotated[int, typer.Option(hidden=True)] = 0) -> None:
 
     settings = load_settings()
     _be_private()
-    _log_to_stderr()
+    logs.to_stderr(settings.log_format)
     stop = _stop_on_signals()
     if parent:
         follow_parent(parent, stop)
@@ -198,8 +199,3 @@ def _stop_on_signals() -> threading.Event:
 def _be_private() -> None:
     """Files made from here on are for this user only: they are people's faces."""
     os.umask(0o077)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)

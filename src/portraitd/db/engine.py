@@ -33,7 +33,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self.url = _normal(url)
-        self.engine = sa.create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=10)
+        # hide_parameters: an error's text would quote what a statement was given, a client's URLs among it.
+        self.engine = sa.create_engine(
+            self.url, hide_parameters=True, pool_pre_ping=True, pool_size=10, max_overflow=10
+        )
         if self.is_sqlite:
             _prepare_sqlite(self.engine)
 

@@ -12,6 +12,7 @@ from portraitd.errors import (
     InvalidURL,
     MediaDownloadFailed,
 )
+from portraitd.logs import carried
 from portraitd.portraits.photos import CHECKED_PHOTO, Fetches, Judge, Purpose
 from portraitd.portraits.requests import Account, FaceVerdict
 
@@ -28,7 +29,7 @@ class FaceDesk:
     def check(self, account: Account, urls: tuple[str, ...]) -> tuple[FaceVerdict, ...]:
         """A verdict per picture, in order. Raises InvalidURL or a kin of it when one cannot be fetched."""
         with ThreadPoolExecutor(_FETCHES_AT_ONCE, thread_name_prefix="face-check") as pool:
-            return tuple(self.judge_file(data) for data in pool.map(self._fetch, urls))
+            return tuple(self.judge_file(data) for data in pool.map(carried(self._fetch), urls))
 
     def judge_file(self, data: bytes | None) -> FaceVerdict:
         """The verdict on a picture file; None stands for one that was too large to fetch."""

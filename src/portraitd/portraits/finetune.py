@@ -177,7 +177,7 @@ class Trainer:
         report(0, 0)
         trained = self.engine.train(photos)
         for left_out in trained.left_out:
-            _log.info("job %s: %s was not used: %s", task.id, left_out.name, left_out.error.code)
+            _log.info("%s was not used: %s", left_out.name, left_out.error.code)
         report(1, 0)
         key = f"jobs/{task.id}/identity"
         self.blobs.put(key, trained.identity)

@@ -150,7 +150,7 @@ class Studio:
         report(0, 0)
         results: list[ResultRow] = []
         errors: list[PortraitdError] = []
-        for number, outcome in enumerate(self._outcomes(task, job), 1):
+        for number, outcome in enumerate(self._outcomes(job), 1):
             if isinstance(outcome, Failure):
                 errors.append(outcome.error)
                 results.append(ResultRow(code=outcome.error.code, message=outcome.error.message))
@@ -188,7 +188,7 @@ class Studio:
             raise error
         return image
 
-    def _outcomes(self, task: TaskRow, job: Job) -> Iterator[Portrait | Failure]:
+    def _outcomes(self, job: Job) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes. An engine that breaks down halfway keeps what it has made."""
         done = 0
         made_one = False
@@ -204,7 +204,7 @@ class Studio:
             except (Exception, SystemExit):
                 if not made_one:
                     raise
-                _log.exception("task %s: the engine broke down after %d pictures", task.id, done)
+                _log.exception("the engine broke down after %d pictures", done)
         for _ in range(done, job.count):
             yield Failure(AlgorithmFailed())
 

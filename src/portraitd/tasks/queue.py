@@ -203,5 +203,11 @@ def _batches(items: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 
 
 def _hush() -> None:
-    """DBOS greets at INFO level, with the database's address; only its warnings are of use to an operator."""
-    logging.getLogger("dbos").setLevel(logging.WARNING)
+    """DBOS greets at INFO level, with the database's address; only its warnings are of use to an operator.
+
+    Where it finds a handler it adds none of its own, and its lines go where all others go.
+    """
+    logger = logging.getLogger("dbos")
+    logger.setLevel(logging.WARNING)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())

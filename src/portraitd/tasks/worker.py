@@ -14,6 +14,7 @@ from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.tasks import Kind, TaskRow
 from portraitd.errors import AlgorithmFailed, PortraitdError, SetupError
+from portraitd.logs import about
 from portraitd.tasks.executors import Presence, Reaper
 from portraitd.tasks.life import Also, Life, Outcome, Run, Signal
 from portraitd.tasks.queue import Receiver
@@ -74,14 +75,16 @@ class Bench:
 
     def handle(self, task_id: str) -> None:
         """Do one task to its end. Raises nothing but what the database does when it stays away."""
-        run = self._life.begin(task_id)
-        if run is None:
-            return
-        self._runs[task_id] = run
-        try:
-            self._attempt(run)
-        finally:
-            self._runs.pop(task_id, None)
+        with about(task_id=task_id):
+            run = self._life.begin(task_id)
+            if run is None:
+                return
+            self._runs[task_id] = run
+            try:
+                with about(request_id=run.task.request_id):
+                    self._attempt(run)
+            finally:
+                self._runs.pop(task_id, None)
 
     def lost(self) -> tuple[str, ...]:
         """Ids of the tasks that are being run here although they are no longer this process's."""
@@ -89,26 +92,32 @@ class Bench:
 
     def _attempt(self, run: Run) -> None:
         handler = self._handlers[run.task.kind]
+        began = time.monotonic()
+        end, held = self._end(run, handler)
+        if held:
+            _log.info("%s %s after %.1f s", run.task.kind.value, end, time.monotonic() - began)
+        else:
+            self._clear_away(run.task, handler)
+
+    def _end(self, run: Run, handler: Handler) -> tuple[str, bool]:
+        """What became of the run, in a few words for the log, and whether it ended its task."""
 
         def report(succeeded: int, failed: int) -> None:
             signal = self._life.report(run, succeeded, failed)
             if signal is not Signal.GO_ON:
                 raise Stopped(signal)
 
-        held = True
         try:
             report(0, 0)
             finished = handler.run(run.task, report)
-            held = self._life.succeed(run, finished.outcome, finished.also)
+            return "succeeded", self._life.succeed(run, finished.outcome, finished.also)
         except Stopped as stop:
-            held = stop.signal is Signal.CANCEL and self._life.canceled(run)
+            return "was canceled", stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
-            held = self._life.fail(run, _presentable(error, run.task))
+            return f"failed: {error.code}", self._life.fail(run, _presentable(error))
         except (Exception, SystemExit):  # noqa: BLE001 - a task must end, whatever its engine does
-            _log.exception("task %s: unexpected failure", run.task.id)
-            held = self._life.fail(run, AlgorithmFailed())
-        if not held:
-            self._clear_away(run.task, handler)
+            _log.exception("unexpected failure")
+            return f"failed: {AlgorithmFailed.code}", self._life.fail(run, AlgorithmFailed())
 
     def _clear_away(self, task: TaskRow, handler: Handler) -> None:
         """Leave nothing of a task that its owner erased while this run was out of touch."""
@@ -199,9 +208,9 @@ class Worker:
                     _log.warning("a chore failed, it will be tried again", exc_info=True)
 
 
-def _presentable(error: PortraitdError, task: TaskRow) -> PortraitdError:
+def _presentable(error: PortraitdError) -> PortraitdError:
     """What a client may read of the error: nothing about this machine's setup."""
     if isinstance(error, SetupError):
-        _log.error("task %s: %s", task.id, error.message)
+        _log.error("not set up: %s", error.message)
         return AlgorithmFailed()
     return error

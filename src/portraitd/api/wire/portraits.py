@@ -73,7 +73,7 @@ def read_generate(raw: Json, request_id: str, styles: StyleCatalog, config: ApiC
     if wanted.n > config.max_count:
         raise InvalidParameter
     if wanted.size != RENDERED_SIZE:
-        logger.warning("size %s asked for, %s will be rendered (request %s)", wanted.size, RENDERED_SIZE, request_id)
+        logger.warning("size %s asked for, %s will be rendered", wanted.size, RENDERED_SIZE)
     return Generate(
         request_id=request_id,
         style_id=wanted.style,
