@@ -55,7 +55,7 @@ class Service:
             "PORTRAITD_ENGINE": "engines:instant",
             "PORTRAITD_LEASE_S": "3",
             "PORTRAITD_DRAIN_S": "8",
-            "PYTHONPATH": str(Path(engines.__file__).parent),
+            "PYTHONPATH": os.pathsep.join([str(Path(engines.__file__).parent), os.environ.get("PYTHONPATH", "")]),
             "FAKE_ENGINE_TRAININGS": str(self.trainings),
             "FAKE_ENGINE_RUNS": str(self.runs),
             **settings,
