@@ -37,6 +37,8 @@ class Settings:
     max_file_mb: int
     max_storage_mb: int
     retention_h: int
+    identity_retention_h: int
+    file_retention_h: int
     task_limit_s: int
     lease_s: int
     drain_s: int
@@ -157,6 +159,20 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "PORTRAITD_RETENTION_H", "retention_h", "24", "Hours that a finished task and its links live.", _whole(1, 10**5)
+    ),
+    Setting(
+        "PORTRAITD_IDENTITY_RETENTION_H",
+        "identity_retention_h",
+        "0",
+        "Hours that a trained identity lives; 0: until it is deleted.",
+        _whole(0, 10**6),
+    ),
+    Setting(
+        "PORTRAITD_FILE_RETENTION_H",
+        "file_retention_h",
+        "0",
+        "Hours that an uploaded file lives; 0: until it is deleted.",
+        _whole(0, 10**6),
     ),
     Setting(
         "PORTRAITD_TASK_LIMIT_S", "task_limit_s", "10800", "Seconds after which a running task fails.", _whole(1, 10**6)

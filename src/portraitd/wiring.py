@@ -15,13 +15,14 @@ import sqlalchemy as sa
 
 from portraitd.blobs import Blobs, open_blobs
 from portraitd.db import accounts, executors
-from portraitd.db.engine import Clock, Database, open_database, utc_now
+from portraitd.db.engine import OUTAGE_S, Clock, Database, open_database, utc_now
 from portraitd.db.migrations import migrate
 from portraitd.db.tasks import Kind
 from portraitd.engines.base import Engine
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import Image
 from portraitd.portraits.accounts import KeyRing
+from portraitd.portraits.erase import Eraser
 from portraitd.portraits.faces import FaceDesk
 from portraitd.portraits.fetch import Fetcher
 from portraitd.portraits.files import FileCabinet, Quota
@@ -31,7 +32,7 @@ from portraitd.portraits.identities import IdentityShelf
 from portraitd.portraits.links import Links
 from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
 from portraitd.portraits.results import ResultStore
-from portraitd.portraits.retention import Sweeper
+from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
 from portraitd.portraits.services import Services
 from portraitd.portraits.training_set import SourceReader
 from portraitd.portraits.turns import TakingTurns
@@ -73,6 +74,10 @@ class House:
         return timedelta(hours=self.settings.retention_h)
 
     @property
+    def eraser(self) -> Eraser:
+        return Eraser(self.database, self.blobs, self.queue)
+
+    @property
     def keys(self) -> KeyRing:
         return KeyRing(self.database, self.clock)
 
@@ -96,7 +101,6 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     queue.prepare()
     blobs = blobs_of(settings)
     links = Links(settings.public_url, _signing_secret(database), clock)
-    results = ResultStore(database, blobs, links)
     return House(
         settings=settings,
         clock=clock,
@@ -106,9 +110,13 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
         life=Life(database, clock),
         styles=styles_of(settings),
         links=links,
-        fetcher=Fetcher(allow=settings.fetch_allow, own=results.read),
+        fetcher=_fetcher(settings, ResultStore(database, blobs, links)),
         judge=judge_of(settings),
     )
+
+
+def _fetcher(settings: Settings, results: ResultStore) -> Fetcher:
+    return Fetcher(allow=settings.fetch_allow, own=results.read)
 
 
 def build_services(house: House) -> Services:
@@ -118,8 +126,8 @@ def build_services(house: House) -> Services:
     return Services(
         accounts=house.keys,
         tasks=TaskDesk(house.database, house.life, house.queue, house.styles, house.links, house.retention),
-        finetunes=JobDesk(house.database, house.life, house.queue, house.blobs, settings.max_jobs, house.clock),
-        files=FileCabinet(house.database, house.blobs, house.links, quota, house.clock),
+        finetunes=JobDesk(house.database, house.life, house.queue, house.eraser, settings.max_jobs, house.clock),
+        files=FileCabinet(house.database, house.blobs, house.eraser, house.links, quota, house.clock),
         faces=FaceDesk(house.fetcher, house.judge),
         results=ResultStore(house.database, house.blobs, house.links),
         styles=house.styles,
@@ -145,27 +153,44 @@ def _max_form_mb(max_file_mb: int) -> int:
 def build_worker(house: House, engine: Engine) -> Worker:
     """A worker for this process, its engine warm already."""
     settings = house.settings
+    # What a task reads and puts away waits for a store that is away; a request or a sweep has no time for that.
+    blobs = house.blobs.patient(OUTAGE_S)
+    fetcher = _fetcher(settings, ResultStore(house.database, blobs, house.links))
     turns = TakingTurns(engine)
     folder = settings.home / "run"
     presence = Presence(house.database, folder)
     receiver = Receiver(house.database, presence.id)
     reaper = Reaper(Wards(house.database, house.queue, receiver.recover), folder, settings.lease_s)
-    shelf = IdentityShelf(house.database, house.blobs, turns, house.clock)
-    reader = SourceReader(house.database, house.blobs, house.fetcher)
+    shelf = IdentityShelf(house.database, blobs, turns, house.clock)
+    reader = SourceReader(house.database, blobs, fetcher)
     handlers: Mapping[Kind, Handler] = {
-        Kind.GENERATE: Studio(turns, house.styles, shelf, house.blobs, house.fetcher, house.judge),
-        Kind.FINETUNE: Trainer(turns, house.blobs, reader, house.clock),
+        Kind.GENERATE: Studio(turns, house.styles, shelf, blobs, fetcher, house.judge),
+        Kind.FINETUNE: Trainer(turns, blobs, reader, house.clock),
     }
-    watch = Watch(presence, reaper, settings.lease_s / 6, _chores(house), grace_s=settings.lease_s)
-    return Worker(receiver, Bench(house.database, house.life, handlers), watch)
+    bench = Bench(house.database, house.life, handlers)
+    watch = Watch(presence, reaper, settings.lease_s / 6, _chores(house, bench), grace_s=settings.lease_s)
+    return Worker(receiver, bench, watch)
 
 
-def _chores(house: House) -> tuple[Chore, ...]:
-    sweeper = Sweeper(house.database, house.blobs, house.queue, house.retention, house.clock)
+def _chores(house: House, bench: Bench) -> tuple[Chore, ...]:
+    settings = house.settings
+    sweeper = Sweeper(house.eraser, retention_of(settings), UnhurriedClock(house.clock))
     return (
-        Chore(house.settings.lease_s / 2, lambda: reconcile(house.database, house.life, house.queue)),
-        Chore(house.settings.lease_s / 2, lambda: house.life.give_up_overdue(house.settings.task_limit_s)),
+        Chore(settings.lease_s / 2, lambda: reconcile(house.database, house.life, house.queue)),
+        Chore(settings.lease_s / 2, lambda: bench.give_up_overdue(settings.task_limit_s)),
         Chore(600, sweeper.sweep),
+        Chore(3600, sweeper.sweep_orphans),
+    )
+
+
+def retention_of(settings: Settings) -> Retention:
+    """How long things are kept."""
+
+    def hours(count: int) -> timedelta | None:
+        return timedelta(hours=count) if count else None
+
+    return Retention(
+        timedelta(hours=settings.retention_h), hours(settings.identity_retention_h), hours(settings.file_retention_h)
     )
 
 

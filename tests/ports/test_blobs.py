@@ -1,21 +1,36 @@
-"""What portraitd asks of a blob store, on a folder and on a remote store's stand-in."""
+"""What portraitd asks of a blob store, on a folder and on a real S3 store."""
 
 from __future__ import annotations
 
 import io
+import os
+import threading
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from obstore.store import MemoryStore
 
-from portraitd.blobs import BlobMissing, Blobs, open_blobs
+from portraitd.blobs import BlobMissing, Blobs, Held, StoreAway, open_blobs
 from portraitd.errors import SetupError
+from tests.fakes.servers import Bucket, free_port, s3_bucket
 
 
-@pytest.fixture(params=["folder", "memory"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
-    return open_blobs(str(tmp_path / "blobs")) if request.param == "folder" else Blobs(MemoryStore())
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    with s3_bucket(tmp_path_factory.mktemp("seaweed")) as bucket:
+        yield bucket
+
+
+@pytest.fixture(params=["folder", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
+    if request.param == "folder":
+        return open_blobs(str(tmp_path / "blobs"))
+    for name, value in request.getfixturevalue("bucket").settings.items():
+        monkeypatch.setenv(name, value)
+    return open_blobs(f"s3://pictures/{uuid4().hex}")
 
 
 def test_what_is_put_can_be_got_replaced_and_deleted(blobs: Blobs) -> None:
@@ -64,6 +79,56 @@ def test_an_archive_can_be_read_in_place(blobs: Blobs) -> None:
     blobs.put("files/a", packed.getvalue())
     with zipfile.ZipFile(blobs.open("files/a")) as archive:
         assert archive.read("a.txt") == b"hello"
+
+
+def test_a_large_blob_is_read_in_pieces_anywhere(blobs: Blobs) -> None:
+    data = os.urandom(3_000_001)
+    blobs.put("files/a", data)
+    with blobs.open("files/a") as file:
+        assert file.read(4) == data[:4]
+        assert file.seek(-5, io.SEEK_END) == len(data) - 5
+        assert file.read() == data[-5:]
+        file.seek(1_500_000)
+        assert file.read(1_200_000) == data[1_500_000:2_700_000]
+        file.seek(len(data) + 10)
+        assert file.read() == b""
+    assert blobs.get("files/a") == data
+
+
+def test_what_lies_below_is_listed(blobs: Blobs) -> None:
+    for key in ("jobs/a/photos/1", "jobs/b/identity", "files/c"):
+        blobs.put(key, b"xyz")
+    assert set(blobs.list("jobs")) == {Held("jobs/a/photos/1", 3), Held("jobs/b/identity", 3)}
+    assert blobs.list("tasks") == ()
+
+
+def test_a_store_that_is_away_is_told_and_the_patient_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_bucket(tmp_path / "seaweed") as bucket:
+        for name, value in bucket.settings.items():
+            monkeypatch.setenv(name, value)
+        blobs = open_blobs("s3://pictures/some/where")
+        blobs.put("tasks/a/1.jpg", b"one")
+        bucket.stop()
+        with pytest.raises(StoreAway):
+            blobs.get("tasks/a/1.jpg")
+        with pytest.raises(StoreAway):
+            blobs.put("tasks/a/2.jpg", b"two")
+        patient = blobs.patient(60)
+        waiting = threading.Thread(target=lambda: patient.put("tasks/a/2.jpg", b"two"))
+        waiting.start()
+        time.sleep(1)
+        bucket.start()
+        waiting.join(60)
+        assert not waiting.is_alive()
+        assert [patient.get(f"tasks/a/{n}.jpg") for n in (1, 2)] == [b"one", b"two"]
+
+
+def test_nobody_listening_is_a_store_away_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StoreAway):
+        open_blobs("s3://pictures").exists("tasks/a/1.jpg")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def seconds() -> Seconds:
     return Seconds()
 
 
+class MachineClock:
+    """This machine's time of day, as far as portraitd asks Python for it."""
+
+    ahead_s = 0.0
+
+
+@pytest.fixture
+def clock_of_machine(monkeypatch: pytest.MonkeyPatch) -> MachineClock:
+    clock = MachineClock()
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + clock.ahead_s)
+    return clock
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "run"
@@ -47,7 +62,6 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def reaper(database: Database, queue: Queue, recovered: Recovered, folder: Path, seconds: Seconds) -> Reaper:
-    """With a lease so short that only what beats in the same instant is alive by its row."""
     return Reaper(Wards(database, queue, recovered), folder, lease_s=30, monotonic=seconds)
 
 
@@ -87,31 +101,41 @@ def test_a_freed_lock_is_a_death_whatever_the_row_says(
 
 
 def test_silence_for_a_lease_is_death_and_the_silent_learns_of_it(
-    database: Database, queue: Queue, recovered: Recovered, folder: Path, tmp_path: Path
+    database: Database, reaper: Reaper, recovered: Recovered, seconds: Seconds, tmp_path: Path
 ) -> None:
     presence = Presence(database, tmp_path / "another machine")
     presence.enter()
-    impatient = Reaper(Wards(database, queue, recovered), folder, lease_s=-1)
-    assert impatient.reap() == (presence.id,)
+    for _ in range(6):
+        assert reaper.reap() == ()
+        seconds.now += 5
+    assert reaper.reap() == ()
+    seconds.now += 1
+    assert reaper.reap() == (presence.id,)
     assert recovered == [presence.id]
     assert not presence.beat()
 
 
+def test_whoever_beats_lives_whatever_its_clock_says(
+    database: Database, reaper: Reaper, seconds: Seconds, tmp_path: Path, clock_of_machine: MachineClock
+) -> None:
+    """A clock that jumps a day ahead, or back, makes nobody look dead."""
+    presence = Presence(database, tmp_path / "another machine")
+    presence.enter()
+    for hours in (0, 24, 0, -24, 1, -1, 0, 48, 0):
+        clock_of_machine.ahead_s = hours * 3600
+        assert presence.beat()
+        assert reaper.reap() == ()
+        seconds.now += 10
+
+
 def test_after_a_gap_of_its_own_a_worker_trusts_no_silence_for_a_lease(
-    database: Database, queue: Queue, recovered: Recovered, folder: Path, seconds: Seconds
+    database: Database, reaper: Reaper, seconds: Seconds
 ) -> None:
     """The database was away: everybody looks silent, nobody is dead."""
     register(database, "far")
-    reaper = Reaper(Wards(database, queue, recovered), folder, lease_s=0.01, monotonic=seconds)
-    with database.read() as conn:
-        while not rows.silent(database, conn, 0.01):
-            pass
-    seconds.now += 1
-    reaper.note_beat()
     assert reaper.reap() == ()
-    seconds.now += 0.005
-    reaper.note_beat()
-    assert reaper.reap() == ()
-    seconds.now += 0.0051
-    reaper.note_beat()
+    seconds.now += 100
+    for _ in range(4):
+        assert reaper.reap() == ()
+        seconds.now += 10
     assert reaper.reap() == ("far",)

@@ -61,6 +61,11 @@ def revoke_key(conn: sa.Connection, key_id: str, at: datetime) -> bool:
     return conn.execute(sa.update(api_keys).where(live).values(revoked_at=at)).rowcount == 1
 
 
+def shut(conn: sa.Connection, account_id: str) -> None:
+    """Take the account's keys away: nobody gets in any more."""
+    conn.execute(sa.delete(api_keys).where(api_keys.c.account_id == account_id))
+
+
 def secret(conn: sa.Connection, name: str) -> str | None:
     return conn.execute(sa.select(secrets.c.value).where(secrets.c.name == name)).scalar_one_or_none()
 

@@ -20,12 +20,19 @@ T = TypeVar("T")
 Clock: TypeAlias = Callable[[], datetime]
 
 #: How long a worker waits for a database that went away before it gives a task up, in seconds.
-OUTAGE_S = 120.0
+OUTAGE_S = 3600.0
 
 
 def utc_now() -> datetime:
     """This machine's time, aware UTC."""
-    return datetime.now(UTC)
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+#: The tables of PostgreSQL that hold what accounts send: ours, and the queue's in its schema.
+_TABLES = """
+SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+WHERE schemaname = 'dbos' OR (schemaname = current_schema() AND tableowner = current_user)
+"""
 
 
 class Database:
@@ -66,13 +73,11 @@ class Database:
             yield conn
 
     def now(self, conn: sa.Connection) -> datetime:
-        """The database's own clock, aware UTC: the one that all machines share."""
-        text = (
-            "SELECT (julianday('now') - 2440587.5) * 86400.0"
-            if self.is_sqlite
-            else "SELECT extract(epoch FROM clock_timestamp())"
-        )
-        return datetime.fromtimestamp(float(conn.execute(sa.text(text)).scalar_one()), UTC)
+        """The clock that all machines share, aware UTC: PostgreSQL's; SQLite is on one machine and has its clock."""
+        if self.is_sqlite:
+            return utc_now()
+        seconds = conn.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+        return datetime.fromtimestamp(float(seconds), UTC)
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -85,6 +90,36 @@ class Database:
             with self.engine.begin() as conn:
                 conn.execute(sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
                 yield
+
+    def scrub(self, thorough: bool = False) -> None:
+        """Have what was erased leave the database's files too, as far as the database lets us.
+
+        SQLite zeroes erased rows (secure_delete), but its log of changes still has them until it is emptied, which is
+        what happens here unless somebody reads just now. Thorough: all tables are written anew, which holds everybody
+        up for seconds; for rare acts.
+        """
+        with self._alone_with_settings() as cursor:
+            if self.is_sqlite:
+                if thorough:
+                    cursor.execute("VACUUM")
+                cursor.execute("PRAGMA busy_timeout = 2000")
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            elif thorough:
+                cursor.execute(_TABLES)
+                for (table,) in cursor.fetchall():
+                    cursor.execute(f"VACUUM FULL {table}")
+
+    @contextmanager
+    def _alone_with_settings(self) -> Iterator[Any]:
+        """A cursor outside any transaction, on a connection that is not used again: what is set on it ends with it."""
+        raw = self.engine.raw_connection()
+        try:
+            if not self.is_sqlite:
+                raw.driver_connection.autocommit = True  # type: ignore[union-attr]  # psycopg's own connection
+            yield raw.cursor()
+        finally:
+            raw.invalidate()
+            raw.close()
 
     def outlast(self, act: Callable[[], T], patience_s: float = OUTAGE_S) -> T:
         """What `act` returns, called again while the database cannot be reached, for `patience_s` seconds."""
@@ -135,6 +170,7 @@ def _prepare_sqlite(engine: sa.Engine) -> None:
         connection.execute("PRAGMA busy_timeout = 30000")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
         if sqlite3.sqlite_version_info < (3, 42):
             # From Python 3.12 on, DBOS's tables fill in times with unixepoch('subsec'), which older SQLites lack.
             connection.create_function("unixepoch", 1, lambda _modifier: time.time())

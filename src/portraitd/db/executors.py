@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -25,6 +26,11 @@ def silent(database: Database, conn: sa.Connection, lease_s: float) -> tuple[str
     """Ids of executors not heard of for `lease_s` seconds."""
     limit = database.now(conn) - timedelta(seconds=lease_s)
     return tuple(conn.execute(sa.select(executors.c.id).where(executors.c.beat_at < limit)).scalars())
+
+
+def beats(conn: sa.Connection) -> Mapping[str, datetime]:
+    """When each executor that has not been taken for dead last beat, by id."""
+    return {row.id: row.beat_at for row in conn.execute(sa.select(executors.c.id, executors.c.beat_at))}
 
 
 def everyone(conn: sa.Connection) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -69,6 +70,17 @@ def space(conn: sa.Connection, account_id: str) -> Space:
     query = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(files.c.size), 0))
     total, size = conn.execute(query.where(files.c.account_id == account_id)).one()
     return Space(total, int(size))
+
+
+def uploaded_before(conn: sa.Connection, at: datetime) -> tuple[FileRow, ...]:
+    """Files that were uploaded before `at`, oldest first."""
+    query = sa.select(files).where(files.c.created_at < at).order_by(files.c.number)
+    return tuple(FileRow(**row) for row in conn.execute(query).mappings())
+
+
+def kept_among(conn: sa.Connection, blob_keys: Sequence[str]) -> set[str]:
+    """Those of the keys under which a file lies."""
+    return set(conn.execute(sa.select(files.c.blob_key).where(files.c.blob_key.in_(blob_keys))).scalars())
 
 
 def erase(conn: sa.Connection, file_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -30,5 +31,11 @@ def get(conn: sa.Connection, identity_id: str) -> IdentityRow | None:
     return None if row is None else IdentityRow(**row)
 
 
-def erase(conn: sa.Connection, identity_id: str) -> None:
-    conn.execute(sa.delete(identities).where(identities.c.id == identity_id))
+def kept_among(conn: sa.Connection, blob_keys: Sequence[str]) -> set[str]:
+    """Those of the keys under which an identity lies."""
+    return set(conn.execute(sa.select(identities.c.blob_key).where(identities.c.blob_key.in_(blob_keys))).scalars())
+
+
+def erase_at(conn: sa.Connection, blob_keys: Sequence[str]) -> None:
+    """Forget the identities that lie under these keys."""
+    conn.execute(sa.delete(identities).where(identities.c.blob_key.in_(blob_keys)))

@@ -144,11 +144,9 @@ def count(conn: sa.Connection, account_id: str, kind: Kind, states: Iterable[Tas
     return conn.execute(query.where(tasks.c.state.in_([state.value for state in states]))).scalar_one()
 
 
-def unfinished(conn: sa.Connection, started_before: datetime | None = None) -> tuple[str, ...]:
-    """Ids of tasks without an end, all of them or those begun before a time."""
+def unfinished(conn: sa.Connection) -> tuple[str, ...]:
+    """Ids of tasks without an end."""
     query = sa.select(tasks.c.id).where(tasks.c.state.in_([state.value for state in UNFINISHED]))
-    if started_before is not None:
-        query = query.where(tasks.c.started_at < started_before)
     return tuple(conn.execute(query).scalars())
 
 
@@ -156,6 +154,19 @@ def ended_before(conn: sa.Connection, kind: Kind, at: datetime, limit: int) -> t
     """Ids of up to `limit` tasks that ended before `at`, oldest first."""
     query = sa.select(tasks.c.id).where(tasks.c.kind == kind.value, tasks.c.ended_at < at)
     return tuple(conn.execute(query.order_by(tasks.c.ended_at).limit(limit)).scalars())
+
+
+def states(conn: sa.Connection, task_ids: Iterable[str]) -> Mapping[str, TaskState]:
+    """The states of those of the tasks that there are, by id."""
+    query = sa.select(tasks.c.id, tasks.c.state).where(tasks.c.id.in_(list(task_ids)))
+    return {row.id: TaskState(row.state) for row in conn.execute(query)}
+
+
+def pictures_among(conn: sa.Connection, blob_keys: Sequence[str]) -> set[str]:
+    """Those of the keys under which a picture of a finished task lies, `tasks/<id>/<name>` all of them."""
+    owners = {key.split("/")[1] for key in blob_keys}
+    found = conn.execute(sa.select(results.c.blob_key).where(results.c.task_id.in_(owners))).scalars()
+    return set(blob_keys) & set(found)
 
 
 def erase(conn: sa.Connection, task_ids: Sequence[str]) -> None:

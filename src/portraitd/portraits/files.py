@@ -14,6 +14,7 @@ from portraitd.db import files as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.files import FileRow, NewFile
 from portraitd.errors import FileMissing
+from portraitd.portraits.erase import Eraser
 from portraitd.portraits.links import Links
 from portraitd.portraits.requests import Account, FailedUpload, FilePage, StoredFile, Upload, UploadOutcome
 
@@ -44,6 +45,7 @@ class FileCabinet:
 
     database: Database
     blobs: Blobs
+    eraser: Eraser
     links: Links
     quota: Quota
     clock: Clock
@@ -71,11 +73,8 @@ class FileCabinet:
 
     def delete(self, account: Account, file_id: str) -> None:
         """Erase the file; raises FileMissing."""
-        file = self._row(account, file_id)
-        # Bytes first: cut short, this leaves a row whose deletion can be asked for again, not bytes nobody knows of.
-        self.blobs.delete(file.blob_key)
-        with self.database.write() as conn:
-            rows.erase(conn, file.id)
+        self.eraser.file(self._row(account, file_id))
+        self.database.scrub()
 
     def _row(self, account: Account, file_id: str) -> FileRow:
         with self.database.read() as conn:

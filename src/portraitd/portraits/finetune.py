@@ -30,6 +30,7 @@ from portraitd.errors import (
     TooManyJobs,
     UnsupportedOperation,
 )
+from portraitd.portraits.erase import Eraser, identity_key
 from portraitd.portraits.photos import CHECKED_PHOTO
 from portraitd.portraits.requests import Account, Finetune, FinetuneJob, JobPage, JobState, TaskFilter, TaskState
 from portraitd.portraits.training_set import MAX_PHOTOS, RawPhoto, SourceReader, TooManyPhotos, is_url
@@ -56,7 +57,7 @@ class JobDesk:
     database: Database
     life: Life
     queue: Queue
-    blobs: Blobs
+    eraser: Eraser
     #: Most jobs of an account that are unfinished or succeeded.
     max_jobs: int
     clock: Clock
@@ -101,11 +102,8 @@ class JobDesk:
             job = _job(conn, account, job_id)
         if not job.state.is_terminal:
             raise JobBusy
-        # Bytes first: cut short, this leaves a job whose deletion can be asked for again, not a face nobody knows of.
-        self.blobs.delete_prefix(f"jobs/{job_id}")
-        with self.database.write() as conn:
-            identities.erase(conn, identity_of(job_id))
-            rows.erase(conn, [job_id])
+        self.eraser.work(Kind.FINETUNE, [job_id])
+        self.database.scrub()
 
     def _check(self, conn: sa.Connection, account: Account, request: Finetune) -> None:
         accounts.lock_account(conn, account.id)
@@ -179,7 +177,7 @@ class Trainer:
         for left_out in trained.left_out:
             _log.info("%s was not used: %s", left_out.name, left_out.error.code)
         report(1, 0)
-        key = f"jobs/{task.id}/identity"
+        key = identity_key(task.id)
         self.blobs.put(key, trained.identity)
         row = IdentityRow(identity_of(task.id), task.account_id, self.engine.name, key, self.clock())
         return Finished(Outcome((), usage=1), lambda conn: identities.add(conn, row))

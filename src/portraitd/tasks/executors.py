@@ -7,8 +7,9 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 from uuid import uuid4
@@ -73,27 +74,27 @@ class Wards:
     recover: Recover
 
 
+@dataclass(frozen=True)
+class _Heard:
+    """The last beat seen of an executor, and when (monotonic seconds) it was new."""
+
+    beat_at: datetime
+    first_seen: float
+
+
 class Reaper:
-    """Finds executors that died and hands their tasks out again. Any number of processes may do it at once."""
+    """Finds executors that died and hands their tasks out again; any number of processes may do it at once.
+
+    `reap` is to be called several times in a lease.
+    """
 
     def __init__(self, wards: Wards, folder: Path, lease_s: float, monotonic: Monotonic = time.monotonic) -> None:
         self._wards = wards
         self._folder = folder
         self._lease_s = lease_s
         self._monotonic = monotonic
-        self._heard_at = monotonic()
-        self._trust_silence_at = monotonic()
-
-    def note_beat(self) -> None:
-        """To be called after each beat of this process that reached the database.
-
-        When the last one is a lease ago, the database was away (or this process was), and everyone looks silent:
-        silence says nothing for another lease.
-        """
-        now = self._monotonic()
-        if now - self._heard_at > self._lease_s:
-            self._trust_silence_at = now + self._lease_s
-        self._heard_at = now
+        self._heard: dict[str, _Heard] = {}
+        self._looked_at = monotonic()
 
     def reap(self) -> tuple[str, ...]:
         """Ids of the executors found dead now; their tasks are waiting for delivery again."""
@@ -111,13 +112,29 @@ class Reaper:
         return self._wards.queue.held_by(executor_id) > 0
 
     def _dead(self) -> tuple[str, ...]:
-        database = self._wards.database
-        with database.read() as conn:
-            known = rows.everyone(conn)
-            silent = rows.silent(database, conn, self._lease_s)
-        if self._monotonic() < self._trust_silence_at:
-            silent = ()
-        return tuple(executor_id for executor_id in known if executor_id in silent or self._is_unlocked(executor_id))
+        with self._wards.database.read() as conn:
+            beats = rows.beats(conn)
+        silent = self._silent(beats)
+        return tuple(executor_id for executor_id in beats if executor_id in silent or self._is_unlocked(executor_id))
+
+    def _silent(self, beats: Mapping[str, datetime]) -> frozenset[str]:
+        """Who has not beaten for a lease, as this process saw it: wrong and jumping clocks change nothing.
+
+        When this process has not looked for half a lease, the database was away (or this process was), and everybody
+        had to be silent: whoever is there is listened to afresh.
+        """
+        now = self._monotonic()
+        if now - self._looked_at > self._lease_s / 2:
+            self._heard = {}
+        self._looked_at = now
+        before = self._heard
+        self._heard = {
+            executor_id: before[executor_id]
+            if executor_id in before and before[executor_id].beat_at == beat_at
+            else _Heard(beat_at, now)
+            for executor_id, beat_at in beats.items()
+        }
+        return frozenset(name for name, heard in self._heard.items() if now - heard.first_seen > self._lease_s)
 
     def _is_unlocked(self, executor_id: str) -> bool:
         """Does its lock file lie here, with nobody holding it? Then its process is gone, whatever its row says."""

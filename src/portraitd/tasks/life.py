@@ -11,7 +11,6 @@ import enum
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeAlias
 
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ import sqlalchemy as sa
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.tasks import NewTask, ResultRow, Stand, TaskRow
-from portraitd.errors import AlgorithmFailed, PortraitdError, TaskTimedOut
+from portraitd.errors import AlgorithmFailed, PortraitdError
 from portraitd.portraits.requests import TaskState
 
 _log = logging.getLogger(__name__)
@@ -150,12 +149,6 @@ class Life:
         """Was the task unfinished? It has FAILED now, whoever holds it."""
         return self._end_now(task_id, TaskState.FAILED, error, None)
 
-    def give_up_overdue(self, limit_s: float) -> tuple[str, ...]:
-        """Ids of the tasks that ran longer than `limit_s` seconds; they have FAILED now."""
-        with self._database.read() as conn:
-            overdue = rows.unfinished(conn, started_before=self._clock() - timedelta(seconds=limit_s))
-        return tuple(task_id for task_id in overdue if self.give_up(task_id, TaskTimedOut()))
-
     def holds(self, run: Run) -> bool:
         """Does the run still hold its task?"""
         with self._database.read() as conn:
@@ -173,9 +166,9 @@ class Life:
         ended: dict[str, object] = {"ended_at": self._clock()}
         if error:
             ended |= {"code": error.code, "message": error.message}
-        if task and to is TaskState.FAILED:
-            # A task that failed as a whole delivered nothing, however many pictures it had finished.
-            ended |= {"succeeded": 0, "failed": task.total}
+        if task:
+            # A task that ends so delivered nothing, however many pictures it had finished.
+            ended |= {"succeeded": 0, "failed": task.total if to is TaskState.FAILED else 0}
         return _move(conn, task_id, to, attempt, ended)
 
 

@@ -113,6 +113,11 @@ class Queue:
             self._client.delete_workflows([flow.workflow_id for flow in ended])
         return len(ended)
 
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Erase the deliveries of tasks that have ended or been erased, whatever stands in them."""
+        for batch in _batches(task_ids, 200):
+            self._client.delete_workflows(list(batch))
+
     def close(self) -> None:
         if self._opened:
             self._opened.destroy()

@@ -13,9 +13,10 @@ from typing import Protocol, TypeAlias
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.tasks import Kind, TaskRow
-from portraitd.errors import AlgorithmFailed, PortraitdError, SetupError
+from portraitd.errors import AlgorithmFailed, PortraitdError, SetupError, TaskTimedOut
 from portraitd.logs import about
-from portraitd.tasks.executors import Presence, Reaper
+from portraitd.portraits.requests import TaskState
+from portraitd.tasks.executors import Monotonic, Presence, Reaper
 from portraitd.tasks.life import Also, Life, Outcome, Run, Signal
 from portraitd.tasks.queue import Receiver
 
@@ -23,7 +24,10 @@ _log = logging.getLogger(__name__)
 
 #: Exit statuses of a worker that the supervisor replaces.
 EXIT_HUNG = 70
+EXIT_STUCK = 71
 EXIT_TAKEN_FOR_DEAD = 75
+
+_SUCCEEDED = "succeeded"
 
 
 class Stopped(Exception):
@@ -53,7 +57,7 @@ class Handler(Protocol):
         """Do the task, its pictures put into the blob store. Raises a PortraitdError to fail it as a whole."""
 
     def discard(self, task: TaskRow) -> None:
-        """Erase what a run may have left behind of a task that was erased meanwhile."""
+        """Erase what a run may have left behind of a task that delivers nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +68,25 @@ class Chore:
     act: Callable[[], object]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A run and when it began, in monotonic seconds."""
+
+    run: Run
+    at: float
+
+
 class Bench:
     """Does tasks, by id: begins them, runs their handler, and ends them in every way they can end."""
 
-    def __init__(self, database: Database, life: Life, handlers: Mapping[Kind, Handler]) -> None:
+    def __init__(
+        self, database: Database, life: Life, handlers: Mapping[Kind, Handler], monotonic: Monotonic = time.monotonic
+    ) -> None:
         self._database = database
+        self._monotonic = monotonic
         self._life = life
         self._handlers = handlers
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, _Begun] = {}
 
     def handle(self, task_id: str) -> None:
         """Do one task to its end. Raises nothing but what the database does when it stays away."""
@@ -79,7 +94,7 @@ class Bench:
             run = self._life.begin(task_id)
             if run is None:
                 return
-            self._runs[task_id] = run
+            self._runs[task_id] = _Begun(run, self._monotonic())
             try:
                 with about(request_id=run.task.request_id):
                     self._attempt(run)
@@ -88,7 +103,21 @@ class Bench:
 
     def lost(self) -> tuple[str, ...]:
         """Ids of the tasks that are being run here although they are no longer this process's."""
-        return tuple(run.task.id for run in list(self._runs.values()) if not self._life.holds(run))
+        return tuple(begun.run.task.id for begun in list(self._runs.values()) if not self._life.holds(begun.run))
+
+    @property
+    def is_idle(self) -> bool:
+        """Is nothing being run here?"""
+        return not self._runs
+
+    def give_up_overdue(self, limit_s: float) -> tuple[str, ...]:
+        """Ids of the tasks that have been run here for longer than `limit_s` seconds; they have FAILED now.
+
+        Each process looks at its own runs, by a clock that nobody sets: a time of day that jumps fails nothing.
+        """
+        limit = self._monotonic() - limit_s
+        overdue = [begun.run.task.id for begun in list(self._runs.values()) if begun.at < limit]
+        return tuple(task_id for task_id in overdue if self._life.give_up(task_id, TaskTimedOut()))
 
     def _attempt(self, run: Run) -> None:
         handler = self._handlers[run.task.kind]
@@ -96,7 +125,7 @@ class Bench:
         end, held = self._end(run, handler)
         if held:
             _log.info("%s %s after %.1f s", run.task.kind.value, end, time.monotonic() - began)
-        else:
+        if end != _SUCCEEDED or not held:
             self._clear_away(run.task, handler)
 
     def _end(self, run: Run, handler: Handler) -> tuple[str, bool]:
@@ -109,8 +138,9 @@ class Bench:
 
         try:
             report(0, 0)
-            finished = handler.run(run.task, report)
-            return "succeeded", self._life.succeed(run, finished.outcome, finished.also)
+            # A run writes over what an earlier one left, so it may simply be repeated after an outage.
+            finished = self._database.outlast(lambda: handler.run(run.task, report))
+            return _SUCCEEDED, self._life.succeed(run, finished.outcome, finished.also)
         except Stopped as stop:
             return "was canceled", stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
@@ -120,10 +150,14 @@ class Bench:
             return f"failed: {AlgorithmFailed.code}", self._life.fail(run, AlgorithmFailed())
 
     def _clear_away(self, task: TaskRow, handler: Handler) -> None:
-        """Leave nothing of a task that its owner erased while this run was out of touch."""
-        with self._database.read() as conn:
-            if rows.get(conn, task.id) is None:
+        """Leave nothing of a task that delivers nothing: failed, canceled, or erased by its owner meanwhile."""
+        try:
+            with self._database.read() as conn:
+                now = rows.get(conn, task.id)
+            if now is None or now.state in {TaskState.FAILED, TaskState.CANCELED}:
                 handler.discard(task)
+        except Exception:  # noqa: BLE001 - the task has ended; what is left is swept later
+            _log.warning("what it left could not be erased yet", exc_info=True)
 
 
 @dataclass(frozen=True)
@@ -147,6 +181,7 @@ class Worker:
         self._bench = bench
         self._watch = watch
         self._lost_since: dict[str, float] = {}
+        self._useful_at = time.monotonic()
 
     def run(self, stop: threading.Event, drain_s: int) -> int:
         """The process's exit status: 0 after a drain."""
@@ -170,9 +205,11 @@ class Worker:
                 if not self._watch.presence.beat():
                     _log.error("this worker was taken for dead; it makes room for a fresh one")
                     return EXIT_TAKEN_FOR_DEAD
-                self._watch.reaper.note_beat()
                 self._watch.reaper.reap()
                 self._look_after_runs()
+                if self._is_stuck():
+                    _log.error("this worker holds a task that it does not do; it makes room for a fresh one")
+                    return EXIT_STUCK
             except Exception:  # noqa: BLE001 - a database that is away, mostly; the next beat tries again
                 _log.warning("a beat failed, the next one tries again", exc_info=True)
             stop.wait(self._watch.beat_s)
@@ -196,6 +233,13 @@ class Worker:
         if any(now - since > self._watch.grace_s for since in self._lost_since.values()):
             _log.error("a task hangs in its engine; this worker ends so that a fresh one can take over")
             os._exit(EXIT_HUNG)
+
+    def _is_stuck(self) -> bool:
+        """Has this process taken a task and not begun it for a whole grace time? An outage can do that to the queue."""
+        now = time.monotonic()
+        if not (self._bench.is_idle and self._watch.reaper.holds_tasks(self._watch.presence.id)):
+            self._useful_at = now
+        return now - self._useful_at > self._watch.grace_s
 
     def _do_chores(self, stop: threading.Event) -> None:
         due = dict.fromkeys(self._watch.chores, 0.0)

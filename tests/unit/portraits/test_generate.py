@@ -10,6 +10,7 @@ from portraitd import images
 from portraitd.errors import CancelRefused, InvalidParameter, InvalidStyle, ResourceAccessDenied
 from portraitd.images import Size
 from portraitd.portraits.requests import Finetune, Generate, TaskFilter, TaskState
+from portraitd.portraits.retention import Retention, Sweeper
 from tests.fakes import engines
 from tests.unit.portraits.conftest import Place, picture
 
@@ -207,9 +208,7 @@ def test_lists_are_filtered_and_paged_newest_first(place: Place) -> None:
 
 
 def test_old_tasks_are_forgotten_with_their_pictures(place: Place) -> None:
-    from portraitd.portraits.retention import Sweeper
-
-    sweeper = Sweeper(place.house.database, place.house.blobs, place.house.queue, place.house.retention, place.clock)
+    sweeper = Sweeper(place.house.eraser, Retention(timedelta(hours=24)), place.clock)
     old = place.generate()
     place.work(old)
     task = place.services.tasks.get(place.anne, old)

@@ -1,0 +1,88 @@
+"""Erasing for good: bytes and rows of tasks, trainings, files and whole accounts, the queue's notes of them included.
+
+Bytes go first: cut short, that leaves a row whose erasure can be asked for again, not a face that nobody knows of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portraitd.blobs import Blobs
+from portraitd.db import accounts, belongings, files, identities
+from portraitd.db import tasks as rows
+from portraitd.db.engine import Database
+from portraitd.db.files import FileRow
+from portraitd.db.tasks import Kind
+from portraitd.errors import SetupError
+from portraitd.tasks.life import Life
+from portraitd.tasks.queue import Queue
+
+_log = logging.getLogger(__name__)
+
+#: Where the bytes of each kind of work lie, one folder per task.
+FOLDERS = {Kind.GENERATE: "tasks", Kind.FINETUNE: "jobs"}
+
+
+def identity_key(job_id: str) -> str:
+    """Where the identity that a training makes lies."""
+    return f"{FOLDERS[Kind.FINETUNE]}/{job_id}/identity"
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """Erases; after each call nothing of it can be read from database or store."""
+
+    database: Database
+    blobs: Blobs
+    queue: Queue
+
+    def work(self, kind: Kind, task_ids: Sequence[str]) -> None:
+        """Erase tasks that have ended, and the identities that they trained."""
+        for task_id in task_ids:
+            self.blobs.delete_prefix(f"{FOLDERS[kind]}/{task_id}")
+        with self.database.write() as conn:
+            identities.erase_at(conn, [identity_key(task_id) for task_id in task_ids])
+            rows.erase(conn, task_ids)
+        self.queue.forget(task_ids)
+
+    def file(self, file: FileRow) -> None:
+        self.blobs.delete(file.blob_key)
+        with self.database.write() as conn:
+            files.erase(conn, file.id)
+
+    def account(self, name: str, life: Life) -> None:
+        """Erase an account and all it has, running tasks included; raises SetupError when there is none of the name."""
+        with self.database.read() as conn:
+            account_id = accounts.account_named(conn, name)
+        if account_id is None:
+            raise SetupError(f"there is no account named {name}; `portraitd key list` shows those that there are")
+        with self.database.write() as conn:
+            accounts.shut(conn, account_id)
+        # Its workers learn of it between two pictures, put nothing more away, and erase what they had put.
+        self._stop(account_id, life)
+        self._bytes_of(account_id)
+        with self.database.write() as conn:
+            task_ids = belongings.task_ids(conn, account_id)
+            belongings.erase(conn, account_id)
+        self.queue.forget(task_ids)
+        self.database.scrub(thorough=True)
+
+    def _stop(self, account_id: str, life: Life) -> None:
+        with self.database.read() as conn:
+            unfinished = belongings.task_ids(conn, account_id, rows.UNFINISHED)
+        for task_id in unfinished:
+            if life.cancel_pending(task_id):
+                self.queue.cancel(task_id)
+            else:
+                life.ask_to_cancel(task_id)
+
+    def _bytes_of(self, account_id: str) -> None:
+        with self.database.read() as conn:
+            work = [(kind, task_id) for kind in Kind for task_id in belongings.task_ids(conn, account_id, kind=kind)]
+            keys = belongings.blob_keys(conn, account_id)
+        for kind, task_id in work:
+            self.blobs.delete_prefix(f"{FOLDERS[kind]}/{task_id}")
+        for key in keys:
+            self.blobs.delete(key)
