@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class Settings:
     lease_s: int
     drain_s: int
     log_format: str
+    metrics_token: str
 
     @property
     def key_file(self) -> Path:
@@ -78,6 +80,12 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _token(text: str) -> str:
+    if text and not re.fullmatch(r"[\x21-\x7e]{16,}", text):
+        raise ValueError("expected at least 16 characters of ASCII without spaces")
+    return text
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -188,6 +196,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PORTRAITD_DRAIN_S", "drain_s", "30", "Seconds that running tasks may take to end at shutdown.", _whole(0, 3600)
     ),
     Setting("PORTRAITD_LOG_FORMAT", "log_format", "text", "Log lines as text or json.", _one_of("text", "json")),
+    Setting("PORTRAITD_METRICS_TOKEN", "metrics_token", "", "Opens /metrics; without one there is none.", _token),
 )
 
 

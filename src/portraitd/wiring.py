@@ -25,12 +25,14 @@ from portraitd.portraits.accounts import KeyRing
 from portraitd.portraits.erase import Eraser
 from portraitd.portraits.faces import FaceDesk
 from portraitd.portraits.fetch import Fetcher
+from portraitd.portraits.figures import FigureDesk
 from portraitd.portraits.files import FileCabinet, Quota
 from portraitd.portraits.finetune import JobDesk, Trainer
 from portraitd.portraits.generate import Studio, TaskDesk
 from portraitd.portraits.identities import IdentityShelf
 from portraitd.portraits.links import Links
 from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
+from portraitd.portraits.requests import ServiceFigures
 from portraitd.portraits.results import ResultStore
 from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
 from portraitd.portraits.services import Services
@@ -42,6 +44,7 @@ from portraitd.styles.packs import with_packs
 from portraitd.tasks.executors import Presence, Reaper, Wards, reconcile
 from portraitd.tasks.life import Life
 from portraitd.tasks.queue import Queue, Receiver
+from portraitd.tasks.tally import Tally
 from portraitd.tasks.worker import Bench, Chore, Handler, Watch, Worker
 
 if TYPE_CHECKING:
@@ -52,6 +55,9 @@ if TYPE_CHECKING:
 
 #: Every engine by name, as "module:factory". A factory takes the FaceModels and returns an Engine.
 ENGINES: Mapping[str, str] = {"classic": "portraitd.engines.classic.engine:ClassicEngine"}
+
+#: How often a worker adds what it counted to the database's sums, in seconds.
+_TALLY_EVERY_S = 10
 
 
 @dataclass(frozen=True)
@@ -136,13 +142,18 @@ def build_services(house: House) -> Services:
 
 def build_web(house: House) -> FastAPI:
     """The HTTP application."""
-    from portraitd.api.app import build_app
+    from portraitd.api.app import Watched, build_app
     from portraitd.api.config import ApiConfig
 
+    settings = house.settings
     config = ApiConfig(
-        max_count=house.settings.max_n, max_upload_bytes=_max_form_mb(house.settings.max_file_mb) * MEGABYTE
+        max_count=settings.max_n,
+        max_upload_bytes=_max_form_mb(settings.max_file_mb) * MEGABYTE,
+        metrics_token=settings.metrics_token,
     )
-    return build_app(build_services(house), config, ready=lambda: _has_workers(house.database, house.settings.lease_s))
+    desk = FigureDesk(house.database, settings.lease_s, house.clock)
+    watch = Watched(ready=lambda: _has_workers(house.database, settings.lease_s), figures=lambda: _figures(desk))
+    return build_app(build_services(house), config, watch)
 
 
 def _max_form_mb(max_file_mb: int) -> int:
@@ -156,7 +167,7 @@ def build_worker(house: House, engine: Engine) -> Worker:
     # What a task reads and puts away waits for a store that is away; a request or a sweep has no time for that.
     blobs = house.blobs.patient(OUTAGE_S)
     fetcher = _fetcher(settings, ResultStore(house.database, blobs, house.links))
-    turns = TakingTurns(engine)
+    turns, tally = TakingTurns(engine), Tally()
     folder = settings.home / "run"
     presence = Presence(house.database, folder)
     receiver = Receiver(house.database, presence.id)
@@ -164,11 +175,12 @@ def build_worker(house: House, engine: Engine) -> Worker:
     shelf = IdentityShelf(house.database, blobs, turns, house.clock)
     reader = SourceReader(house.database, blobs, fetcher)
     handlers: Mapping[Kind, Handler] = {
-        Kind.GENERATE: Studio(turns, house.styles, shelf, blobs, fetcher, house.judge),
-        Kind.FINETUNE: Trainer(turns, blobs, reader, house.clock),
+        Kind.GENERATE: Studio(turns, house.styles, shelf, blobs, fetcher, house.judge, tally),
+        Kind.FINETUNE: Trainer(turns, blobs, reader, house.clock, tally),
     }
-    bench = Bench(house.database, house.life, handlers)
-    watch = Watch(presence, reaper, settings.lease_s / 6, _chores(house, bench), grace_s=settings.lease_s)
+    bench = Bench(house.database, house.life, handlers, tally=tally)
+    chores = (*_chores(house, bench), Chore(_TALLY_EVERY_S, lambda: tally.flush(house.database), last=True))
+    watch = Watch(presence, reaper, settings.lease_s / 6, chores, grace_s=settings.lease_s)
     return Worker(receiver, bench, watch)
 
 
@@ -306,6 +318,14 @@ def _signing_secret(database: Database) -> str:
             secret = secrets.token_hex(32)
             accounts.add_secret(conn, "links", secret)
         return secret
+
+
+def _figures(desk: FigureDesk) -> ServiceFigures | None:
+    """The service's figures, None while the database is away."""
+    try:
+        return desk.read()
+    except sa.exc.SQLAlchemyError:
+        return None
 
 
 def _has_workers(database: Database, lease_s: float) -> bool:

@@ -60,6 +60,7 @@ ONLY = {
     "obstore": {"blobs/"},
     "fastapi": {"api/", "wiring.py"},
     "pydantic": {"api/"},
+    "prometheus_client": {"api/"},
     "torch": {"engines/diffusion/"},
     "cv2": {"faces/", "engines/classic/"},
     "PIL": {"images.py"},

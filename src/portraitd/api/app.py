@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -15,9 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from portraitd.api import faces, files, finetunes, ops, portraits, results, tasks
+from portraitd.api import faces, files, finetunes, metrics, ops, portraits, results, tasks
 from portraitd.api.call import KnownCall
 from portraitd.api.config import ApiConfig
+from portraitd.api.metrics import Meter, ReadFigures
 from portraitd.api.middleware import BodyLimit, RequestStamp, SecureHeaders
 from portraitd.api.replies import LastResort, on_error
 from portraitd.errors import PathNotFound, PortraitdError
@@ -31,19 +33,32 @@ FRAMING_BYTES = 256 * 1024
 _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 
 
-def build_app(services: Services, config: ApiConfig, ready: Callable[[], bool] = lambda: True) -> FastAPI:
-    """The application over `services`. `ready` answers /readyz; nothing starts or opens here."""
+@dataclass(frozen=True)
+class Watched:
+    """What whoever runs the service can ask about it."""
+
+    #: Can it do its work? The answer of /readyz.
+    ready: Callable[[], bool] = lambda: True
+    #: The figures of the whole service for /metrics, None when they cannot be had now.
+    figures: ReadFigures = lambda: None
+
+
+def build_app(services: Services, config: ApiConfig, watched: Watched | None = None) -> FastAPI:
+    """The application over `services`; nothing starts or opens here."""
+    watched = watched or Watched()
+    meter = Meter(watched.figures)
     app = FastAPI(
         title="portraitd",
         routes=_routes(),
-        middleware=_middleware(config),
+        middleware=_middleware(config, meter),
         exception_handlers=dict.fromkeys((PortraitdError, HTTPException, RequestValidationError), on_error),
         redirect_slashes=False,
         openapi_url=None,
     )
     app.state.services = services
     app.state.config = config
-    app.state.ready = ready
+    app.state.ready = watched.ready
+    app.state.meter = meter
     return app
 
 
@@ -72,13 +87,14 @@ def _routes() -> list[BaseRoute]:
         _route("GET HEAD", results.PREFIX + "{path:path}", results.download),
         _route("GET HEAD", "/healthz", ops.healthz),
         _route("GET HEAD", "/readyz", ops.readyz),
+        _route("GET", "/metrics", metrics.read),
     ]
 
 
-def _middleware(config: ApiConfig) -> list[Middleware]:
+def _middleware(config: ApiConfig, meter: Meter) -> list[Middleware]:
     """Outermost first."""
     return [
-        Middleware(RequestStamp),
+        Middleware(RequestStamp, meter=meter),
         Middleware(SecureHeaders),
         Middleware(LastResort),
         Middleware(

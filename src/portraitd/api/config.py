@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MEGABYTE = 1024 * 1024
 
@@ -29,6 +29,8 @@ class ApiConfig:
     accept_bare_keys: bool = False
     #: Answer an unknown model with 404 ModelNotFound (the vendor's page) instead of 400 (the vendor's gateway).
     unknown_model_is_404: bool = False
+    #: What a monitor sends as Bearer to read /metrics; "" for no such path.
+    metrics_token: str = field(default="", repr=False)
     #: How often an open event stream looks at its job, and the longest it says nothing, in seconds.
     stream_poll_s: float = 1.0
     stream_heartbeat_s: float = 15.0

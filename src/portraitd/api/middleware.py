@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from portraitd.api.metrics import Meter
 from portraitd.errors import PayloadTooLarge
 from portraitd.logs import about
 
@@ -26,14 +27,15 @@ SECURITY_HEADERS = {
 
 
 class RequestStamp:
-    """Gives each request an id, tells when it came and how long it took, and writes one line about it.
+    """Gives each request an id, tells when it came and how long it took, writes one line about it and counts it.
 
     The id is always ours: one sent by a client could be somebody else's. The line holds no query, since that is where a
     signed link keeps its signature.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, meter: Meter) -> None:
         self._app = app
+        self._meter = meter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,8 +46,10 @@ class RequestStamp:
         arrived, begun = time.time(), time.perf_counter()
         status = 0
 
-        def log() -> None:
-            cost_ms = round((time.perf_counter() - begun) * 1000)
+        def note() -> None:
+            cost_s = time.perf_counter() - begun
+            cost_ms = round(cost_s * 1000)
+            self._meter.saw(scope, status, cost_s)
             path = scope["path"].encode("unicode_escape").decode("ascii")[:200]
             fields = {"method": scope["method"], "path": path, "status": status, "duration_ms": cost_ms}
             access_log.info("%s %s %s %d ms", scope["method"], path, status or "-", cost_ms, extra={"fields": fields})
@@ -66,7 +70,7 @@ class RequestStamp:
             try:
                 await self._app(scope, receive, stamp)
             finally:
-                log()
+                note()
 
 
 class SecureHeaders:

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 def refusal(error: Exception, request: Request) -> JSONResponse:
     """The reply to a request that was refused or went wrong."""
     told = _told(error)
+    request.app.state.meter.refused(told.code)
     headers = {}
     if told.status >= 500:
         logger.error("the request failed", exc_info=error)

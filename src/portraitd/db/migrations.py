@@ -25,7 +25,14 @@ def create_first_tables(conn: sa.Connection) -> None:
     _run(conn, _FIRST_TABLES)
 
 
-STEPS: tuple[Step, ...] = (create_first_tables,)
+def create_figures(conn: sa.Connection) -> None:
+    _run(
+        conn,
+        "CREATE TABLE figures (name TEXT, labels TEXT, value DOUBLE PRECISION NOT NULL, PRIMARY KEY (name, labels))",
+    )
+
+
+STEPS: tuple[Step, ...] = (create_first_tables, create_figures)
 
 
 def migrate(database: Database, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:

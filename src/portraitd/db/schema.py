@@ -165,6 +165,15 @@ files = sa.Table(
     sa.Index("files_by_account", "account_id", "number"),
 )
 
+#: Running sums that workers add to, for a monitor (figures.py).
+figures = sa.Table(
+    "figures",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("labels", sa.Text, primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
+)
+
 #: Worker processes, one row per process life, by the database's clock.
 executors = sa.Table(
     "executors",

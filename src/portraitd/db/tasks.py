@@ -150,6 +150,23 @@ def unfinished(conn: sa.Connection) -> tuple[str, ...]:
     return tuple(conn.execute(query).scalars())
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How many tasks of a kind are in a state, and when the oldest of them came."""
+
+    kind: Kind
+    state: TaskState
+    count: int
+    oldest: datetime
+
+
+def standing(conn: sa.Connection) -> tuple[Standing, ...]:
+    """All tasks, by kind and state; nothing where there is none."""
+    oldest = sa.func.min(tasks.c.submitted_at, type_=tasks.c.submitted_at.type)
+    query = sa.select(tasks.c.kind, tasks.c.state, sa.func.count(), oldest).group_by(tasks.c.kind, tasks.c.state)
+    return tuple(Standing(Kind(kind), TaskState(state), *rest) for kind, state, *rest in conn.execute(query))
+
+
 def ended_before(conn: sa.Connection, kind: Kind, at: datetime, limit: int) -> tuple[str, ...]:
     """Ids of up to `limit` tasks that ended before `at`, oldest first."""
     query = sa.select(tasks.c.id).where(tasks.c.kind == kind.value, tasks.c.ended_at < at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 
@@ -36,6 +36,7 @@ from portraitd.portraits.requests import Account, Finetune, FinetuneJob, JobPage
 from portraitd.portraits.training_set import MAX_PHOTOS, RawPhoto, SourceReader, TooManyPhotos, is_url
 from portraitd.tasks.life import Life, Outcome
 from portraitd.tasks.queue import Queue
+from portraitd.tasks.tally import Tally
 from portraitd.tasks.worker import Finished, Report
 
 _log = logging.getLogger(__name__)
@@ -168,17 +169,23 @@ class Trainer:
     blobs: Blobs
     reader: SourceReader
     clock: Clock
+    tally: Tally = field(default_factory=Tally)
 
     def run(self, task: TaskRow, report: Report) -> Finished:
         """The identity, in the blob store. Raises the first photo's error when no photo is usable."""
-        photos = self._usable(self._copies(task))
+        with self.tally.timed(task.kind, "fetch"):
+            copies = self._copies(task)
+        with self.tally.timed(task.kind, "check"):
+            photos = self._usable(copies)
         report(0, 0)
-        trained = self.engine.train(photos)
+        with self.tally.timed(task.kind, "make"):
+            trained = self.engine.train(photos)
         for left_out in trained.left_out:
             _log.info("%s was not used: %s", left_out.name, left_out.error.code)
         report(1, 0)
         key = identity_key(task.id)
-        self.blobs.put(key, trained.identity)
+        with self.tally.timed(task.kind, "store"):
+            self.blobs.put(key, trained.identity)
         row = IdentityRow(identity_of(task.id), task.account_id, self.engine.name, key, self.clock())
         return Finished(Outcome((), usage=1), lambda conn: identities.add(conn, row))
 

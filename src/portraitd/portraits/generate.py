@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
@@ -38,6 +38,7 @@ from portraitd.portraits.results import picture_key
 from portraitd.styles.catalog import Mode, StyleCatalog
 from portraitd.tasks.life import Life, Outcome
 from portraitd.tasks.queue import Queue
+from portraitd.tasks.tally import PICTURES, Tally
 from portraitd.tasks.worker import Finished, Report
 
 _log = logging.getLogger(__name__)
@@ -143,6 +144,7 @@ class Studio:
     blobs: Blobs
     fetcher: Fetches
     judge: Judge
+    tally: Tally = field(default_factory=Tally)
 
     def run(self, task: TaskRow, report: Report) -> Finished:
         """Every picture of the task, in the blob store. Raises the first failure when none could be made."""
@@ -150,12 +152,14 @@ class Studio:
         report(0, 0)
         results: list[ResultRow] = []
         errors: list[PortraitdError] = []
-        for number, outcome in enumerate(self._outcomes(job), 1):
+        for number, outcome in enumerate(self.tally.each_timed(task.kind, "make", self._outcomes(job)), 1):
             if isinstance(outcome, Failure):
                 errors.append(outcome.error)
                 results.append(ResultRow(code=outcome.error.code, message=outcome.error.message))
             else:
-                results.append(self._keep(task.id, number, outcome))
+                with self.tally.timed(task.kind, "store"):
+                    results.append(self._keep(task.id, number, outcome))
+            self.tally.add(PICTURES, "failed" if isinstance(outcome, Failure) else "made")
             report(number - len(errors), len(errors))
         if len(errors) == len(results):
             raise errors[0]
@@ -183,9 +187,12 @@ class Studio:
         return self.shelf.take(task.account_id, request.identity_id or "")
 
     def _picture(self, url: str, limits: Limits, purpose: Purpose) -> Image:
-        image = limits.decode(self.fetcher.fetch(url, limits.max_bytes))
-        if error := self.judge(image, purpose).error:
-            raise error
+        with self.tally.timed(Kind.GENERATE, "fetch"):
+            data = self.fetcher.fetch(url, limits.max_bytes)
+        with self.tally.timed(Kind.GENERATE, "check"):
+            image = limits.decode(data)
+            if error := self.judge(image, purpose).error:
+                raise error
         return image
 
     def _outcomes(self, job: Job) -> Iterator[Portrait | Failure]:

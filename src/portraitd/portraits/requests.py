@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import BinaryIO
@@ -233,3 +234,32 @@ class StoredPicture:
     size: int
     media_type: str = "image/jpeg"
     name: str = ""
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """How long one stage of tasks of a kind took, as a histogram."""
+
+    kind: str
+    stage: str
+    #: (upper bound in seconds, how many took no longer), the last bound infinite.
+    buckets: tuple[tuple[float, float], ...]
+    #: Of all together.
+    total_s: float
+
+
+@dataclass(frozen=True)
+class ServiceFigures:
+    """How the service is doing, over all its processes. Nothing in it is an account's."""
+
+    #: Living worker processes.
+    workers: int
+    #: Tasks that the database remembers, by kind and state.
+    tasks: Mapping[tuple[str, str], int]
+    #: Seconds that the oldest waiting task has waited, by kind; kinds without one are missing.
+    waiting_s: Mapping[str, float]
+    stages: tuple[StageTimes, ...]
+    #: Runs that ended since the service was set up, by (kind, state, code); code is "" unless FAILED.
+    ends: Mapping[tuple[str, ...], float]
+    #: Pictures, by "made" and "failed".
+    pictures: Mapping[str, float]

@@ -149,6 +149,10 @@ class Life:
         """Was the task unfinished? It has FAILED now, whoever holds it."""
         return self._end_now(task_id, TaskState.FAILED, error, None)
 
+    def waited_s(self, task: TaskRow) -> float:
+        """Seconds since the task was accepted."""
+        return max(0.0, (self._clock() - task.submitted_at).total_seconds())
+
     def holds(self, run: Run) -> bool:
         """Does the run still hold its task?"""
         with self._database.read() as conn:

@@ -19,6 +19,7 @@ from portraitd.portraits.requests import TaskState
 from portraitd.tasks.executors import Monotonic, Presence, Reaper
 from portraitd.tasks.life import Also, Life, Outcome, Run, Signal
 from portraitd.tasks.queue import Receiver
+from portraitd.tasks.tally import ENDS, Tally
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ EXIT_HUNG = 70
 EXIT_STUCK = 71
 EXIT_TAKEN_FOR_DEAD = 75
 
-_SUCCEEDED = "succeeded"
+_SUCCEEDED = (TaskState.SUCCEEDED, "")
 
 
 class Stopped(Exception):
@@ -66,6 +67,8 @@ class Chore:
 
     every_s: float
     act: Callable[[], object]
+    #: To be done once more when the worker ends.
+    last: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,18 @@ class Bench:
     """Does tasks, by id: begins them, runs their handler, and ends them in every way they can end."""
 
     def __init__(
-        self, database: Database, life: Life, handlers: Mapping[Kind, Handler], monotonic: Monotonic = time.monotonic
+        self,
+        database: Database,
+        life: Life,
+        handlers: Mapping[Kind, Handler],
+        monotonic: Monotonic = time.monotonic,
+        tally: Tally | None = None,
     ) -> None:
         self._database = database
         self._monotonic = monotonic
         self._life = life
         self._handlers = handlers
+        self._tally = tally or Tally()
         self._runs: dict[str, _Begun] = {}
 
     def handle(self, task_id: str) -> None:
@@ -95,6 +104,8 @@ class Bench:
             if run is None:
                 return
             self._runs[task_id] = _Begun(run, self._monotonic())
+            if run.attempt == 1:
+                self._tally.took(run.task.kind, "wait", self._life.waited_s(run.task))
             try:
                 with about(request_id=run.task.request_id):
                     self._attempt(run)
@@ -116,20 +127,25 @@ class Bench:
         Each process looks at its own runs, by a clock that nobody sets: a time of day that jumps fails nothing.
         """
         limit = self._monotonic() - limit_s
-        overdue = [begun.run.task.id for begun in list(self._runs.values()) if begun.at < limit]
-        return tuple(task_id for task_id in overdue if self._life.give_up(task_id, TaskTimedOut()))
+        overdue = [begun.run.task for begun in list(self._runs.values()) if begun.at < limit]
+        given_up = [task for task in overdue if self._life.give_up(task.id, TaskTimedOut())]
+        for task in given_up:
+            self._tally.add(ENDS, task.kind.value, TaskState.FAILED.value, TaskTimedOut.code)
+        return tuple(task.id for task in given_up)
 
     def _attempt(self, run: Run) -> None:
         handler = self._handlers[run.task.kind]
-        began = time.monotonic()
-        end, held = self._end(run, handler)
-        if held:
-            _log.info("%s %s after %.1f s", run.task.kind.value, end, time.monotonic() - began)
-        if end != _SUCCEEDED or not held:
+        kind, began = run.task.kind, time.monotonic()
+        end = self._end(run, handler)
+        if end is not None:
+            state, code = end
+            _log.info("%s %s %s after %.1f s", kind.value, state.value, code, time.monotonic() - began)
+            self._tally.add(ENDS, kind.value, state.value, code)
+        if end != _SUCCEEDED:
             self._clear_away(run.task, handler)
 
-    def _end(self, run: Run, handler: Handler) -> tuple[str, bool]:
-        """What became of the run, in a few words for the log, and whether it ended its task."""
+    def _end(self, run: Run, handler: Handler) -> tuple[TaskState, str] | None:
+        """The state that the run ended its task in, and its error code; None when the task was no longer its own."""
 
         def report(succeeded: int, failed: int) -> None:
             signal = self._life.report(run, succeeded, failed)
@@ -140,14 +156,18 @@ class Bench:
             report(0, 0)
             # A run writes over what an earlier one left, so it may simply be repeated after an outage.
             finished = self._database.outlast(lambda: handler.run(run.task, report))
-            return _SUCCEEDED, self._life.succeed(run, finished.outcome, finished.also)
+            end, held = _SUCCEEDED, self._life.succeed(run, finished.outcome, finished.also)
         except Stopped as stop:
-            return "was canceled", stop.signal is Signal.CANCEL and self._life.canceled(run)
+            end, held = (TaskState.CANCELED, ""), stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
-            return f"failed: {error.code}", self._life.fail(run, _presentable(error))
+            end, held = self._fail(run, _presentable(error))
         except (Exception, SystemExit):  # noqa: BLE001 - a task must end, whatever its engine does
             _log.exception("unexpected failure")
-            return f"failed: {AlgorithmFailed.code}", self._life.fail(run, AlgorithmFailed())
+            end, held = self._fail(run, AlgorithmFailed())
+        return end if held else None
+
+    def _fail(self, run: Run, error: PortraitdError) -> tuple[tuple[TaskState, str], bool]:
+        return (TaskState.FAILED, error.code), self._life.fail(run, error)
 
     def _clear_away(self, task: TaskRow, handler: Handler) -> None:
         """Leave nothing of a task that delivers nothing: failed, canceled, or erased by its owner meanwhile."""
@@ -194,6 +214,9 @@ class Worker:
         status = self._keep(stop)
         # One that was taken for dead has nothing to finish: its tasks are others' now.
         self._drain(drain_s if status == 0 else 0)
+        for chore in self._watch.chores:
+            if chore.last:
+                _do(chore)
         if not self._watch.reaper.holds_tasks(presence.id):
             presence.leave()
         return status
@@ -246,10 +269,14 @@ class Worker:
         while not stop.wait(0.5):
             for chore in [chore for chore, at in due.items() if time.monotonic() >= at]:
                 due[chore] = time.monotonic() + chore.every_s
-                try:
-                    chore.act()
-                except Exception:  # noqa: BLE001 - as above; no chore may end the others
-                    _log.warning("a chore failed, it will be tried again", exc_info=True)
+                _do(chore)
+
+
+def _do(chore: Chore) -> None:
+    try:
+        chore.act()
+    except Exception:  # noqa: BLE001 - a database that is away, mostly; no chore may end the others
+        _log.warning("a chore failed, it will be tried again", exc_info=True)
 
 
 def _presentable(error: PortraitdError) -> PortraitdError:

@@ -11,7 +11,7 @@ from portraitd.portraits.requests import Account, Finetune, Upload
 from tests.unit.portraits.conftest import Place, picture
 
 #: Tables whose rows belong to no account, or go with a row that does.
-OF_NOBODY = {"portraitd_migrations", "counters", "secrets", "executors", "accounts", "results"}
+OF_NOBODY = {"portraitd_migrations", "counters", "secrets", "executors", "accounts", "results", "figures"}
 
 
 def test_every_table_belongs_to_accounts_or_is_known_not_to() -> None:
