@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
+from portraitd.blobs import open_blobs
+from portraitd.db import schema
 from portraitd.db import tasks as rows
-from portraitd.db.engine import open_database
+from portraitd.db.engine import open_database, utc_now
 from portraitd.db.tasks import Kind, ResultRow, TaskRow
+from portraitd.portraits.erase import Eraser
+from portraitd.portraits.retention import Retention, Sweeper
+from portraitd.tasks.queue import Queue
 from tests.fakes import engines
+from tests.fakes.servers import free_port
 
 START_S = 40
 LORA = [{"resource_id": "women_model", "resource_type": "facelora"}]
@@ -32,23 +40,32 @@ def until(happened: Callable[[], Any], timeout_s: float = 60) -> Any:
     return outcome
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """This process's environment with these values in it, for libraries that look there."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 class Service:
-    """`portraitd serve` with the instant engine, in a home of its own."""
+    """`portraitd serve` with the instant engine, in a home of its own; `verb="worker"` is a worker alone."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.home = folder / "home"
+    def __init__(self, folder: Path, verb: str = "serve", **settings: str) -> None:
+        self.home = Path(settings.get("PORTRAITD_HOME", folder / "home"))
         self.port = free_port()
         #: Ids of the processes that trained and generated, one line each.
         self.trainings = folder / "trainings"
         self.runs = folder / "runs"
         self._log = folder / "log"
-        self.command = [sys.executable, "-m", "portraitd", "serve"]
+        #: Another machine's service may have made the key.
+        self.key_file = self.home / "api-key"
+        self._verb = verb
+        self.command = [sys.executable, "-m", "portraitd", verb]
         self.env = os.environ | {
             "PORTRAITD_HOME": str(self.home),
             "PORTRAITD_PORT": str(self.port),
@@ -60,6 +77,7 @@ class Service:
             "FAKE_ENGINE_RUNS": str(self.runs),
             **settings,
         }
+        self.storage_url = settings.get("PORTRAITD_STORAGE_URL", str(self.home / "blobs"))
         self.database_url = settings.get("PORTRAITD_DATABASE_URL", f"sqlite:///{self.home}/portraitd.db")
         self._client = httpx.Client(timeout=30)
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +91,8 @@ class Service:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self.command, env=self.env, stdout=log, stderr=log)
         self._seen.add(self._process.pid)
-        until(self._answers, START_S)
+        if self._verb == "serve":
+            until(self._answers, START_S)
         return time.monotonic() - began
 
     def _answers(self) -> bool:
@@ -145,7 +164,7 @@ class Service:
         return f"http://127.0.0.1:{self.port}{path}"
 
     def call(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        key = (self.home / "api-key").read_text().strip()
+        key = self.key_file.read_text().strip()
         headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
         reply = self._client.request(method, self.url("/api/v1" + path), headers=headers, **options)
         assert reply.status_code == 200, reply.text
@@ -158,6 +177,14 @@ class Service:
         headers = {"X-DashScope-Async": "enable"}
         reply = self.call("POST", "/services/aigc/album/gen_potrait", json=body, headers=headers)
         return str(reply["output"]["task_id"])
+
+    def healthy_submit(self, accepted: list[str]) -> bool:
+        """Was a task accepted just now? It is in the list then; a service that is not well says no."""
+        try:
+            accepted.append(self.submit(n=1))
+        except (httpx.TransportError, AssertionError):
+            return False
+        return True
 
     def task(self, task_id: str) -> Mapping[str, Any]:
         output: Mapping[str, Any] = self.call("GET", f"/tasks/{task_id}")["output"]
@@ -196,13 +223,32 @@ class Service:
         database.close()
         return found
 
-    def used(self, account_id: str) -> int:
-        """Pictures that the account is billed for."""
+    def charges(self) -> dict[str, int]:
+        """What each generation was billed."""
         database = open_database(self.database_url)
         with database.read() as conn:
-            used = rows.usage_of(conn, account_id)
+            query = sa.select(schema.usage.c.task_id, schema.usage.c.count)
+            found = conn.execute(query.where(schema.usage.c.kind == Kind.GENERATE.value)).all()
         database.close()
-        return used.get(Kind.GENERATE.value, 0)
+        assert len(found) == len({task_id for task_id, _ in found})
+        return {str(task_id): int(count) for task_id, count in found}
+
+    def stored(self, folder: str) -> set[str]:
+        """Keys of the store below a folder."""
+        with environment(self.env):
+            return {held.key for held in open_blobs(self.storage_url).list(folder)}
+
+    def sweep_orphans(self) -> int:
+        """Erase what no row names, as workers do every hour."""
+        with environment(self.env), closing(open_database(self.database_url)) as database:
+            eraser = Eraser(database, open_blobs(self.storage_url), Queue(database))
+            sweeper = Sweeper(eraser, Retention(timedelta(hours=24)), utc_now)
+            return sweeper.sweep_orphans() + sweeper.sweep_orphans()
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`portraitd WORDS` beside the service."""
+        command = [sys.executable, "-m", "portraitd", *words]
+        return subprocess.run(command, env=self.env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def kill_9(pid: int) -> None:

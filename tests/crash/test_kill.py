@@ -10,22 +10,10 @@ import time
 import httpx
 
 from portraitd.images import decode
+from tests.crash.books import assert_books_balance
 from tests.crash.conftest import StartService
-from tests.crash.service import Service, is_alive, until
+from tests.crash.service import is_alive, until
 from tests.fakes import engines
-
-
-def assert_books_balance(service: Service, states: dict[str, str]) -> None:
-    """Every task terminal in the database too; usage is what was delivered; every picture is there, none is extra."""
-    rows = service.rows(list(states))
-    assert {task_id: row.state.value for task_id, row in rows.items()} == states
-    delivered = {task_id: [r for r in service.results(task_id) if r.blob_key] for task_id in states}
-    account = next(iter(rows.values())).account_id
-    assert service.used(account) == sum(len(pictures) for pictures in delivered.values())
-    for task_id, pictures in delivered.items():
-        if states[task_id] == "SUCCEEDED":
-            folder = service.home / "blobs" / "tasks" / task_id
-            assert {f"tasks/{task_id}/{path.name}" for path in folder.iterdir()} == {r.blob_key for r in pictures}
 
 
 def test_everything_is_killed_in_the_middle(new_service: StartService, database_settings: dict[str, str]) -> None:

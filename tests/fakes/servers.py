@@ -6,13 +6,13 @@ import json
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +21,12 @@ import psycopg
 import pytest
 
 START_S = 60
+
+#: Tables and indexes that are not PostgreSQL's own, and where each lies.
+_RELATIONS = """
+SELECT relname, pg_relation_filepath(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE relkind IN ('r', 'i', 't') AND nspname IN ('public', 'dbos')
+"""
 
 
 def free_port() -> int:
@@ -68,6 +74,18 @@ class Cluster:
     def _url(self, database: str) -> str:
         return f"postgresql://tests@127.0.0.1:{self._port}/{database}"
 
+    def dump(self, url: str) -> bytes:
+        """Everything that the database says it holds."""
+        command = [str(_postgres_programs() / "pg_dump"), url]
+        return subprocess.run(command, capture_output=True, check=True, timeout=120).stdout
+
+    def files_of(self, url: str) -> Mapping[str, bytes]:
+        """What the files hold that the database's tables and indexes lie in, by their names."""
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("CHECKPOINT")
+            found = conn.execute(_RELATIONS).fetchall()
+        return {name: (self.data / path).read_bytes() for name, path in found}
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(_postgres_programs() / program), *arguments]
         user = self._user if os.geteuid() == 0 else None
@@ -75,7 +93,7 @@ class Cluster:
 
 
 @contextmanager
-def postgres_cluster(folder: Path) -> Iterator[Cluster]:
+def postgres_cluster() -> Iterator[Cluster]:
     """A running cluster, gone at the end; skips the test where PostgreSQL is not installed."""
     if not _postgres_programs().is_dir():
         pytest.skip("initdb is not installed")
@@ -114,11 +132,14 @@ class Bucket:
     @property
     def settings(self) -> Mapping[str, str]:
         """The usual variables, as an operator sets them."""
+        return self.settings_through(self._ports["s3"])
+
+    def settings_through(self, port: int) -> Mapping[str, str]:
         return {
             "AWS_ACCESS_KEY_ID": "tests",
             "AWS_SECRET_ACCESS_KEY": "secret",
             "AWS_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._ports['s3']}",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         }
 
     def start(self) -> None:
@@ -145,14 +166,66 @@ class Bucket:
             self._process.kill()
             self._process.wait()
 
-    def freeze(self) -> None:
-        """Take calls and never answer, as a store does whose network has gone."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+    @contextmanager
+    def gate(self) -> Iterator[Gate]:
+        """A way in that can be shut."""
+        gate = Gate(self._ports["s3"])
+        try:
+            yield gate
+        finally:
+            gate.shut()
 
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+
+class Gate:
+    """A port that leads to another one of this machine, until it is shut or lets nothing through any more."""
+
+    def __init__(self, to_port: int) -> None:
+        self.port = free_port()
+        self._to_port = to_port
+        self._listener: socket.socket | None = None
+        self._pairs: list[socket.socket] = []
+        self._flows = threading.Event()
+        self.open()
+
+    def open(self) -> None:
+        self._flows.set()
+        if self._listener is None:
+            self._listener = socket.create_server(("127.0.0.1", self.port))
+            threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """Nobody listens any more, and who is connected is cut off."""
+        if self._listener:
+            # A thread sits in accept: only shutdown wakes it.
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        self._flows.set()
+        for end in self._pairs:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._pairs.clear()
+
+    def block(self) -> None:
+        """Take calls and pass nothing on, as a network does that has gone silent."""
+        self._flows.clear()
+
+    def _serve(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._to_port))
+                self._pairs += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass_on, args=ends, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                self._flows.wait()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

@@ -33,6 +33,10 @@ _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname = 'dbos' OR (schemaname = current_schema() AND tableowner = current_user)
 """
+_OLDER_TRANSACTIONS = """
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND xact_start <= %s
+"""
 
 
 class Database:
@@ -105,6 +109,7 @@ class Database:
                 cursor.execute("PRAGMA busy_timeout = 2000")
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             elif thorough:
+                _wait_for_older_transactions(cursor)
                 cursor.execute(_TABLES)
                 for (table,) in cursor.fetchall():
                     cursor.execute(f"VACUUM FULL {table}")
@@ -135,6 +140,17 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _wait_for_older_transactions(cursor: Any) -> None:
+    """Let PostgreSQL's transactions that may still look at erased rows end, for some seconds: such rows are kept."""
+    cursor.execute("SELECT clock_timestamp()")
+    (now,) = cursor.fetchone()
+    for _ in range(100):
+        cursor.execute(_OLDER_TRANSACTIONS, (now,))
+        if not cursor.fetchall():
+            return
+        time.sleep(0.1)
 
 
 def open_database(url: str) -> Database:
