@@ -111,16 +111,16 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=512)
-        # asyncio does this for sockets of its own making only. Connections inherit it; without it, a reply's body waits
-        # some 40 ms for the client to acknowledge the reply's head.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return listener
     except OSError as error:
         why = str(error.strerror).partition(" (while")[0]  # Python adds the address, which is in the sentence already
         raise SetupError(
             f"cannot listen on {settings.host} port {settings.port}: {why}; "
             "choose another with PORTRAITD_HOST and PORTRAITD_PORT"
         ) from error
+    # asyncio does this for sockets of its own making only. Connections inherit it; without it, a reply's body waits some
+    # 40 ms for the client to acknowledge the reply's head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _start_fetching_embedder(settings: Settings) -> None:
