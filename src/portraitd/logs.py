@@ -60,6 +60,8 @@ def to_stderr(line_format: str) -> None:
     root.handlers[:] = [handler_to(sys.stderr, line_format)]
     root.setLevel(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # It warns of every form that is broken: a client could fill the disk, and the refusal is logged anyway.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.captureWarnings(capture=True)
     threading.excepthook = _log_thread_failure
 

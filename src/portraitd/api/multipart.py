@@ -24,7 +24,7 @@ async def read_form(request: Request, max_files: int, max_fields: int) -> AsyncI
     try:
         parser = _Parser(request.headers, request.stream(), max_files=max_files, max_fields=max_fields)
         form = await parser.parse()
-    except MultiPartException as error:
+    except (MultiPartException, ValueError) as error:  # ValueError: a charset that cannot even be looked up
         raise InvalidParameter from error
     try:
         yield form

@@ -159,7 +159,7 @@ def _is_wanted(entry: zipfile.ZipInfo) -> bool:
     # A backslash is no separator here: in names that are not UTF-8 it is the second half of many a Chinese character.
     parts = PurePosixPath(entry.filename).parts
     hidden = any(part.startswith(".") and part not in {".", ".."} for part in parts)
-    return not entry.is_dir() and bool(parts) and "__MACOSX" not in parts and not hidden
+    return bool(parts) and not entry.is_dir() and "__MACOSX" not in parts and not hidden
 
 
 def _inflate(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, budget: int) -> bytes:
