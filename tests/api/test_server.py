@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from portraitd.api.app import ApiConfig
-from tests.api.client import ASYNC, GENERATE
+from portraitd.api.app import CHECKS_AT_ONCE, ApiConfig
+from portraitd.portraits.requests import Account, FaceVerdict
+from tests.api.client import ASYNC, DETECT, GENERATE
 from tests.api.fakes import ANNE, World
 from tests.api.live import serving
 
@@ -70,3 +74,31 @@ def test_paths_are_taken_as_they_are_sent(url: str) -> None:
         request = f"GET /results/../healthz?x=%zz HTTP/1.1\r\nHost: {host.netloc}\r\nConnection: close\r\n\r\n"
         connection.sendall(request.encode())
         assert connection.recv(65_536).startswith(b"HTTP/1.1 403 ")
+
+
+class SlowFaces:
+    """A face check whose pictures do not arrive until `arrive` is set."""
+
+    def __init__(self) -> None:
+        self.arrive = threading.Event()
+        self.begun = threading.Semaphore(0)
+
+    def check(self, account: Account, urls: tuple[str, ...]) -> tuple[FaceVerdict, ...]:
+        self.begun.release()
+        assert self.arrive.wait(30)
+        return tuple(FaceVerdict(True, "") for _ in urls)
+
+
+def test_checks_of_pictures_that_do_not_arrive_hold_nobody_else_up() -> None:
+    slow = SlowFaces()
+    body = {"model": "facechain-facedetect", "input": {"images": ["https://slow.example/1.jpg"]}}
+    with serving(replace(World().services, faces=slow)) as url, ThreadPoolExecutor(60) as clients:
+        checks = [clients.submit(httpx.post, url + DETECT, json=body, headers=KEY, timeout=60) for _ in range(60)]
+        try:
+            for _ in range(CHECKS_AT_ONCE):
+                assert slow.begun.acquire(timeout=30)
+            assert httpx.get(f"{url}/api/v1/tasks", headers=KEY, timeout=10).status_code == 200
+            assert not slow.begun.acquire(blocking=False)
+        finally:
+            slow.arrive.set()
+        assert {check.result().status_code for check in checks} == {200}

@@ -268,9 +268,9 @@ def claimed_png(width: int, height: int) -> bytes:
     )
 
 
-def many_scans(count: int) -> bytes:
-    """A small progressive JPEG whose last scan, of a few bytes, comes again and again."""
-    data = saved(Pillow.fromarray(corners()), "JPEG", progressive=True)
+def many_scans(count: int, width: int = 60, height: int = 40) -> bytes:
+    """A progressive JPEG whose last scan, of a few bytes, comes again and again."""
+    data = saved(Pillow.fromarray(corners()).resize((width, height)), "JPEG", progressive=True)
     last = data[data.rindex(b"\xff\xda") : -2]
     return data[:-2] + last * count + b"\xff\xd9"
 

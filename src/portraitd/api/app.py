@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -30,6 +31,8 @@ __all__ = ["API_ROOT", "ApiConfig", "build_app"]
 API_ROOT = "/api/v1"
 #: What a multipart body may hold besides its files: headers, descriptions, boundaries.
 FRAMING_BYTES = 256 * 1024
+#: Face checks that run at once; more of them wait. Each fetches pictures, and other requests must not wait for those.
+CHECKS_AT_ONCE = 16
 _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 
 
@@ -59,6 +62,7 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     app.state.config = config
     app.state.ready = watched.ready
     app.state.meter = meter
+    app.state.checks = anyio.CapacityLimiter(CHECKS_AT_ONCE)
     return app
 
 
