@@ -1,6 +1,6 @@
 """How fast the service takes, tells and hands out work, next to a bare FastAPI route that does one insert.
 
-    python benchmarks/service.py [--quick] [--databases sqlite postgresql] [--out DIR]
+    python benchmarks/service.py [--quick] [--databases sqlite postgresql] [--only speeds|soak] [--out DIR]
 
 Prints tables and writes service.json. PostgreSQL is a cluster of its own, started and stopped here; everything, the
 clients included, runs on this machine's cores.
@@ -39,6 +39,8 @@ from tests.crash.service import LORA, Service, until  # noqa: E402
 from tests.fakes.servers import free_port, postgres_cluster  # noqa: E402
 
 CLIENTS = 4
+#: Worker processes of the soak.
+WORKERS = 2
 BODY = {"model": "facechain-generation", "parameters": {"style": "f_idcard_female", "n": 1}, "resources": LORA}
 SUBMIT = "/services/aigc/album/gen_potrait"
 
@@ -230,7 +232,7 @@ def soak(service: Service, count: int) -> Soak:
         succeeded=sum(row.state.value == "SUCCEEDED" for row in rows.values()),
         billed_once=sum(charges.get(task_id) == 1 for task_id in accepted),
         begun_twice=sum(row.attempt > 1 for row in rows.values()),
-        workers=2,
+        workers=WORKERS,
         submit_s=submit_s,
         all_s=all_s,
     )
@@ -255,7 +257,8 @@ def running(folder: Path, **settings: str) -> Iterator[Service]:
         service.close()
 
 
-def bench(kind: str, new_url: Callable[[str], str], folder: Path, sizes: Sizes) -> dict[str, Any]:
+def bench_speed(kind: str, new_url: Callable[[str], str], folder: Path, sizes: Sizes) -> list[dict[str, Any]]:
+    """What one request takes, with an empty table and a full one."""
     found = [bare(new_url("bare"), sizes.requests)]
     url = {"PORTRAITD_DATABASE_URL": new_url("portraitd")}
     with running(folder / f"{kind}-one", PORTRAITD_WORKERS="1", **url) as service:
@@ -268,10 +271,15 @@ def bench(kind: str, new_url: Callable[[str], str], folder: Path, sizes: Sizes) 
         found += requests(service, "few tasks", sizes.requests)
         add_finished(url["PORTRAITD_DATABASE_URL"], sizes.finished, like)
         found += requests(service, f"{sizes.finished} finished tasks", sizes.requests)
-    with running(folder / f"{kind}-two", PORTRAITD_WORKERS="2", **url, **home) as service:
+    return [asdict(speed) for speed in found]
+
+
+def bench_soak(kind: str, new_url: Callable[[str], str], folder: Path, sizes: Sizes) -> dict[str, Any]:
+    """What becomes of many tasks."""
+    url = {"PORTRAITD_DATABASE_URL": new_url("soak")}
+    with running(folder / f"{kind}-two", PORTRAITD_WORKERS=str(WORKERS), **url) as service:
         service.until_working()
-        soaked = soak(service, sizes.soak)
-    return {"speeds": [asdict(speed) for speed in found], "soak": asdict(soaked)}
+        return asdict(soak(service, sizes.soak))
 
 
 @dataclass(frozen=True)
@@ -283,12 +291,15 @@ class Sizes:
 
 
 def show(kind: str, found: dict[str, Any]) -> None:
+    if soaked := found.get("soak"):
+        print(f"\n{kind}, soak:", ", ".join(f"{name} {value:g}" for name, value in soaked.items()), flush=True)
+    if "speeds" not in found:
+        return
     print(f"\n{kind}\n| | a second | p50 ms | p99 ms | p50 over the bare route's |\n|---|---|---|---|---|")
     first = found["speeds"][0]["p50_ms"]
     for s in found["speeds"]:
         ratio = f"{s['p50_ms'] / first:.1f}"
         print(f"| {s['what']} | {s['a_second']:.0f} | {s['p50_ms']:.1f} | {s['p99_ms']:.1f} | {ratio} |")
-    print("soak:", ", ".join(f"{name} {value:g}" for name, value in found["soak"].items()), flush=True)
 
 
 def machine() -> dict[str, str]:
@@ -300,6 +311,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql"])
+    parser.add_argument("--only", choices=["speeds", "soak"])
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "out")
     args = parser.parse_args()
     sizes = Sizes(200, 20, 2000, 100) if args.quick else Sizes(1000, 100, 100_000, 10_000)
@@ -311,7 +323,11 @@ def main() -> None:
                 new_url = (
                     (lambda _name: cluster.database()) if cluster else (lambda name: f"sqlite:///{folder}/{name}.db")
                 )
-                report[kind] = bench(kind, new_url, folder, sizes)
+                report[kind] = {}
+                if args.only != "soak":
+                    report[kind]["speeds"] = bench_speed(kind, new_url, folder, sizes)
+                if args.only != "speeds":
+                    report[kind]["soak"] = bench_soak(kind, new_url, folder, sizes)
             show(kind, report[kind])
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "service.json").write_text(json.dumps(report, indent=2))

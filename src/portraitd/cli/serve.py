@@ -117,8 +117,8 @@ def _listen(settings: Settings) -> socket.socket:
             f"cannot listen on {settings.host} port {settings.port}: {why}; "
             "choose another with PORTRAITD_HOST and PORTRAITD_PORT"
         ) from error
-    # asyncio does this for sockets of its own making only. Connections inherit it; without it, a reply's body waits some
-    # 40 ms for the client to acknowledge the reply's head.
+    # asyncio does this for sockets of its own making only. Connections inherit it; without it, a reply waits some 40 ms
+    # for the client to acknowledge its head before its body is sent.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
