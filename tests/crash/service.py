@@ -216,6 +216,12 @@ class Service:
         database.close()
         return {task_id: row for task_id, row in found.items() if row}
 
+    def all_tasks(self) -> list[str]:
+        """Ids of all generations that were accepted, also where the client was cut off before it learned of it."""
+        with closing(open_database(self.database_url)) as database, database.read() as conn:
+            query = sa.select(schema.tasks.c.id).where(schema.tasks.c.kind == Kind.GENERATE.value)
+            return list(conn.execute(query).scalars())
+
     def results(self, task_id: str) -> tuple[ResultRow, ...]:
         database = open_database(self.database_url)
         with database.read() as conn:

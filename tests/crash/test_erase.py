@@ -107,8 +107,9 @@ def test_an_account_goes_without_a_trace_while_it_works(service: Service, reques
     data = photo(2)
     file_id = upload(service, data)
     job_id = train(service, file_id)
-    done, running, waiting = service.submit(), service.submit(engines.SLOW, 4), service.submit(engines.SLOW, 4)
+    done = service.submit()
     until(lambda: trained(service, job_id) and service.state(done) == "SUCCEEDED")
+    running, waiting = service.submit(engines.SLOW, 4), service.submit(engines.SLOW, 4)
     until(lambda: {service.state(running), service.state(waiting)} & {"RUNNING"})
     account_id = service.rows([done])[done].account_id
     traces = Traces([account_id, "zanzibar", file_id, WORDS, job_id, done, running, waiting], [data])

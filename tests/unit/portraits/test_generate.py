@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
 
 from portraitd import images
+from portraitd.db import tasks as rows
 from portraitd.errors import CancelRefused, InvalidParameter, InvalidStyle, ResourceAccessDenied
 from portraitd.images import Size
 from portraitd.portraits.requests import Finetune, Generate, TaskFilter, TaskState
@@ -225,3 +227,14 @@ def test_old_tasks_are_forgotten_with_their_pictures(place: Place) -> None:
     assert place.services.tasks.get(place.anne, old) is None
     assert place.blob_names(f"tasks/{old}") == []
     assert place.services.tasks.get(place.anne, waiting) is not None
+
+
+def test_a_long_list_is_counted_so_far_and_no_further(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "COUNTED", 3)
+    tasks = [place.generate() for _ in range(5)]
+    day = TaskFilter(place.clock() - timedelta(hours=1), place.clock() + timedelta(hours=1), page_size=2)
+    first = place.services.tasks.list(place.anne, day)
+    last = place.services.tasks.list(place.anne, dataclasses.replace(day, page=3))
+    assert (first.total, last.total) == (3, 3)
+    assert {task.id for task in (*first.tasks, *last.tasks)} <= set(tasks)
+    assert (len(first.tasks), len(last.tasks)) == (2, 1)
