@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
@@ -119,3 +119,46 @@ def test_any_charset_of_a_form(charset: str, text: bytes) -> None:
     body = b"--b" + b"--b".join(parts) + b"--b--\r\n"
     headers = {"Content-Type": f"multipart/form-data; boundary=b; charset={charset}"}
     assert_answered(API("POST", "/api/v1/files", content=body, headers=headers))
+
+
+#: Anything that can stand between two slashes of a path.
+segments = st.text(min_size=1, max_size=40).map(lambda text: quote(text, safe="")) | st.from_regex(
+    r"(%[0-9a-f]{2}|[!-\"$-.0->@-~]){1,40}", fullmatch=True
+)
+
+
+ID_PATHS = ["tasks/%s", "files/%s", "fine-tunes/%s", "fine-tunes/%s/logs", "fine-tunes/%s/stream"]
+
+
+@pytest.mark.parametrize("path", ID_PATHS)
+@FEW
+@given(any_id=segments)
+def test_any_id(path: str, any_id: str) -> None:
+    assert_answered(API("GET", f"/api/v1/{path}".replace("%s", any_id)))
+
+
+@FEW
+@given(path=segments, query=st.dictionaries(st.sampled_from(["Expires", "Signature", "x"]), values, max_size=3))
+def test_any_link(path: str, query: dict[str, str]) -> None:
+    encoded = urlencode(query, errors="replace")
+    reply = API("GET", f"/results/{path}?{encoded}", key=None)
+    if reply.status_code == 404:  # a line feed, or what makes another path of it
+        assert_error_shape(reply, 404, "NotFound")
+    else:
+        assert (reply.status_code, reply.headers["Content-Type"]) == (403, "application/xml")
+
+
+names_of_headers = [f"X-DashScope-{name}" for name in ("Async", "WorkSpace", "OssResourceResolve", "DataInspection")]
+names_of_headers += ["Content-Type", "Accept", "X-Request-ID", "Idempotency-Key", "Range"]
+headers = st.dictionaries(
+    st.sampled_from(names_of_headers),
+    st.binary(max_size=30).map(lambda data: bytes(byte for byte in data if byte >= 32 and byte != 127)),
+    max_size=5,
+)
+
+
+@pytest.mark.parametrize("path", list(MODELS))
+@FEW
+@given(any_headers=headers)
+def test_any_headers(path: str, any_headers: dict[str, bytes]) -> None:
+    assert_answered(API("POST", path, content=b'{"model": "facechain-generation"}', headers=any_headers))
