@@ -510,7 +510,7 @@ def large_photo_seconds(models: FaceModels) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--more", type=Path, action="append", default=[], help="a folder of more good portraits")
-    parser.add_argument("--out", type=Path, default=Path("verdicts.json"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("out") / "verdicts.json")
     arguments = parser.parse_args()
     store = WeightStore()
     store.ensure("classic")
@@ -518,6 +518,7 @@ def main() -> None:
     outcomes = run(models, [PORTRAITS, *arguments.more], VerdictLimits.detect())
     report(outcomes)
     print(f"12 megapixels: {large_photo_seconds(models) * 1e3:.1f} ms")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps([vars(outcome) for outcome in outcomes], indent=1))
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from portraitd.faces.models import FaceModels
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Points
 
 NETWORK = "face_detection_full_range_sparse.tflite"
@@ -83,9 +84,8 @@ def _detect_square(models: FaceModels, image: Image, min_score: float) -> list[D
     side = max(height, width)
     scale = INPUT / side
     inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(image, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     canvas = np.zeros((INPUT, INPUT, 3), np.float32)
-    canvas[: inner[1], : inner[0]] = small.astype(np.float32) / 127.5 - 1.0
+    canvas[: inner[1], : inner[0]] = shrunk(image, *inner).astype(np.float32) / 127.5 - 1.0
     regressors, logits = models.network(NETWORK)(canvas[None])
     scores = 1.0 / (1.0 + np.exp(-np.clip(logits[0, :, 0], -50, 50)))
     keep = np.flatnonzero(scores >= min_score)
@@ -100,6 +100,7 @@ def _detect_square(models: FaceModels, image: Image, min_score: float) -> list[D
     ]
 
 
+@lru_cache(maxsize=1)
 def _anchors() -> Floats:
     """(2304, 2) anchor centres in input pixels: one a cell of a 48 x 48 grid."""
     cells = (np.arange(INPUT // STRIDE, dtype=np.float32) + 0.5) * STRIDE

@@ -12,15 +12,17 @@ from portraitd.errors import SetupError
 from portraitd.images import Floats
 
 _THREADS = 2
+#: Sparse kernels run on one thread: a second would only wait.
+_SINGLE_THREADED = ("face_detection_full_range_sparse.tflite",)
 
 
 class Network:
     """One TFLite network. Calls are serialised: an interpreter owns its tensors."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=_THREADS)
+        self._interpreter: Any = Interpreter(model_path=str(path), num_threads=threads)
         self._interpreter.allocate_tensors()
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._outputs = [detail["index"] for detail in self._interpreter.get_output_details()]
@@ -53,5 +55,5 @@ class FaceModels:
         """The TFLite network in `name`; raises SetupError when the file is missing."""
         with self._lock:
             if name not in self._networks:
-                self._networks[name] = Network(self.path(name))
+                self._networks[name] = Network(self.path(name), 1 if name in _SINGLE_THREADED else _THREADS)
             return self._networks[name]

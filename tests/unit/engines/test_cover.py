@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.cover import FEATURES, cover_zone, features, guided, over_face
+from portraitd.engines.classic.cover import FEATURES, cover_zone, drawn_along, features, hair_over
 from portraitd.engines.classic.geometry import normals, rasterise
 from portraitd.engines.classic.light import FLOOR
 from portraitd.faces import regions
@@ -54,7 +54,7 @@ def with_fringe() -> tuple[Image, np.ndarray]:
 
 
 def found(image: Image) -> Mask:
-    return over_face(image, POINTS, FACING, LIGHT)
+    return drawn_along(hair_over(image, POINTS, FACING, LIGHT), image)
 
 
 def test_the_painted_light_is_the_skin_s() -> None:
@@ -131,10 +131,31 @@ def test_features_are_inside_their_rings_and_grow() -> None:
 
 
 def test_a_guided_mask_keeps_to_the_guides_edge() -> None:
-    guide = np.zeros((60, 60), np.float32)
-    guide[:, 30:] = 1
+    image = np.zeros((180, 180, 3), np.uint8)
+    image[:, 90:] = 255
     rough = np.zeros((60, 60), np.float32)
     rough[:, 32:] = 1
-    drawn = guided(rough, guide)
-    step = np.diff(drawn[30])
-    assert np.argmax(step) == 29, "between 29 and 30, as in the guide; not at 32, as in the mask"
+    drawn = drawn_along(rough, image)
+    assert drawn.shape == (180, 180)
+    step = np.diff(drawn[90])
+    assert np.argmax(step) == 89, "between 89 and 90, as in the image; not at 96, as in the mask"
+
+
+def test_a_bright_backdrop_inside_the_contour_is_found_at_the_jaw() -> None:
+    """The mesh lies a little outside the jaw: what it takes for a cheek there is the wall behind it."""
+    image = painted()
+    x, y = at(136)
+    cv2.circle(image, (x, y), 9, (250, 250, 250), -1)
+    hair = hair_over(image, POINTS, FACING, LIGHT)
+    beside = hair_over(painted(), POINTS, FACING, LIGHT)
+    scale = hair.shape[1] / SIZE[1]
+    down, across = np.argwhere(hair > beside + 0.5).T / scale
+    assert len(down) > 5
+    assert np.hypot(down - y, across - x).max() < 12
+
+
+def test_shine_on_the_cheek_belongs_to_the_face() -> None:
+    image = painted()
+    x, y = at(50)
+    cv2.circle(image, (x, y), 6, (250, 245, 240), -1)
+    assert found(image)[y, x] < 0.2

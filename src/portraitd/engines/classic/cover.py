@@ -11,6 +11,7 @@ from portraitd.engines.classic.geometry import rasterise, rim_weights
 from portraitd.engines.classic.light import grey_of, harmonics, log_light
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
 FEATURES = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER, regions.LEFT_BROW, regions.RIGHT_BROW)
@@ -20,6 +21,11 @@ WORK_PX = 128
 DARK = (0.32, 0.75)
 #: How far from skin's colour something coloured begins, and is certain.
 COLOURED = (0.30, 0.60)
+#: How much brighter than lit skin the backdrop beside a misplaced contour begins, and is certain.
+BRIGHT = (0.3, 0.5)
+#: Radius, px of the small picture, in which hair is a function of brightness; and how little contrast counts for none.
+EDGE_PX = 4
+EDGE_SMOOTHNESS = 1e-3
 
 
 @lru_cache(maxsize=1)
@@ -34,33 +40,48 @@ def cover_zone() -> Floats:
     return np.asarray(np.maximum(above, side), np.float32)
 
 
-def over_face(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
-    """(H, W) in [0, 1]: what covers the face in the image, seen against its skin as lit by `light`.
+def hair_over(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
+    """(h, w) in [0, 1], on a small copy of the (H, W, 3) image: what covers its face, seen against its skin.
 
     points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
-    Only what reaches in from the rim counts, so that brows, moles and shadows stay part of the face.
+    Only what is not skin as lit by the light, lies where hair (or, at the rim, a bright backdrop) may lie, and reaches
+    in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
     shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
     size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    hair = _hair(small, (points * np.float32(shrink)).astype(np.float32), normals, light)
-    large = np.asarray(cv2.resize(hair, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    return guided(large, guide, radius_px=round(4 / shrink))
-
-
-def _hair(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
-    """(H, W) 0 to 1: what is not skin as lit by `light`, lies where hair may lie, and reaches in from the rim."""
-    raster = rasterise(points, image.shape[:2])
-    off = log_light(image) - raster.interpolate(harmonics(normals) @ light)
+    small = shrunk(image, *size)
+    at = (points * np.float32(shrink)).astype(np.float32)
+    raster = rasterise(at, small.shape[:2], step=2)
+    spread = raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
+    zone, rim = spread[:, :, 0], spread[:, :, 1]
+    off = log_light(small) - raster.interpolate(harmonics(normals) @ light)
     dark = -grey_of(off)
     tint = off + dark[:, :, None]
     coloured = np.sqrt(3 * grey_of(tint * tint))
-    zone = raster.interpolate(cover_zone()) * (1 - features(points, image.shape[:2], FEATURES, 0.01))
-    hair = np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * np.clip(zone, 0, 1) * raster.coverage()
-    rim = raster.interpolate(rim_weights())
-    hair *= _reaches_in(hair > 0.3, (rim > 0.75) & (zone > 0.5))
+    zone = np.clip(zone * (1 - features(at, small.shape[:2], FEATURES, 0.01)), 0, 1)
+    beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
+    hair = np.maximum(np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond)
+    hair *= raster.coverage()
+    hair *= _reaches_in(hair > 0.3, (rim > 0.65) & (np.maximum(zone, beyond) > 0.5))
     return np.asarray(hair, np.float32)
+
+
+def drawn_along(hair: Mask, image: Image) -> Mask:
+    """(H, W) the small mask of `hair_over` at the size of its (H, W, 3) image, its edges drawn along the image's.
+
+    Fast guided filter: the small mask as a linear function of brightness, that function then applied at full size (He
+    and Sun 2015, arXiv:1505.00996).
+    """
+    height, width = image.shape[:2]
+    guide = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+    small = cv2.resize(guide, (hair.shape[1], hair.shape[0]), interpolation=cv2.INTER_AREA) / np.float32(255.0)
+    size = (2 * EDGE_PX + 1, 2 * EDGE_PX + 1)
+    mean_i, mean_p = cv2.blur(small, size), cv2.blur(hair, size)
+    slope = cv2.blur(small * hair, size) - mean_i * mean_p
+    slope /= cv2.blur(small * small, size) - mean_i * mean_i + EDGE_SMOOTHNESS
+    level = mean_p - slope * mean_i
+    lines = cv2.resize(cv2.merge([cv2.blur(slope, size), cv2.blur(level, size)]), (width, height))
+    return np.asarray(np.clip(lines[:, :, 0] * (guide / np.float32(255.0)) + lines[:, :, 1], 0, 1), np.float32)
 
 
 def features(points: Points, shape: tuple[int, int], rings: tuple[tuple[int, ...], ...], grow: float) -> Mask:
@@ -78,15 +99,6 @@ def features(points: Points, shape: tuple[int, int], rings: tuple[tuple[int, ...
         )
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.5, reach / 2))
     return np.asarray(soft, np.float32) / np.float32(255.0)
-
-
-def guided(mask: Mask, guide: Mask, radius_px: int = 4, smooth: float = 1e-3) -> Mask:
-    """The mask with its edges drawn along the guide's (He et al. 2010, "Guided image filtering")."""
-    size = (2 * radius_px + 1, 2 * radius_px + 1)
-    mean_i, mean_p = cv2.blur(guide, size), cv2.blur(mask, size)
-    a = (cv2.blur(guide * mask, size) - mean_i * mean_p) / (cv2.blur(guide * guide, size) - mean_i**2 + smooth)
-    b = mean_p - a * mean_i
-    return np.asarray(np.clip(cv2.blur(a, size) * guide + cv2.blur(b, size), 0, 1), np.float32)
 
 
 def _reaches_in(hair: np.ndarray, gate: np.ndarray) -> Mask:

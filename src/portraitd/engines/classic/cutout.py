@@ -41,9 +41,9 @@ def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
     """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1)."""
     if view.alpha is None:
         raise AlgorithmFailed
-    frame = find_frame(read_person(view, view.alpha), wish)
+    frame = find_frame(read_person(view, view.alpha()), wish)
     points = frame.apply(view.mesh.points)
-    image, alpha, frame = _shown_part(view.image, view.alpha, frame)
+    image, alpha, frame = _shown_part(view.image(), view.alpha(), frame)
     back = cv2.invertAffineTransform(frame.matrix)
     face = np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32)
     x, y = _source_map(frame, alpha, face)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
 from portraitd.engines.base import Failure, Job, LeftOut, Photo, Portrait, PresetJob, Trained
 from portraitd.engines.classic.fuse import fuse, pick_view
-from portraitd.engines.classic.identity import Identity, train_identity
+from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.looks import look_of
 from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.presets import make_preset
+from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.errors import NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
@@ -88,7 +90,7 @@ class ClassicEngine:
     def _recognised(self, identity: Identity) -> Identity:
         """The identity with its embedding, once the embedder's weights are there that its training lacked."""
         try:
-            known = [self._embedder.embed(view.image, view.mesh) for view in identity.views]
+            known = [self._embedder.embed(view.image(), view.mesh) for view in identity.views]
         except SetupError:
             return identity
         return replace(identity, embedding=np.mean(known, axis=0).astype(np.float32))
@@ -98,8 +100,7 @@ class ClassicEngine:
         identity, _ = train_identity(self._models, self._embedder, photos, mattes=0)
         if not retouched:
             return identity
-        views = (replace(view, image=retouch(view.image, view.mesh.points, PHOTO_RETOUCH)) for view in identity.views)
-        return replace(identity, views=tuple(views))
+        return replace(identity, views=tuple(_retouched(view) for view in identity.views))
 
     def _preset_maker(self, job: PresetJob, identity: Identity) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         pack = read_pack(self._models, job.style.templates) if job.style.templates else ()
@@ -128,10 +129,18 @@ class ClassicEngine:
         return round(similarity(distance(own, identity.embedding)), 4)
 
 
+def _retouched(view: View) -> View:
+    def face() -> FaceRegion:
+        whole = view.face()
+        return replace(whole, image=retouch(whole.image, whole.mesh.points, PHOTO_RETOUCH))
+
+    return replace(view, face=cache(face))
+
+
 def _template_maker(template: TemplateFace, identity: Identity) -> Callable[[int], tuple[Image, FaceMesh | None]]:
     def make(seed: int) -> tuple[Image, FaceMesh | None]:
         look = look_of(seed)
-        view = pick_view(identity, template.mesh, look.view_rank)
+        view = pick_view(identity, template.face.mesh, look.view_rank)
         return fuse(template, identity, view, look, np.random.default_rng(seed)), template.whole_mesh
 
     return make

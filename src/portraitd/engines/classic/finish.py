@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from portraitd.engines.classic.light import grey_of
-from portraitd.images import Floats, Mask
+from portraitd.images import Floats, Image, Mask
 
 
 def spread_inward(values: Floats, weight: Mask) -> Floats:
@@ -43,30 +45,30 @@ def band_energy(luma: Mask, mask: Mask, sigma_px: float = 1.0) -> float:
     return float(np.sqrt((band * band * mask).sum() / max(total, 1e-6)))
 
 
-def match_sharpness(image: Floats, target: Mask, mask: Mask) -> Floats:
-    """The (H, W, 3) float image blurred or sharpened until its finest detail is as strong as the target's.
-
-    target: (H, W) luma of the picture it goes into. mask: where to compare. Sharpening stops at what looks natural.
-    """
-    rows, columns = _middle(mask)
-    mask, luma = mask[rows, columns], grey_of(image)[rows, columns]
-    wanted, have = band_energy(target[rows, columns], mask), band_energy(luma, mask)
-    if have > wanted * 1.05:
-        low, high = 0.0, 4.0
-        for _ in range(6):  # blurring only weakens detail: bisect
-            sigma = (low + high) / 2
-            if band_energy(np.asarray(cv2.GaussianBlur(luma, (0, 0), max(sigma, 0.1)), np.float32), mask) > wanted:
-                low = sigma
-            else:
-                high = sigma
+def sharpening_for(luma: Mask, target: Mask, mask: Mask) -> float:
+    """How much to sharpen `luma` until its finest detail is as strong as the target's: below 0, minus the sigma, px, of
+    a blur; above, the amount of an unsharp mask. mask: where to compare. Sharpening stops at what looks natural."""
+    wanted, have = band_energy(target, mask), band_energy(luma, mask)
+    if have <= wanted * 1.05:
+        return min(0.5, wanted / max(have, 1e-6) - 1.0)
+    low, high = 0.0, 4.0
+    for _ in range(6):  # blurring only weakens detail: bisect
         sigma = (low + high) / 2
-        return image if sigma < 0.2 else np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.float32)
-    amount = min(0.5, wanted / max(have, 1e-6) - 1.0)
-    blurred = cv2.GaussianBlur(image, (0, 0), 1.2)
-    return np.asarray(image + amount * (image - blurred), np.float32)
+        if band_energy(np.asarray(cv2.GaussianBlur(luma, (0, 0), max(sigma, 0.1)), np.float32), mask) > wanted:
+            low = sigma
+        else:
+            high = sigma
+    return -(low + high) / 2
 
 
-def _middle(mask: Mask, side_px: int = 192) -> tuple[slice, slice]:
+def sharpened(image: Image, by: float) -> Image:
+    """The (H, W, 3) image sharpened as `sharpening_for` says."""
+    if by < 0:
+        return image if by > -0.2 else np.asarray(cv2.GaussianBlur(image, (0, 0), -by), np.uint8)
+    return np.asarray(cv2.addWeighted(image, 1 + by, cv2.GaussianBlur(image, (0, 0), 1.2), -by, 0), np.uint8)
+
+
+def middle(mask: NDArray[np.bool_], side_px: int = 112) -> tuple[slice, slice]:
     """Rows and columns of the square in the middle of the mask: enough to see how sharp a face is."""
     y, x = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     centres = (int(y.mean()), int(x.mean())) if y.size else (mask.shape[0] // 2, mask.shape[1] // 2)
@@ -76,8 +78,6 @@ def _middle(mask: Mask, side_px: int = 192) -> tuple[slice, slice]:
 
 def grain_of(luma: Mask, mask: Mask) -> float:
     """Standard deviation of the noise in the mask, from the median of the finest detail in its flattest half."""
-    rows, columns = _middle(mask)
-    luma, mask = luma[rows, columns], mask[rows, columns]
     high = luma - cv2.GaussianBlur(luma, (0, 0), 1.0)
     slope = np.abs(cv2.Laplacian(cv2.GaussianBlur(luma, (0, 0), 2.0), cv2.CV_32F))
     inside = mask > 0.5
@@ -90,8 +90,20 @@ def grain_of(luma: Mask, mask: Mask) -> float:
 
 def add_grain(image: Floats, deviation: float, rng: np.random.Generator) -> Floats:
     """The (H, W, 3) float image with film-like grain: the same in all colours, about a pixel wide."""
-    if deviation < 1e-4:
+    if deviation <= 0:
         return image
-    noise = cv2.GaussianBlur(rng.standard_normal(image.shape[:2]).astype(np.float32), (0, 0), 0.6)
-    strength = deviation / max(float(noise.std()), 1e-6)
-    return np.asarray(image + strength * noise[:, :, None], np.float32)
+    height, width = image.shape[:2]
+    sheet = _grain()
+    y, x = (int(v) for v in rng.integers(0, len(sheet), 2))
+    laid = np.take(
+        np.take(sheet, np.arange(y, y + height), axis=0, mode="wrap"), np.arange(x, x + width), axis=1, mode="wrap"
+    )
+    return np.asarray(image + np.float32(deviation) * laid[:, :, None], np.float32)
+
+
+@lru_cache(maxsize=1)
+def _grain() -> Floats:
+    """(512, 512) grain of deviation 1 that can be laid side by side without a seam."""
+    noise = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
+    soft = cv2.GaussianBlur(np.pad(noise, 4, mode="wrap"), (0, 0), 0.6)[4:-4, 4:-4]
+    return np.asarray(soft / soft.std(), np.float32)

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from portraitd.engines.classic import cover, finish, light
+from portraitd.engines.classic import finish, light
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement, Warped, place_face
+from portraitd.engines.classic.place import Placement, place_face
+from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
-from portraitd.engines.classic.template import ROOM, TemplateFace, light_of
-from portraitd.engines.classic.tone import relight, skin_mean
+from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
+from portraitd.faces.shape import align_to_mean, pose_of, rigid_weights
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
 #: Tone is what is left at this scale, in face widths.
-BAND_SCALE = 0.04
-#: Weights of red, green and blue in brightness (ITU-R BT.601).
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+BAND_SCALE = 0.05
+#: Nodes across a face of the grid on which the mesh is drawn.
+GRID_PX = 64
+
+Pixels = TypeVar("Pixels", Image, Floats)
 
 
 def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
@@ -40,23 +45,39 @@ def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
 
 
 def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng: np.random.Generator) -> Image:
-    """The template picture (H, W, 3) with the person's face in it."""
+    """The template picture (H, W, 3) with the person's face in it.
+
+    What is fine is done at full size, once: the warp, sharpness and grain, the blend. All else is smooth: it is worked
+    out on a small sheet and brought to full size as gains.
+    """
+    target, face = template.face, view.face()
     if look.retouch > 0:
-        view = replace(view, image=retouch(view.image, view.mesh.points, look.retouch))
-    follow = look.expression if _mouths_agree(view, template) else 0.0
-    posed = pose_shape(_shape_for(identity, view), template.mesh.points, follow)
-    step = max(2, round(template.mesh.box.width / 96))
-    raster = rasterise(posed, template.image.shape[:2], step, grow=0.35)
-    warped = _warp(view, raster, template)
-    place = place_face(template, posed, raster, warped)
-    toned = relight(template, warped, place, look)
-    matched = _match_texture(template, toned, place.alpha, rng)
-    return _lay_in(template, matched, place)
+        face = replace(face, image=retouch(face.image, face.mesh.points, look.retouch))
+    follow = look.expression if _mouths_agree(face, target) else 0.0
+    posed = pose_shape(_shape_for(identity, view), target.mesh.points, follow)
+    raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
+    warped = _warp(face, raster, target)
+    shrink = min(1.0, WORK_PX / target.mesh.box.width)
+    size = (max(8, round(target.image.shape[1] * shrink)), max(8, round(target.image.shape[0] * shrink)))
+    under = shrunk(target.image, *size)
+    in_colour = not _is_grey(under)
+    if not in_colour:
+        warped = _greyed(warped)
+    before = shrunk(warped, *size)
+    place = place_face(template, face, posed, raster, size)
+    change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
+    sheet = Sheet(light.log_light(before), light.log_light(under), place, target.mesh.box.width * shrink)
+    after = _display(relight(sheet, change, raster.interpolate(change, size), look))
+    if not in_colour:
+        after = _greyed(after)
+    gain = (after + np.float32(1.0)) / (before.astype(np.float32) + np.float32(1.0))
+    matched = _match_texture(warped, gain, template, place.alpha, rng)
+    return _lay_in(template, matched, after - under, place)
 
 
-def _mouths_agree(view: View, template: TemplateFace) -> bool:
+def _mouths_agree(face: FaceRegion, target: FaceRegion) -> bool:
     """Whether both mouths are open, or both shut: lips follow a smile, but a shut mouth has no teeth to show."""
-    return (_opening(view.mesh.points) > 0.1) == (_opening(template.mesh.points) > 0.1)
+    return (_opening(face.mesh.points) > 0.1) == (_opening(target.mesh.points) > 0.1)
 
 
 def _opening(points: Points) -> float:
@@ -79,81 +100,73 @@ def _shape_for(identity: Identity, view: View) -> Points:
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
 
 
-def _warp(view: View, raster: Raster, template: TemplateFace) -> Warped:
-    """The view's face in the template's geometry."""
-    ratio = template.mesh.box.height / max(1.0, view.mesh.box.height)
-    x0, y0, x1, y1 = _around(view)
-    crop = np.ascontiguousarray(view.image[y0:y1, x0:x1])
-    points = view.mesh.points - np.array([x0, y0, 0], np.float32)
+def _warp(face: FaceRegion, raster: Raster, target: FaceRegion) -> Image:
+    """(H, W, 3) the face in the template's geometry."""
+    image, points = face.image, face.mesh.xy
+    ratio = target.mesh.box.height / max(1.0, face.mesh.box.height)
     if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
-        size = (max(8, round(crop.shape[1] * ratio)), max(8, round(crop.shape[0] * ratio)))
-        scale = np.array([size[0] / crop.shape[1], size[1] / crop.shape[0], ratio], np.float32)
-        crop = np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
-        points = points * scale
-        points[:, :2] += (scale[:2] - 1) / 2
-    mesh = FaceMesh(points.astype(np.float32), view.mesh.score)
-    facing = normals(mesh.points)
-    lit = light_of(crop, mesh, facing)
-    covered = cover.over_face(crop, mesh.points, facing, lit)
-    where = raster.interpolate(mesh.xy)
-    flags, border = cv2.INTER_CUBIC, cv2.BORDER_REPLICATE
-    face = cv2.remap(crop, where[:, :, 0], where[:, :, 1], flags, borderMode=border)
-    over = cv2.remap(covered, where[:, :, 0], where[:, :, 1], cv2.INTER_LINEAR, borderMode=border)
-    # Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
-    outer = np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1)
-    away = raster.interpolate((np.clip((0.30 + facing[:, 2]) / 0.2, 0, 1) * outer).astype(np.float32))
-    covers = (np.asarray(over, np.float32), np.asarray(away, np.float32))
-    return Warped(light.log_light(np.asarray(face, np.uint8)), *covers, lit, facing)
+        size = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
+        scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0]], np.float32)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        points = (points + 0.5) * scale - 0.5
+    x, y = cv2.split(raster.interpolate(points.astype(np.float32)))
+    return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _around(view: View) -> tuple[int, int, int, int]:
-    box, (height, width) = view.mesh.box, view.image.shape[:2]
-    reach = ROOM * max(box.width, box.height)
-    return (
-        max(0, int(box.x0 - reach)),
-        max(0, int(box.y0 - reach)),
-        min(width, int(box.x1 + reach) + 1),
-        min(height, int(box.y1 + reach) + 1),
-    )
+def _display(log_light: Floats) -> Floats:
+    """(h, w, 3) sRGB from 0 to 255 of log linear light, not rounded."""
+    linear = np.clip(cv2.exp(log_light) - np.float32(light.FLOOR), 0, 1)
+    curve = np.float32(1.055) * cv2.pow(linear, 1 / 2.4) - np.float32(0.055)
+    return np.asarray(np.where(linear <= 0.0031308, linear * np.float32(12.92), curve) * np.float32(255), np.float32)
 
 
 def _is_grey(image: Image) -> bool:
     """Whether the (h, w, 3) image is black and white, however its compression coloured it."""
-    sample = image[::4, ::4].astype(np.int16)
-    spread = sample.max(axis=2) - sample.min(axis=2)
+    red, green, blue = cv2.split(image)
+    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
     return float(np.percentile(spread, 95)) < 6.0
 
 
-def _match_texture(template: TemplateFace, toned: Floats, alpha: Mask, rng: np.random.Generator) -> Floats:
-    """The face with the template's sharpness and grain, (h, w, 3) float sRGB in [0, 1]."""
-    linear = np.asarray(np.clip(cv2.exp(toned) - np.float32(light.FLOOR), 0, 1), np.float32)
-    curve = 1.055 * cv2.pow(linear, 1 / 2.4) - 0.055
-    srgb = np.asarray(np.where(linear <= 0.0031308, linear * 12.92, curve), np.float32)
-    if _is_grey(template.image):
-        srgb = np.asarray(np.repeat(srgb @ LUMA[:, None], 3, axis=2), np.float32)
-    luma = light.grey_of(template.image.astype(np.float32)) / np.float32(255.0)
-    solid = (alpha > 0.95).astype(np.float32)
+def _greyed(image: Pixels) -> Pixels:
+    """The (h, w, 3) image without colour."""
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+
+
+def _match_texture(
+    warped: Image, gain: Floats, template: TemplateFace, alpha: Mask, rng: np.random.Generator
+) -> Floats:
+    """The warped face times the (h, w, 3) gain, with the template's sharpness and grain; (H, W, 3), 0 to 255."""
+    height, width = warped.shape[:2]
+    gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    rows, columns = finish.middle(alpha > 0.95)
+    solid = (alpha[rows, columns] > 0.95).astype(np.float32)
     if solid.sum() < 64:
-        return srgb
-    srgb = finish.match_sharpness(srgb, luma, solid)
-    have, want = finish.grain_of(light.grey_of(srgb), solid), finish.grain_of(luma, solid)
-    return finish.add_grain(srgb, float(np.sqrt(max(0.0, want**2 - have**2))), rng)
+        return np.asarray(cv2.multiply(warped, gain, dtype=cv2.CV_32F), np.float32)
+    want = light.grey_of(template.face.image[rows, columns].astype(np.float32))
+    have = light.grey_of(warped[rows, columns] * gain[rows, columns])
+    sharpening = finish.sharpening_for(have, want, solid)
+    face = np.asarray(cv2.multiply(finish.sharpened(warped, sharpening), gain, dtype=cv2.CV_32F), np.float32)
+    grain = finish.grain_of(want, solid) ** 2 - finish.grain_of(light.grey_of(face[rows, columns]), solid) ** 2
+    return finish.add_grain(face, float(np.sqrt(max(0.0, grain))), rng)
 
 
-def _lay_in(template: TemplateFace, face: Floats, place: Placement) -> Image:
-    """The template with the face over it; where alpha is 0 the template's own bytes.
+def _lay_in(template: TemplateFace, face: Floats, gap: Floats, place: Placement) -> Image:
+    """The template with the (H, W, 3) face over it; where alpha is 0 the template's own bytes.
 
     Two bands (Burt and Adelson 1983): tone goes over slowly, detail at once, so that neither a step nor a ghost shows.
+    gap: (h, w, 3) face minus template, small.
     """
-    x0, y0, x1, y1 = (int(v) for v in template.box)
-    under = template.image.astype(np.float32)
-    over = np.clip(face * 255.0, 0, 255)
-    sigma = max(1.0, BAND_SCALE * template.mesh.box.width)
-    solid = place.alpha * (place.alpha > 0.02)
-    gap = over - under
-    tone_gap = skin_mean(gap, solid + np.float32(1e-3), sigma)
-    detail, tone = place.alpha[:, :, None], place.tone_alpha[:, :, None]
-    mixed = under + detail * (gap - tone_gap) + tone * tone_gap
+    under = template.face.image
+    height, width = under.shape[:2]
+    sigma = BAND_SCALE * template.face.mesh.box.width * gap.shape[1] / width
+    tone = skin_mean(gap, place.small_alpha + np.float32(1e-3), max(1.0, sigma))
+    laid_in = tone * place.tone_alpha[:, :, None]
+    all_tone, some_tone = (cv2.resize(t, (width, height), interpolation=cv2.INTER_LINEAR) for t in (tone, laid_in))
+    detail = cv2.subtract(face, all_tone)
+    mixed = cv2.blendLinear(detail, under.astype(np.float32), place.alpha, 1 - place.alpha)
+    blended = cv2.add(mixed, some_tone, dtype=cv2.CV_8U)
     out = template.picture.copy()
-    out[y0:y1, x0:x1] = np.where(detail > 0, np.rint(np.clip(mixed, 0, 255)), under).astype(np.uint8)
+    x0, y0, x1, y1 = (int(v) for v in template.box)
+    changed = (place.alpha > 0).astype(np.uint8)
+    out[y0:y1, x0:x1] = cv2.copyTo(blended, changed, under.copy())
     return out

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, sparse
 
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces import regions
 from portraitd.faces.shape import fit_similarity, mean_face, rigid_weights
 from portraitd.images import Floats, Points
+
+Doubles: TypeAlias = NDArray[np.float64]
+Integers: TypeAlias = NDArray[np.intp]
 
 #: Within this distance of the rim (eye distances, on the mean face) the template's contour takes over.
 RIM = 0.3
@@ -61,38 +65,37 @@ def normals(points: Points) -> Floats:
 
 @dataclass(frozen=True)
 class Raster:
-    """Which triangle covers each node of a coarse grid over a (height, width) picture."""
+    """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""
 
-    #: (h, w) triangle index; outside the mesh that of the nearest node inside.
-    triangle: NDArray[np.int32]
+    #: (h * w, 468) each node as a weighted mean of its triangle's points; outside the mesh, as its nearest node inside.
+    nodes: sparse.csr_array
     #: (h, w) 1 inside the mesh, 0 outside.
     inside: Floats
-    #: (h, w, 3) barycentric weights of that triangle's points.
-    weights: Floats
     #: Pixels between nodes.
     step: int
     shape: tuple[int, int]
 
-    def interpolate(self, values: Floats) -> Floats:
-        """(H, W[, C]) full-size interpolation of (468[, C]) values given at the points, held constant outwards."""
-        corners = mean_face().triangles[self.triangle]
-        coarse = np.einsum("hwk,hwk...->hw...", self.weights, values[corners]).astype(np.float32)
-        return self._enlarge(coarse)
+    def interpolate(self, values: Floats, size: tuple[int, int] | None = None) -> Floats:
+        """(H, W[, C]) interpolation of (468[, C]) values given at the points, held constant outwards; C at most 4.
 
-    def coverage(self) -> Floats:
+        size: (width, height) of the picture to give, another size of the same region; full size without.
+        """
+        coarse = np.asarray(self.nodes @ values.astype(np.float32), np.float32)
+        return self._enlarge(coarse.reshape(*self.inside.shape, *values.shape[1:]), size)
+
+    def coverage(self, size: tuple[int, int] | None = None) -> Floats:
         """(H, W) 1 inside the mesh, 0 outside."""
-        return np.asarray(self._enlarge(self.inside), np.float32)
+        return self._enlarge(self.inside, size)
 
-    def _enlarge(self, coarse: Floats) -> Floats:
+    def _enlarge(self, coarse: Floats, size: tuple[int, int] | None) -> Floats:
         height, width = self.shape
-        step = self.step
-        # Node (i, j) lies on pixel (i * step, j * step): an affine map keeps them there, resize would shift by half.
-        matrix = np.array([[1 / step, 0, 0], [0, 1 / step, 0]])
+        wide, high = size or (width, height)
+        # Node (i, j) lies on pixel (i * step, j * step); a picture of another size has its pixels' centres elsewhere.
+        across, down = width / wide, height / high
+        matrix = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]]) / self.step
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        large = cv2.warpAffine(coarse, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(large, np.float32).reshape(
-            height, width, *coarse.shape[2:]
-        )  # cv2 drops a single channel's axis
+        large = cv2.warpAffine(coarse, matrix, (wide, high), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(large, np.float32).reshape(high, wide, *coarse.shape[2:])  # cv2 drops a single channel's axis
 
 
 def rasterise(points: Points, shape: tuple[int, int], step: int = 2, grow: float = 0.0) -> Raster:
@@ -102,43 +105,63 @@ def rasterise(points: Points, shape: tuple[int, int], step: int = 2, grow: float
     """
     triangles = mean_face().triangles
     height, width = -(-shape[0] // step) + 1, -(-shape[1] // step) + 1
-    corners = points[triangles][:, :, :2].astype(np.float64) / step  # (M, 3, 2)
-    area = _cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    corners = points[triangles].astype(np.float64)
+    x, y = corners[:, :, 0] / step, corners[:, :, 1] / step
+    across, down = y[:, _AFTER] - y[:, _BEFORE], x[:, _BEFORE] - x[:, _AFTER]
+    area = (across * x).sum(axis=1)
     facing = np.sign(np.median(np.sign(area)))
-    order = np.argsort(-points[triangles][:, :, 2].mean(axis=1))  # far first: the nearest is written last
+    order = np.argsort(-corners[:, :, 2].sum(axis=1))  # far first: the nearest is written last
     order = order[area[order] * facing > 1e-9]
-    corners, area = corners[order], area[order]
-    low = np.clip(np.ceil(corners.min(axis=1) - grow), 0, [width, height]).astype(int)
-    high = np.clip(np.floor(corners.max(axis=1) + grow) + 1, 0, [width, height]).astype(int)
-    spans = np.maximum(high - low, 0)
-    counts = spans[:, 0] * spans[:, 1]
-    which = np.repeat(np.arange(len(order)), counts)
-    offset = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    x = low[which, 0] + offset % np.maximum(spans[which, 0], 1)
-    y = low[which, 1] + offset // np.maximum(spans[which, 0], 1)
-    node = np.stack([x, y], axis=1)
-    a, b, c = corners[which, 0], corners[which, 1], corners[which, 2]
-    w0 = _cross(c - b, node - b) / area[which]
-    w1 = _cross(a - c, node - c) / area[which]
-    weights = np.stack([w0, w1, 1 - w0 - w1], axis=1)
-    inside = (weights >= -1e-6 - grow).all(axis=1)
-    raster = np.full((height, width), -1, np.int32)
-    bary = np.zeros((height, width, 3), np.float32)
-    x, y, which, weights = x[inside], y[inside], which[inside], weights[inside]
-    if grow:  # a node that truly lies in a triangle belongs to it; any other to the triangle it is nearest to
-        least = weights.min(axis=1)
-        sure = least >= -1e-6
-        outside = np.flatnonzero(~sure)
-        both = np.concatenate([outside[np.argsort(least[outside])], np.flatnonzero(sure)])
-        x, y, which, weights = x[both], y[both], which[both], weights[both]
-    raster[y, x] = order[which]
-    bary[y, x] = weights
-    covered = raster >= 0
-    if not covered.any():
+    x, y, triangles = x[order], y[order], triangles[order]
+    # A corner's weight is linear over its triangle: (M, 3) coefficients of x, of y, and the rest.
+    across, down = across[order] / area[order, None], down[order] / area[order, None]
+    rest = 1 / 3 - across * x.mean(axis=1, keepdims=True) - down * y.mean(axis=1, keepdims=True)
+    which, column, row = _pairs(x, y, (height, width), grow)
+    across, down, rest = (np.take(v, which, axis=0) for v in (across, down, rest))
+    weights = across * column[:, None] + down * row[:, None] + rest
+    found = _winners(weights, row * width + column, height * width, grow).reshape(height, width)
+    inside = found >= 0
+    if not inside.any():
         raise AlgorithmFailed
-    nearest = ndimage.distance_transform_edt(~covered, return_distances=False, return_indices=True)
-    return Raster(raster[tuple(nearest)], covered.astype(np.float32), bary[tuple(nearest)], step, shape)
+    nearest = ndimage.distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    found = found[tuple(nearest)].ravel()
+    points_of, weights_of = triangles[which[found]].ravel(), weights[found].astype(np.float32).ravel()
+    rows = np.arange(0, 3 * len(found) + 1, 3)
+    nodes = sparse.csr_array((weights_of, points_of, rows), shape=(len(found), len(points)))
+    return Raster(nodes, inside.astype(np.float32), step, shape)
 
 
-def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0], np.float64)
+#: The other two corners of a triangle, for each of its three.
+_AFTER, _BEFORE = [1, 2, 0], [2, 0, 1]
+
+
+def _pairs(x: Doubles, y: Doubles, shape: tuple[int, int], grow: float) -> tuple[Integers, Integers, Integers]:
+    """(N,) every triangle with every node of the box around it: triangle, node's column, node's row.
+
+    x, y: (M, 3) corners in nodes. shape: (rows, columns) of the grid.
+    """
+    x0, y0 = (np.maximum(np.ceil(v.min(axis=1) - grow), 0).astype(np.intp) for v in (x, y))
+    x1, y1 = (
+        np.minimum(np.floor(v.max(axis=1) + grow) + 1, end).astype(np.intp) for v, end in ((x, shape[1]), (y, shape[0]))
+    )
+    wide = np.maximum(x1 - x0, 0)
+    counts = wide * np.maximum(y1 - y0, 0)
+    which = np.repeat(np.arange(len(x)), counts)
+    place = np.arange(len(which)) - (np.cumsum(counts) - counts)[which]
+    row, column = np.divmod(place, wide[which])
+    return which, column + x0[which], row + y0[which]
+
+
+def _winners(weights: Doubles, node: Integers, count: int, grow: float) -> Integers:
+    """(count,) the pair that draws each node, -1 for none: the last of those whose triangle it lies in.
+
+    Where it lies in none, the one whose triangle it is nearest to, by `grow` of that triangle at most.
+    """
+    least = np.minimum(np.minimum(weights[:, 0], weights[:, 1]), weights[:, 2])
+    within = least >= -1e-6
+    beside = np.flatnonzero(~within & (least >= -grow))
+    beside = beside[np.argsort(least[beside])]
+    found = np.full(count, -1, np.intp)
+    for pairs in (beside, np.flatnonzero(within)):
+        found[node[pairs]] = pairs
+    return found

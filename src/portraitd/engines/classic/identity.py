@@ -1,7 +1,7 @@
 """An identity: what the classic engine knows of one person, trained from several photos.
 
 Views (pictures with their mesh and pose), one 3D shape averaged over them, one mean embedding; kept as one `.npz`
-without pickle.
+without pickle. A portrait needs one view of many, and mostly its face: pictures are decoded when looked at.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import json
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.base import LeftOut, Photo
+from portraitd.engines.classic.region import FaceRegion, read_region, region_box
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
@@ -28,9 +30,10 @@ from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.regions import POINT_COUNT
 from portraitd.faces.shape import Pose, align_to_mean, mean_face, pose_of
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points, decode, encode_jpeg, encode_png
 
-FORMAT = 1
+FORMAT = 2
 #: Longer side of a view, px: more than any result needs.
 VIEW_SIDE = 1536
 #: Room kept around the face, in face heights: to each side, above, below.
@@ -58,23 +61,33 @@ _BROKEN = (
 #: person stay under, 0.69 what 99 % of pairs of two people lie above.
 SAME_PERSON = 0.52
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class View:
-    """One photo of the person, cut to size."""
+    """One photo of the person, cut to size. What is called is worked out once, then remembered."""
 
     name: str
-    #: (H, W, 3) sRGB.
-    image: Image
-    #: Where the face is in `image`.
+    #: Where the face is in the image.
     mesh: FaceMesh
     pose: Pose
     #: 0 to 1: size, sharpness and frontality of the face.
     quality: float
-    #: (128,) or None when the embedder's weights were missing at training.
+    #: Gives the (H, W, 3) sRGB image.
+    image: Callable[[], Image]
+    #: Gives the face, cut out of the image.
+    face: Callable[[], FaceRegion]
+    #: Gives the (H, W) matte of the person; None for views beyond the best few.
+    alpha: Callable[[], Mask] | None = None
+    #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
     embedding: Floats | None = None
-    #: (H, W) matte of the person; None for views beyond the best few.
-    alpha: Mask | None = None
+
+
+def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
+    """The (H, W, 3) image with this face as a view without matte and embedding."""
+    face = cache(lambda: read_region(image, mesh))
+    return View(name, mesh, pose_of(mesh.points), quality, lambda: image, face)
 
 
 @dataclass(frozen=True)
@@ -90,63 +103,124 @@ class Identity:
 
     def to_bytes(self) -> bytes:
         """The identity as one self-describing `.npz`."""
-        arrays: dict[str, NDArray[Any]] = {"shape": self.shape}
+        arrays: dict[str, NDArray[Any]] = {
+            "shape": self.shape,
+            "meshes": np.stack([view.mesh.points for view in self.views]),
+            "lights": np.stack([view.face().light for view in self.views]),
+        }
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
-        cards = []
         for i, view in enumerate(self.views):
-            arrays[f"image_{i}"] = np.frombuffer(encode_jpeg(view.image, 97), np.uint8)
-            arrays[f"mesh_{i}"] = view.mesh.points
-            if view.embedding is not None:
-                arrays[f"embedding_{i}"] = view.embedding
+            arrays[f"image_{i}"] = _bytes(encode_jpeg(view.image(), 97))
+            arrays[f"face_{i}"] = _bytes(encode_jpeg(view.face().image, 97))
+            arrays[f"hair_{i}"] = _grey(view.face().hair)
             if view.alpha is not None:
-                alpha = np.rint(view.alpha * 255).astype(np.uint8)
-                arrays[f"alpha_{i}"] = np.frombuffer(encode_png(alpha), np.uint8)
-            cards.append({"name": view.name, "score": view.mesh.score, "quality": view.quality})
+                arrays[f"alpha_{i}"] = _bytes(encode_png(_grey(view.alpha())))
+        cards = [
+            {
+                "name": view.name,
+                "score": view.mesh.score,
+                "quality": view.quality,
+                "size": view.image().shape[:2],
+                "pose": (view.pose.yaw_deg, view.pose.pitch_deg, view.pose.roll_deg),
+                "matted": view.alpha is not None,
+            }
+            for view in self.views
+        ]
         card = json.dumps({"format": FORMAT, "engine": "classic", "views": cards})
         out = io.BytesIO()
-        np.savez(out, card=np.frombuffer(card.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
+        np.savez(out, card=_bytes(card.encode()), **arrays)  # type: ignore[arg-type]
         return out.getvalue()
 
     @staticmethod
     def from_bytes(data: bytes) -> Identity:
-        """The identity in `to_bytes`' form; raises AlgorithmFailed for anything else."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                return _read(dict(arrays))
-        except _BROKEN as error:
-            raise AlgorithmFailed from error
+        """The identity in `to_bytes`' form.
+
+        Raises AlgorithmFailed for anything else; so does a view's picture that turns out broken when looked at.
+        """
+        return _sound(lambda: _read(np.load(io.BytesIO(data), allow_pickle=False)))
 
 
-def _read(arrays: dict[str, NDArray[Any]]) -> Identity:
-    card = json.loads(arrays["card"].tobytes())
-    if card["format"] != FORMAT:
+def _sound(read: Callable[[], T]) -> T:
+    """What `read` gives; AlgorithmFailed where the identity is broken."""
+    try:
+        return read()
+    except _BROKEN as error:
+        raise AlgorithmFailed from error
+
+
+def _read(archive: Any) -> Identity:
+    """The identity in an open `.npz`, its pictures still in there."""
+    card = json.loads(archive["card"].tobytes())
+    if card["format"] not in {1, FORMAT}:
         raise ValueError(f"identity format {card['format']}, this version reads {FORMAT}")
-    shape = _points(arrays["shape"])
+    cards = card["views"]
+    if not cards:
+        raise ValueError("an identity without views")
+    shape = _floats(archive["shape"], (POINT_COUNT, 3))
+    mean = _floats(archive["embedding"], (128,)) if "embedding" in archive else None
+    if card["format"] == 1:
+        return Identity(tuple(_first_view(archive, i, entry) for i, entry in enumerate(cards)), shape, mean)
+    meshes = _floats(archive["meshes"], (len(cards), POINT_COUNT, 3))
+    lights = _floats(archive["lights"], (len(cards), 9, 3))
     views = []
-    for i, entry in enumerate(card["views"]):
-        mesh = FaceMesh(_points(arrays[f"mesh_{i}"]), entry["score"])
-        alpha = arrays.get(f"alpha_{i}")
+    for i, entry in enumerate(cards):
+        mesh = FaceMesh(meshes[i], entry["score"])
         views.append(
             View(
-                entry["name"],
-                decode(arrays[f"image_{i}"].tobytes()),
-                mesh,
-                pose_of(mesh.points),
-                entry["quality"],
-                arrays.get(f"embedding_{i}"),
-                None if alpha is None else decode(alpha.tobytes())[:, :, 0].astype(np.float32) / 255.0,
+                name=entry["name"],
+                mesh=mesh,
+                pose=Pose(*entry["pose"]),
+                quality=entry["quality"],
+                image=_later(_picture, archive, f"image_{i}"),
+                face=_later(_face, archive, i, mesh, entry["size"], lights[i]),
+                alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
             )
         )
-    if not views:
-        raise ValueError("an identity without views")
-    return Identity(tuple(views), shape, arrays.get("embedding"))
+    return Identity(tuple(views), shape, mean)
 
 
-def _points(array: NDArray[Any]) -> Points:
-    if array.shape != (POINT_COUNT, 3) or not np.isfinite(array).all():
-        raise ValueError(f"a mesh has ({POINT_COUNT}, 3) finite numbers, this one {array.shape}")
+def _first_view(archive: Any, i: int, entry: dict[str, Any]) -> View:
+    """A view of format 1, which kept no face apart from its picture."""
+    mesh = FaceMesh(_floats(archive[f"mesh_{i}"], (POINT_COUNT, 3)), entry["score"])
+    view = view_of(entry["name"], _picture(archive, f"image_{i}"), mesh, entry["quality"])
+    return replace(view, alpha=_later(_matte, archive, f"alpha_{i}")) if f"alpha_{i}" in archive else view
+
+
+def _later(read: Callable[..., T], *arguments: object) -> Callable[[], T]:
+    """Reads when first called."""
+    return cache(lambda: _sound(lambda: read(*arguments)))
+
+
+def _picture(archive: Any, key: str) -> Image:
+    return decode(archive[key].tobytes())
+
+
+def _matte(archive: Any, key: str) -> Mask:
+    return _picture(archive, key)[:, :, 0].astype(np.float32) / np.float32(255.0)
+
+
+def _face(archive: Any, i: int, mesh: FaceMesh, size: tuple[int, int], light: Floats) -> FaceRegion:
+    image, hair = _picture(archive, f"face_{i}"), archive[f"hair_{i}"]
+    box = region_box(mesh, tuple(size))
+    if image.shape[:2] != (box.height, box.width) or hair.ndim != 2 or not hair.size:
+        raise ValueError("a face that does not fit its picture")
+    points = mesh.points - np.array([box.x0, box.y0, 0], np.float32)
+    return FaceRegion(image, FaceMesh(points, mesh.score), light, hair.astype(np.float32) / np.float32(255.0))
+
+
+def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"expected finite numbers {shape}, found {array.shape}")
     return array.astype(np.float32)
+
+
+def _bytes(data: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(data, np.uint8)
+
+
+def _grey(mask: Mask) -> NDArray[np.uint8]:
+    return np.rint(mask * 255).astype(np.uint8)
 
 
 def train_identity(
@@ -168,7 +242,7 @@ def train_identity(
     views, strangers = _same_person(views)
     left_out += [LeftOut(view.name, NoUsablePhoto()) for view in strangers]
     views.sort(key=lambda view: -view.quality)
-    views[:mattes] = [replace(view, alpha=person_matte(models, view.image, view.mesh)) for view in views[:mattes]]
+    views[:mattes] = [_matted(models, view) for view in views[:mattes]]
     known = [view.embedding for view in views if view.embedding is not None]
     embedding = np.mean(known, axis=0).astype(np.float32) if known else None
     return Identity(tuple(views), _mean_shape(views), embedding), tuple(left_out)
@@ -185,7 +259,12 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
         embedding = embedder.embed(image, mesh)
     except SetupError:  # likeness comes later than pictures on a fresh machine
         embedding = None
-    return View(photo.name, image, mesh, pose_of(mesh.points), _quality(image, mesh), embedding)
+    return replace(view_of(photo.name, image, mesh, _quality(image, mesh)), embedding=embedding)
+
+
+def _matted(models: FaceModels, view: View) -> View:
+    matte = person_matte(models, view.image(), view.mesh)
+    return replace(view, alpha=lambda: matte)
 
 
 def _cut_to_size(image: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:
@@ -199,7 +278,7 @@ def _cut_to_size(image: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:
     scale = min(1.0, VIEW_SIDE / max(part.shape[:2]))
     if scale < 1:
         size = (round(part.shape[1] * scale), round(part.shape[0] * scale))
-        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        part = shrunk(part, *size)
     points = (mesh.points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)
     # Pixel centres at integers: shrinking moves them by half of (1 - scale).
     points[:, :2] += np.float32((scale - 1) / 2)

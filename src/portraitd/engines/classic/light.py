@@ -14,6 +14,7 @@ import numpy as np
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Points, to_linear
 
 #: Keeps the logarithm of black finite; about 8-bit code 25.
@@ -71,7 +72,7 @@ def colours_at(image: Image, mesh: FaceMesh) -> Floats:
     box = mesh.box
     shrink = max(1.0, max(box.width, box.height) / 48)
     size = (max(8, round(width / shrink)), max(8, round(height / shrink)))
-    small = to_linear(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8))
+    small = to_linear(shrunk(image, *size))
     small = np.asarray(cv2.GaussianBlur(small, (0, 0), 0.8), np.float32)
     at = (mesh.xy + 0.5) * np.array([size[0] / width, size[1] / height], np.float32) - 0.5
     picked = cv2.remap(

@@ -54,7 +54,7 @@ def pick_template(pack: Sequence[TemplateFace], identity: Identity, seed: int) -
     """The pack's picture for this seed, from those whose pose a view of the person comes near; nearest first."""
 
     def turn(template: TemplateFace) -> float:
-        pose = pose_of(template.mesh.points)
+        pose = pose_of(template.face.mesh.points)
         return min(
             abs(view.pose.yaw_deg - pose.yaw_deg) + 0.7 * abs(view.pose.pitch_deg - pose.pitch_deg)
             for view in identity.views

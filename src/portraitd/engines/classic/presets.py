@@ -76,9 +76,9 @@ def bare_share(view: View) -> float:
         return 0.0
     box = view.mesh.box
     y0, y1 = int(box.y1), int(box.y1 + box.height)
-    below, body = view.image[y0:y1], view.alpha[y0:y1] > 0.9
-    cheeks = np.clip(np.rint(view.mesh.xy[list(CHEEKS)]), 0, np.array(view.image.shape[1::-1]) - 1).astype(int)
-    skin = cv2.cvtColor(view.image[cheeks[:, 1], cheeks[:, 0]][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)
+    below, body = view.image()[y0:y1], view.alpha()[y0:y1] > 0.9
+    cheeks = np.clip(np.rint(view.mesh.xy[list(CHEEKS)]), 0, np.array(view.image().shape[1::-1]) - 1).astype(int)
+    skin = cv2.cvtColor(view.image()[cheeks[:, 1], cheeks[:, 0]][None], cv2.COLOR_RGB2LAB)[0].astype(np.float32)
     if below.size == 0 or not body.any():
         return 0.0
     colours = cv2.cvtColor(np.ascontiguousarray(below), cv2.COLOR_RGB2LAB).astype(np.float32)[body]

@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from portraitd.engines.classic import finish, light
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement, Warped
-from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.place import Placement
 from portraitd.images import Floats, Mask
 
 #: Face width at which light and tone are worked out, px.
-WORK_PX = 150
+WORK_PX = 90
 #: Share of the fitted light that is exchanged, under like and unlike light: nine coefficients also hold some of the
 #: face's own shape and colour, and would carry the model's into the person's (measured on identity distance).
 RELIGHT_SHARE = (0.25, 0.85)
 #: How far light may be changed, natural log.
 MAX_RELIGHT = 1.6
 #: Within this distance of the contour the rim's tone gives way to the face's, in face widths.
-RIM_DECAY = 0.04
+RIM_DECAY = 0.12
 #: Light and shade of this scale (face widths) that lie farther than tolerated (natural log; under like and unlike
 #: light, or on dark and bright skin) from the template's are brought back by this share of the excess: cast shadows
 #: of the photo, or its glare.
 SHADING_SCALE = 0.06
-SHADING_TOLERANCE = (0.35, 0.15)
-SHADING_SHARE = 0.8
+SHADING_TOLERANCE = (0.46, 0.15)
+SHADING_SHARE = 0.75
 #: Scale at which skin takes the template's colour, face widths, and how much of it.
 COLOUR_SCALE = 0.15
-COLOUR_SHARE = 0.85
+COLOUR_SHARE = 0.8
 #: How far the colour of a detail may lie from that of the skin around it, natural log.
-MAX_TINT = (0.35, 0.12)
+MAX_TINT = (0.35, 0.2)
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
-MOST_CONTRAST = 1.1
+MOST_CONTRAST = 1.0
 
 
-def relight(template: TemplateFace, warped: Warped, place: Placement, look: Look) -> Floats:
-    """The warped face, (h, w, 3) log linear light, in the template's light and tone.
+@dataclass(frozen=True)
+class Sheet:
+    """A small picture of the template's region, on which light and tone are worked out: they are smooth."""
 
-    What changes is smooth: it is found on a small picture and added to the large one.
+    #: (h, w, 3) log linear light: the warped face, and the template.
+    face: Floats
+    wanted: Floats
+    place: Placement
+    #: Width of the face, px.
+    width_px: float
+
+
+def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
+    """The sheet's face, (h, w, 3) log linear light, in the template's light and tone.
+
+    change: (468, 3) of log light from the photo's light to the template's; spread: (h, w, 3) the same over the face.
     """
-    face = warped.face
-    change = light.harmonics(place.facing) @ template.light - light.harmonics(warped.facing) @ warped.light
+    place, wanted, width = sheet.place, sheet.wanted, sheet.width_px
     clash = _clash(change)
-    ratio = np.clip(np.float32(_between(RELIGHT_SHARE, clash)) * change, -MAX_RELIGHT, MAX_RELIGHT)
-    width = template.mesh.box.width
-    shrink = min(1.0, WORK_PX / width)
-    size = (max(8, round(face.shape[1] * shrink)), max(8, round(face.shape[0] * shrink)))
-    small = place.resized(size)
-    before = np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_AREA), np.float32)
-    wanted = light.log_light(np.asarray(cv2.resize(template.image, size, interpolation=cv2.INTER_AREA), np.uint8))
-    spread = np.asarray(cv2.resize(place.raster.interpolate(ratio), size, interpolation=cv2.INTER_AREA), np.float32)
-    after = _toned(before + _tinted(spread, small.colour_share), wanted, small, width * shrink, clash)
-    after = after + _modelled(after, small.trust, look, width * shrink) * small.tone_alpha[:, :, None]
-    after = _soft_shoulder(after, wanted, small.skin * small.alpha)
-    large = cv2.resize(after - before, (face.shape[1], face.shape[0]), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(face + large, np.float32)
+    ratio = np.clip(np.float32(_between(RELIGHT_SHARE, clash)) * spread, -MAX_RELIGHT, MAX_RELIGHT)
+    lit = _toned(sheet.face + _tinted(ratio, place.colour_share), wanted, place, width, clash)
+    if look.glow or look.modelling != 1:
+        lit = lit + _modelled(lit, place.trust, look, width) * place.tone_alpha[:, :, None]
+    return _soft_shoulder(lit, wanted, place.skin * place.small_alpha)
 
 
 def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash: float) -> Floats:
@@ -137,7 +141,7 @@ def _tinted(change: Floats, colour_share: Mask) -> Floats:
 
 def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
     """(h, w, 3) the gap at the rim carried inside, where it fades into the mean gap of all skin."""
-    skin, grey = place.skin * place.alpha, light.grey_of(gap)
+    skin, grey = place.skin * place.small_alpha, light.grey_of(gap)
     # Far from the usual gap is not skin against skin; how large the usual one is, depends on the template's light.
     usual = float(np.median(grey[skin > 0.5])) if (skin > 0.5).any() else 0.0
     trust = skin * (np.abs(grey - usual) < 0.7)
@@ -145,7 +149,7 @@ def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
     mean = (gap * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
     weight = np.clip(rim + 0.02 * trust, 0, 1).astype(np.float32)
     carried = finish.spread_inward(np.clip(gap - mean, -0.7, 0.7).astype(np.float32), weight)
-    depth = cv2.distanceTransform((place.alpha > 0.02).astype(np.uint8), cv2.DIST_L2, 3)
+    depth = cv2.distanceTransform((place.small_alpha > 0.02).astype(np.uint8), cv2.DIST_L2, 3)
     return np.asarray(mean + carried * np.exp(-depth / decay_px)[:, :, None], np.float32)
 
 

@@ -1,0 +1,69 @@
+"""A face cut out of its picture: its pixels, its mesh, its light, and the hair that lies over it.
+
+A template's is read when its job begins, a photo's when the person is trained: every portrait then starts from both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from portraitd.engines.classic import cover, light
+from portraitd.engines.classic.geometry import normals
+from portraitd.faces.detect import Box
+from portraitd.faces.mesh import FaceMesh
+from portraitd.images import Floats, Image, Mask
+
+#: Room around the mesh, in face sizes.
+ROOM = 0.04
+
+
+@dataclass(frozen=True)
+class FaceRegion:
+    """One face and what surrounds it."""
+
+    #: (h, w, 3) sRGB.
+    image: Image
+    #: In the image's pixels.
+    mesh: FaceMesh
+    #: (9, 3) light on the face, as `light.fit_light` gives it.
+    light: Floats
+    #: What lies over the face, on a small picture of the same region (`cover.WORK_PX` to the face).
+    hair: Mask
+
+    @cached_property
+    def facing(self) -> Floats:
+        """(468, 3) normals of the mesh."""
+        return normals(self.mesh.points)
+
+
+def region_box(mesh: FaceMesh, shape: tuple[int, ...]) -> Box:
+    """The whole pixels of a (height, width, ...) picture that belong to the face's region."""
+    box, (height, width) = mesh.box, shape[:2]
+    reach = ROOM * max(box.width, box.height)
+    return Box(
+        max(0, int(box.x0 - reach)),
+        max(0, int(box.y0 - reach)),
+        min(width, int(box.x1 + reach) + 1),
+        min(height, int(box.y1 + reach) + 1),
+    )
+
+
+def read_region(picture: Image, mesh: FaceMesh) -> FaceRegion:
+    """The region of the face with this mesh in the (H, W, 3) picture."""
+    x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape))
+    image = np.ascontiguousarray(picture[y0:y1, x0:x1])
+    local = FaceMesh(mesh.points - np.array([x0, y0, 0], np.float32), mesh.score)
+    facing = normals(local.points)
+    lit = light_of(image, local, facing)
+    return FaceRegion(image, local, lit, cover.hair_over(image, local.points, facing, lit))
+
+
+def light_of(image: Image, mesh: FaceMesh, facing: Floats) -> Floats:
+    """(9, 3) light on the face with this mesh, whose points have the normals `facing`."""
+    colours = light.colours_at(image, mesh)
+    towards_us = np.clip(-facing[:, 2] * 2, 0, 1)
+    weights = light.skin_seen(colours, light.skin_points() * towards_us)
+    return light.fit_light(colours, facing, weights)
