@@ -144,8 +144,9 @@ def _match_texture(
         return np.asarray(cv2.multiply(warped, gain, dtype=cv2.CV_32F), np.float32)
     want = light.grey_of(template.face.image[rows, columns].astype(np.float32))
     have = light.grey_of(warped[rows, columns] * gain[rows, columns])
-    sharpening = finish.sharpening_for(have, want, solid)
-    face = np.asarray(cv2.multiply(finish.sharpened(warped, sharpening), gain, dtype=cv2.CV_32F), np.float32)
+    face_px = template.face.mesh.box.width
+    sharp = finish.sharpened(warped, finish.sharpening_for(have, want, solid, face_px), face_px)
+    face = np.asarray(cv2.multiply(sharp, gain, dtype=cv2.CV_32F), np.float32)
     grain = finish.grain_of(want, solid) ** 2 - finish.grain_of(light.grey_of(face[rows, columns]), solid) ** 2
     return finish.add_grain(face, float(np.sqrt(max(0.0, grain))), rng)
 
