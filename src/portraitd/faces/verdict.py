@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from portraitd.errors import (
@@ -25,6 +24,7 @@ from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import Pose, pose_of
 from portraitd.faces.sharpness import blur_share
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Image, Points
 
 #: Longer side, at most, of the copy that faces are looked for in (the detector itself sees 192 px of it; from 1200 px
@@ -199,7 +199,7 @@ def _reduced(image: Image, work_px: int) -> tuple[Image, int]:
         return image, 1
     size = (max(1, image.shape[1] // shrink), max(1, image.shape[0] // shrink))
     whole = image[: size[1] * shrink, : size[0] * shrink]
-    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), np.uint8), shrink
+    return shrunk(whole, *size), shrink
 
 
 def _main_face(models: FaceModels, image: Image, detected: tuple[DetectedFace, ...]) -> FaceMesh | None:
