@@ -16,7 +16,7 @@ from tests.fakes import engines
 
 def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(new_service: StartService) -> None:
     # Longer than the lease: a worker must not look dead while it drains.
-    service = new_service(FAKE_ENGINE_SLOW_S="2", PORTRAITD_DRAIN_S="20")
+    service = new_service(FAKE_ENGINE_SLOW_S="1.2", PORTRAITD_DRAIN_S="20")
     service.start()
     service.until_working()
     running, waiting = service.submit(engines.SLOW, 3), service.submit(engines.SLOW, 3)
@@ -33,7 +33,7 @@ def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(new_service
 
 
 def test_a_task_longer_than_the_drain_is_done_by_the_next_start(new_service: StartService) -> None:
-    service = new_service(FAKE_ENGINE_SLOW_S="1.5", PORTRAITD_DRAIN_S="1")
+    service = new_service(FAKE_ENGINE_SLOW_S="1", PORTRAITD_DRAIN_S="1")
     service.start()
     task = service.submit(engines.SLOW, 3)
     until(lambda: service.state(task) == "RUNNING")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,10 @@ from typing import Any, TypeAlias, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from portraitd.db.schema import metadata
 from portraitd.errors import SetupError
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Clock: TypeAlias = Callable[[], datetime]
@@ -31,7 +35,7 @@ def utc_now() -> datetime:
 #: The tables of PostgreSQL that hold what accounts send: ours, and the queue's in its schema.
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
-WHERE schemaname = 'dbos' OR (schemaname = current_schema() AND tableowner = current_user)
+WHERE schemaname = 'dbos' OR (schemaname = current_schema() AND tablename = ANY (%s))
 """
 _OLDER_TRANSACTIONS = """
 SELECT pid FROM pg_stat_activity
@@ -110,7 +114,7 @@ class Database:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             elif thorough:
                 _wait_for_older_transactions(cursor)
-                cursor.execute(_TABLES)
+                cursor.execute(_TABLES, (list(metadata.tables),))
                 for (table,) in cursor.fetchall():
                     cursor.execute(f"VACUUM FULL {table}")
 
@@ -129,6 +133,7 @@ class Database:
     def outlast(self, act: Callable[[], T], patience_s: float = OUTAGE_S) -> T:
         """What `act` returns, called again while the database cannot be reached, for `patience_s` seconds."""
         give_up_at = time.monotonic() + patience_s
+        told = False
         while True:
             try:
                 return act()
@@ -136,6 +141,9 @@ class Database:
                 lost = error.connection_invalidated or isinstance(error, OperationalError)
                 if not lost or time.monotonic() > give_up_at:
                     raise
+                if not told:
+                    _log.warning("the database is out of reach or full, waiting for it: %s", error.orig)
+                    told = True
                 time.sleep(0.5)
 
     def close(self) -> None:
