@@ -30,6 +30,7 @@ from portraitd.portraits.files import FileCabinet, Quota
 from portraitd.portraits.finetune import JobDesk, Trainer
 from portraitd.portraits.generate import Studio, TaskDesk
 from portraitd.portraits.identities import IdentityShelf
+from portraitd.portraits.imports import IdentityRegister
 from portraitd.portraits.links import Links
 from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
 from portraitd.portraits.requests import ServiceFigures
@@ -82,6 +83,10 @@ class House:
     @property
     def eraser(self) -> Eraser:
         return Eraser(self.database, self.blobs, self.queue)
+
+    @property
+    def register(self) -> IdentityRegister:
+        return IdentityRegister(self.database, self.blobs, self.eraser, self.clock)
 
     @property
     def keys(self) -> KeyRing:

@@ -15,6 +15,8 @@ from portraitd import cli, wiring
 from portraitd.cli import doctor, serve
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import encode_jpeg
+from portraitd.portraits.identities import is_usable
+from portraitd.portraits.retention import Sweeper
 from portraitd.settings import SETTINGS, load_settings
 from tests.fakes.engines import FAILS_EVERY_SECOND, flat
 
@@ -256,3 +258,71 @@ def test_main_tells_setup_errors_in_one_sentence(
     told = capsys.readouterr().err
     assert told.startswith("portraitd: PORTRAITD_PORT='many'")
     assert told.count("\n") == 1
+
+
+class TestIdentities:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "anne"
+        folder.mkdir()
+        for name, shade in (("a.jpg", 90), ("b.png", 80), ("black.jpg", 0)):
+            (folder / name).write_bytes(encode_jpeg(flat((shade, shade, shade))))
+        (folder / "broken.jpg").write_bytes(b"no picture")
+        (folder / "notes.txt").write_text("not looked at")
+        return folder
+
+    @staticmethod
+    def blobs() -> list[Path]:
+        return [path for path in (load_settings().home / "blobs").rglob("*") if path.is_file()]
+
+    def test_an_import_says_what_it_used_and_works_under_the_old_id(self, run: Run, folder: Path) -> None:
+        done = run("identity", "import", "facechain-old-1", folder, "--account", "anne")
+        assert done.exit_code == 0, done.output
+        assert "facechain-old-1: trained from 2 photos" in done.output
+        assert "black.jpg was not used: No human face detected." in done.output
+        assert "broken.jpg: no JPEG" in done.output
+        assert "notes.txt" not in done.output
+        listed = run("identity", "list").stdout
+        assert "facechain-old-1" in listed
+        assert "anne" in listed
+        with wiring.open_house(load_settings()) as house:
+            anne = house.keys.authenticate(house.keys.create("phone", "anne"))
+            other = house.keys.authenticate(house.keys.create("phone", "bob"))
+            with house.database.read() as conn:
+                assert is_usable(conn, anne.id, "facechain-old-1")
+                assert not is_usable(conn, other.id, "facechain-old-1")
+
+    def test_an_id_that_is_taken_built_in_or_impossible_is_refused(self, run: Run, folder: Path) -> None:
+        assert run("identity", "import", "mine", folder).exit_code == 0
+        for taken in ("mine", "women_model", "", "a\nb", "x" * 257):
+            before = self.blobs()
+            assert isinstance(run("identity", "import", taken, folder).exception, SetupError), taken
+            assert self.blobs() == before
+
+    def test_a_folder_without_a_face_is_refused(self, run: Run, folder: Path) -> None:
+        for name in ("a.jpg", "b.png"):
+            (folder / name).unlink()
+        assert isinstance(run("identity", "import", "nobody", folder).exception, SetupError)
+        assert isinstance(run("identity", "import", "nobody", folder / "notes.txt").exception, SetupError)
+        assert "nobody" not in run("identity", "list").stdout
+
+    def test_deleting_leaves_nothing(self, run: Run, folder: Path) -> None:
+        run("identity", "import", "facechain-old-2", folder)
+        assert self.blobs()
+        assert run("identity", "delete", "facechain-old-2").exit_code == 0
+        assert not self.blobs()
+        assert b"facechain-old-2" not in (load_settings().home / "portraitd.db").read_bytes()
+        assert isinstance(run("identity", "delete", "facechain-old-2").exception, SetupError)
+
+    def test_an_account_takes_its_imports_along(self, run: Run, folder: Path) -> None:
+        run("identity", "import", "facechain-old-3", folder, "--account", "anne")
+        assert run("account", "delete", "anne", "--yes").exit_code == 0
+        assert not self.blobs()
+
+    def test_the_sweeper_leaves_an_import_and_takes_an_orphan(self, run: Run, folder: Path) -> None:
+        run("identity", "import", "kept", folder)
+        with wiring.open_house(load_settings()) as house:
+            house.blobs.put("imported/nobody/identity", b"left by a process that died")
+            sweeper = Sweeper(house.eraser, wiring.retention_of(house.settings), house.clock)
+            assert [sweeper.sweep_orphans() for _ in range(2)] == [0, 1]
+        assert len(self.blobs()) == 1

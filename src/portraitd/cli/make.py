@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,16 +11,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from portraitd.cli.photos import read_photo, read_photos
 from portraitd.cli.tables import show
 from portraitd.cli.weights import ensure_weights
-from portraitd.errors import (
-    InvalidFileSize,
-    InvalidImageFormat,
-    InvalidImageResolution,
-    InvalidStyle,
-    PortraitdError,
-    SetupError,
-)
+from portraitd.errors import InvalidStyle, PortraitdError, SetupError
 from portraitd.settings import load_settings
 from portraitd.styles.catalog import Mode, Style, StyleCatalog
 
@@ -28,8 +22,6 @@ if TYPE_CHECKING:
     from portraitd.engines.base import Engine, Failure, Job, Photo, Portrait
 
 _OUT = Path("portraits")
-#: A camera's own files are larger than what the API takes.
-_MAX_MB = 50
 _MAX_TRAIN_FREE_PHOTOS = 5
 
 
@@ -70,8 +62,8 @@ def generate(  # noqa: PLR0917 - one parameter per option
     chosen = style or ("train_free_portrait_url_template" if template else "f_idcard_female")
     order = _Order(
         style=_style(wiring.styles_of(settings), chosen),
-        photos=_read(photos),
-        template=_read([template])[0] if template else None,
+        photos=read_photos(photos),
+        template=read_photo(template) if template else None,
         retouch=retouch,
         count=count,
         seed=fresh_seed() if seed is None else seed,
@@ -173,25 +165,3 @@ def _write(outcomes: Iterable[Portrait | Failure], out: Path) -> bool:
     except OSError as error:
         raise SetupError(f"{out}: cannot be written to: {error.strerror}") from error
     return well
-
-
-def _read(paths: Sequence[Path]) -> tuple[Photo, ...]:
-    """The pictures; raises SetupError that names the file and says what is wrong with it."""
-    from portraitd.engines.base import Photo
-    from portraitd.portraits.photos import CHECKED_PHOTO
-
-    limits = replace(CHECKED_PHOTO, max_mb=_MAX_MB)
-    found = []
-    for path in paths:
-        try:
-            found.append(Photo(path.name, limits.decode(path.read_bytes())))
-        except InvalidImageFormat as error:
-            raise SetupError(f"{path}: no JPEG, PNG or WebP picture, or a damaged one") from error
-        except InvalidImageResolution as error:
-            sides = f"{limits.min_short_side} to {limits.max_long_side}"
-            raise SetupError(f"{path}: too small or too large, its sides must be {sides} pixels") from error
-        except InvalidFileSize as error:
-            raise SetupError(f"{path}: larger than {_MAX_MB} MB") from error
-        except OSError as error:
-            raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
-    return tuple(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -30,6 +31,15 @@ def add_account(conn: sa.Connection, account_id: str, name: str, created_at: dat
 def account_named(conn: sa.Connection, name: str) -> str | None:
     """The account's id, or None."""
     return conn.execute(sa.select(accounts.c.id).where(accounts.c.name == name)).scalar_one_or_none()
+
+
+def ensure_account(conn: sa.Connection, name: str, now: datetime) -> str:
+    """Id of the named account, which is made if need be."""
+    account_id = account_named(conn, name)
+    if account_id is None:
+        account_id = str(uuid4())
+        add_account(conn, account_id, name, now)
+    return account_id
 
 
 def lock_account(conn: sa.Connection, account_id: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from portraitd.db.schema import identities
+from portraitd.db.schema import accounts, identities
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,24 @@ class IdentityRow:
     engine: str
     blob_key: str
     created_at: datetime
+
+
+@dataclass(frozen=True)
+class OwnedIdentity:
+    """An identity as an operator sees it."""
+
+    id: str
+    account: str
+    engine: str
+    created_at: datetime
+
+
+def everyone(conn: sa.Connection) -> tuple[OwnedIdentity, ...]:
+    """All identities of all accounts, oldest first."""
+    columns = (identities.c.id, accounts.c.name.label("account"), identities.c.engine, identities.c.created_at)
+    query = sa.select(*columns).join(accounts, accounts.c.id == identities.c.account_id)
+    rows = conn.execute(query.order_by(identities.c.created_at, identities.c.id)).mappings()
+    return tuple(OwnedIdentity(**row) for row in rows)
 
 
 def add(conn: sa.Connection, identity: IdentityRow) -> None:

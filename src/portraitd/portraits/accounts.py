@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from uuid import uuid4
 
 from portraitd.db import accounts as rows
 from portraitd.db.accounts import KeyRow
@@ -37,10 +36,7 @@ class KeyRing:
         # 192 random bits: a plain hash of it cannot be guessed back, so none of the slow password hashes is needed.
         key = f"sk-{secrets.token_hex(24)}"
         with self.database.write() as conn:
-            account_id = rows.account_named(conn, account)
-            if account_id is None:
-                account_id = str(uuid4())
-                rows.add_account(conn, account_id, account, self.clock())
+            account_id = rows.ensure_account(conn, account, self.clock())
             row = KeyRow(secrets.token_hex(4), account_id, account, name, self.clock(), None)
             rows.add_key(conn, row, _sha256(key))
         return key

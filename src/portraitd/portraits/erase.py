@@ -14,6 +14,7 @@ from portraitd.db import accounts, belongings, files, identities
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.files import FileRow
+from portraitd.db.identities import IdentityRow
 from portraitd.db.tasks import Kind
 from portraitd.errors import SetupError
 from portraitd.tasks.life import Life
@@ -23,6 +24,10 @@ _log = logging.getLogger(__name__)
 
 #: Where the bytes of each kind of work lie, one folder per task.
 FOLDERS = {Kind.GENERATE: "tasks", Kind.FINETUNE: "jobs"}
+
+
+#: Where identities lie that an operator brought in.
+IMPORTED = "imported"
 
 
 def identity_key(job_id: str) -> str:
@@ -51,6 +56,12 @@ class Eraser:
         self.blobs.delete(file.blob_key)
         with self.database.write() as conn:
             files.erase(conn, file.id)
+
+    def identity(self, row: IdentityRow) -> None:
+        """Erase an identity that no training of the service made."""
+        self.blobs.delete(row.blob_key)
+        with self.database.write() as conn:
+            identities.erase_at(conn, [row.blob_key])
 
     def account(self, name: str, life: Life) -> None:
         """Erase an account and all it has, running tasks included; raises SetupError when there is none of the name."""

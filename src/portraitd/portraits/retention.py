@@ -12,7 +12,7 @@ from portraitd.db import files, identities
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock
 from portraitd.db.tasks import Kind
-from portraitd.portraits.erase import FOLDERS, Eraser
+from portraitd.portraits.erase import FOLDERS, IMPORTED, Eraser
 from portraitd.portraits.requests import TaskState
 
 Monotonic: TypeAlias = Callable[[], float]
@@ -110,7 +110,7 @@ class Sweeper:
         return len(old)
 
     def _all_blobs(self) -> Iterable[Sequence[str]]:
-        for folder in (*FOLDERS.values(), "files"):
+        for folder in (*FOLDERS.values(), "files", IMPORTED):
             keys = [held.key for held in self.eraser.blobs.list(folder)]
             yield from (keys[start : start + _BATCH] for start in range(0, len(keys), _BATCH))
 
