@@ -34,7 +34,7 @@ def utc_now() -> datetime:
 
 #: The tables of PostgreSQL that hold what accounts send: ours, and the queue's in its schema.
 _TABLES = """
-SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname = 'dbos' OR (schemaname = current_schema() AND tablename = ANY (%s))
 """
 _OLDER_TRANSACTIONS = """
