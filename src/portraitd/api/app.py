@@ -12,17 +12,23 @@ from typing import Any
 import anyio
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from portraitd.api import faces, files, finetunes, metrics, ops, portraits, results, tasks
+from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks
 from portraitd.api.call import KnownCall
 from portraitd.api.config import ApiConfig
+from portraitd.api.files import FORM
 from portraitd.api.metrics import Meter, ReadFigures
 from portraitd.api.middleware import BodyLimit, RequestStamp, SecureHeaders
+from portraitd.api.openapi import JSON, Said, answers, header, takes, takes_form
 from portraitd.api.replies import LastResort, on_error
+from portraitd.api.wire.faces import DetectBody
+from portraitd.api.wire.finetunes import FinetuneBody
+from portraitd.api.wire.portraits import GenerateBody
 from portraitd.errors import PathNotFound, PortraitdError
 from portraitd.portraits.services import Services
 
@@ -34,6 +40,14 @@ FRAMING_BYTES = 256 * 1024
 #: Face checks that run at once; more of them wait. Each fetches pictures, and other requests must not wait for those.
 CHECKS_AT_ONCE = 16
 _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
+
+_NOTHING = Said()
+_ASYNC = header("X-DashScope-Async", "This work is only done asynchronously.", only="enable")
+_EVENTS = answers((200, "text/event-stream", "The job, now and at each change, as `data:` lines of JSON."))
+_LINKED = answers((200, "*/*", "The picture or file."), (403, "application/xml", "The link is wrong or has expired."))
+_FIGURES = answers(
+    (200, "text/plain", "Figures for Prometheus."), (401, JSON, "Not the token."), (404, JSON, "No token was set.")
+)
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,7 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     )
     app.state.services = services
     app.state.config = config
+    app.state.api_root = API_ROOT
     app.state.ready = watched.ready
     app.state.meter = meter
     app.state.checks = anyio.CapacityLimiter(CHECKS_AT_ONCE)
@@ -69,29 +84,30 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
 def _routes() -> list[BaseRoute]:
     """Every path of the service. The last one under the API root takes what no other did, wrong methods included."""
     return [
-        _api("POST", "/services/aigc/album/gen_potrait", portraits.create),
-        _api("POST", "/services/vision/facedetection/detect", faces.detect),
-        _api("POST", "/fine-tunes", finetunes.create),
+        _api("POST", "/services/aigc/album/gen_potrait", portraits.create, takes(GenerateBody, _ASYNC)),
+        _api("POST", "/services/vision/facedetection/detect", faces.detect, takes(DetectBody)),
+        _api("POST", "/fine-tunes", finetunes.create, takes(FinetuneBody)),
         _api("GET", "/fine-tunes", finetunes.list_jobs),
         _api("GET", "/fine-tunes/{job_id}", finetunes.read),
         _api("DELETE", "/fine-tunes/{job_id}", finetunes.delete),
         _api("POST", "/fine-tunes/{job_id}/cancel", finetunes.cancel),
         _api("GET", "/fine-tunes/{job_id}/logs", finetunes.logs),
-        _api("GET", "/fine-tunes/{job_id}/stream", finetunes.stream),
-        _api("GET", "/fine-tunes/{job_id}/events", finetunes.stream),
+        _api("GET", "/fine-tunes/{job_id}/stream", finetunes.stream, _EVENTS),
+        _api("GET", "/fine-tunes/{job_id}/events", finetunes.stream, _EVENTS),
         _api("GET", "/tasks", tasks.list_tasks),
         _api("GET", "/tasks/", tasks.list_tasks),
         _api("GET", "/tasks/{task_id}", tasks.read),
         _api("POST", "/tasks/{task_id}/cancel", tasks.cancel),
-        _api("POST", "/files", files.upload),
+        _api("POST", "/files", files.upload, takes_form(FORM, "files")),
         _api("GET", "/files", files.list_files),
         _api("GET", "/files/{file_id}", files.read),
         _api("DELETE", "/files/{file_id}", files.delete),
         _api(_EVERY_METHOD, "/{path:path}", _unknown_path),
-        _route("GET HEAD", results.PREFIX + "{path:path}", results.download),
-        _route("GET HEAD", "/healthz", ops.healthz),
-        _route("GET HEAD", "/readyz", ops.readyz),
-        _route("GET", "/metrics", metrics.read),
+        *_page(results.PREFIX + "{path:path}", results.download, _LINKED),
+        *_page("/healthz", ops.healthz, answers((200, JSON, "The process answers."))),
+        *_page("/readyz", ops.readyz, answers((200, JSON, "It can do its work."), (503, JSON, "It cannot now."))),
+        _route("GET", "/metrics", metrics.read, _FIGURES),
+        _route("GET", "/openapi.json", openapi.read, answers((200, JSON, "This document."))),
     ]
 
 
@@ -109,12 +125,27 @@ def _middleware(config: ApiConfig, meter: Meter) -> list[Middleware]:
     ]
 
 
-def _api(methods: str, path: str, handler: Callable[..., Any]) -> BaseRoute:
-    return _route(methods, API_ROOT + path, handler)
+def _api(methods: str, path: str, handler: Callable[..., Any], said: Said = _NOTHING) -> BaseRoute:
+    return _route(methods, API_ROOT + path, handler, said)
 
 
-def _route(methods: str, path: str, handler: Callable[..., Any]) -> BaseRoute:
-    return APIRoute(path, handler, methods=methods.split(), response_model_exclude_none=True)
+def _page(path: str, handler: Callable[..., Any], said: Said) -> tuple[BaseRoute, BaseRoute]:
+    """A path to look at: HEAD is answered as GET is, and not told apart."""
+    return _route("GET", path, handler, said), _route("HEAD", path, handler)
+
+
+def _route(methods: str, path: str, handler: Callable[..., Any], said: Said = _NOTHING) -> BaseRoute:
+    return APIRoute(
+        path,
+        handler,
+        methods=methods.split(),
+        response_model_exclude_none=True,
+        # The plain Response promises no JSON.
+        response_class=Response if said.answers else JSONResponse,
+        responses=dict(said.answers),
+        openapi_extra=said.takes,
+        include_in_schema=methods not in {_EVERY_METHOD, "HEAD"},
+    )
 
 
 def _unknown_path(call: KnownCall) -> None:

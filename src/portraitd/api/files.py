@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Query, Request
 from starlette.datastructures import FormData, UploadFile
@@ -15,6 +16,12 @@ from portraitd.api.wire.base import Reply, is_id
 from portraitd.errors import FileMissing, InvalidParameter
 from portraitd.portraits.requests import Upload
 
+#: The form, as OpenAPI tells it.
+FORM: Mapping[str, dict[str, Any]] = {
+    "files": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
+    "descriptions": {"type": "array", "items": {"type": "string"}, "description": "One per file, in their order."},
+    "purpose": {"type": "array", "items": {"type": "string"}, "description": "One for all files, or one per file."},
+}
 #: Longest description that a client sends as a file, in bytes; the rest of it is dropped.
 MAX_DESCRIPTION_BYTES = 4096
 

@@ -16,6 +16,7 @@ MODULES = sorted(API.rglob("*.py"))
 ALLOWED = (
     "portraitd.api",
     "portraitd.errors",
+    "portraitd.logs",
     "portraitd.portraits.fetch",
     "portraitd.portraits.requests",
     "portraitd.portraits.services",

@@ -24,6 +24,8 @@ _MODELS = {GENERATION_MODEL, FINETUNE_MODEL, DETECT_MODEL}
 Json: TypeAlias = Mapping[str, Any]
 #: Text that any database keeps: no control characters (pydantic itself refuses lone surrogates).
 Text: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]
+#: A URL, as far as a document can say; `portraits.fetch.check_url` says the rest.
+Link: TypeAlias = Annotated[Text, Field(json_schema_extra={"format": "uri"})]
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
 
 #: Upper bound of the page number: past it, `page_no * page_size` would not fit a database's integers.
@@ -50,6 +52,13 @@ class Reply(Part):
     """A whole reply; alone, it is the answer to what has nothing to say."""
 
     request_id: str
+
+
+class Refusal(Reply):
+    """What is said of every request that is refused or goes wrong."""
+
+    code: str
+    message: str
 
 
 class StatusPart(Part):

@@ -7,18 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import Body, Json, Part, Reply, Text, checked
+from portraitd.api.wire.base import DETECT_MODEL, Body, Json, Link, Part, Reply, checked
 from portraitd.errors import EmptyInput, InvalidParameter
 from portraitd.portraits.fetch import check_url
 from portraitd.portraits.requests import FaceVerdict
 
 
 class DetectInput(Body):
-    images: Annotated[list[Text], Field(min_length=1)]
+    images: Annotated[list[Link], Field(min_length=1)]
 
 
 class DetectBody(Body):
-    model: str
+    model: Annotated[str, Field(json_schema_extra={"const": DETECT_MODEL})]
     input: DetectInput
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from portraitd.api.config import ApiConfig
 from portraitd.api.wire.base import FINETUNE_MODEL, Body, Json, PageNo, PageSize, Part, Reply, Text, checked, local_s
@@ -23,8 +23,11 @@ END_OF_LOG = "##FT_COMPLETE##"
 class FinetuneBody(Body):
     """`validation_file_ids`, `hyper_parameters`, `training_type`, names and suffixes are for other models: ignored."""
 
-    model: str
-    training_file_ids: list[Text] = Field(default_factory=list)
+    # Said in the document, checked by hand: without files there is a text of its own.
+    model_config = ConfigDict(json_schema_extra={"required": ["model", "training_file_ids"]})
+
+    model: Annotated[str, Field(json_schema_extra={"const": FINETUNE_MODEL})]
+    training_file_ids: list[Text] = Field(default_factory=list, description="Ids of files, or URLs of photos.")
 
 
 class JobPart(Part):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import Body, Json, Name, Part, Reply, Text, checked
+from portraitd.api.wire.base import GENERATION_MODEL, Body, Json, Link, Name, Part, Reply, checked
 from portraitd.errors import EmptyInput, InvalidParameter, InvalidURL
 from portraitd.portraits.fetch import check_url
 from portraitd.portraits.requests import Generate, Task
@@ -32,8 +32,8 @@ class Parameters(Body):
 
 
 class Input(Body):
-    template_url: Text = ""
-    user_urls: list[Text] = Field(default_factory=list)
+    template_url: Link = ""
+    user_urls: list[Link] = Field(default_factory=list)
 
 
 class Resource(Body):
@@ -42,11 +42,11 @@ class Resource(Body):
 
 
 class GenerateBody(Body):
-    model: str
+    model: Annotated[str, Field(json_schema_extra={"const": GENERATION_MODEL})]
     parameters: Parameters
     input: Input | None = None
     #: Read by `Resources` where the style asks for it: train-free ignores whatever is here.
-    resources: Any = None
+    resources: Any = Field(None, examples=[[{"resource_id": "women_model", "resource_type": "facelora"}]])
 
 
 class Resources(Body):
