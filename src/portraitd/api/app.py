@@ -44,7 +44,11 @@ _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 _NOTHING = Said()
 _ASYNC = header("X-DashScope-Async", "This work is only done asynchronously.", only="enable")
 _EVENTS = answers((200, "text/event-stream", "The job, now and at each change, as `data:` lines of JSON."))
-_LINKED = answers((200, "*/*", "The picture or file."), (403, "application/xml", "The link is wrong or has expired."))
+_LINKED = answers(
+    (200, "*/*", "The picture or file."),
+    (403, "application/xml", "The link is wrong or has expired."),
+    (404, JSON, "No link can look like this."),
+)
 _FIGURES = answers(
     (200, "text/plain", "Figures for Prometheus."), (401, JSON, "Not the token."), (404, JSON, "No token was set.")
 )
