@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
+from portraitd.engines.classic.complexion import bare_skin
+from portraitd.engines.classic.template import read_template
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -131,12 +133,13 @@ def _at(values: Floats, points: Points) -> Floats:
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0], np.float32)
 
 
-def changed_outside(result: Image, template: Seen) -> int:
-    """Pixels that differ from the template outside the hull of its face widened by MAY_CHANGE face widths."""
+def changed_outside(models: FaceModels, result: Image, template: Seen) -> int:
+    """Pixels that differ from the template outside its bare skin and the hull of its face widened by MAY_CHANGE."""
     if result.shape != template.image.shape:
         return int(result.shape[0] * result.shape[1])
     allowed = _grown(_hull(template), MAY_CHANGE * template.mesh.box.width)
-    return int(((result != template.image).any(axis=2) & (allowed == 0)).sum())
+    skin = bare_skin(models, read_template(template.image, template.mesh))
+    return int(((result != template.image).any(axis=2) & (allowed == 0) & (skin == 0)).sum())
 
 
 def neck_and_ears(models: FaceModels, template: Seen) -> NDArray[np.bool_]:

@@ -114,7 +114,7 @@ def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, floa
         "seam": measures.seam(result.image, template),
         "wide_seam": measures.seam(result.image, template, measures.WIDE_SEAM_REACH),
         **measures.face_against_neck(result, template, neck),
-        "outside": float(measures.changed_outside(result.image, template)),
+        "outside": float(measures.changed_outside(models, result.image, template)),
         "sharpness": measures.sharpness_ratio(result.image, template),
         "detail": measures.detail_ratio(result.image, template),
     }

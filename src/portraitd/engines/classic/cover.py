@@ -51,7 +51,7 @@ def hair_over(image: Image, points: Points, normals: Floats, light: Floats) -> M
     size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
     small = shrunk(image, *size)
     at = (points * np.float32(shrink)).astype(np.float32)
-    raster = rasterise(at, small.shape[:2], step=2)
+    raster = rasterise(at, small.shape[:2], step=3)
     spread = raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
     zone, rim = spread[:, :, 0], spread[:, :, 1]
     off = log_light(small) - raster.interpolate(harmonics(normals) @ light)
@@ -62,7 +62,7 @@ def hair_over(image: Image, points: Points, normals: Floats, light: Floats) -> M
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     hair = np.maximum(np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond)
     hair *= raster.coverage()
-    hair *= _reaches_in(hair > 0.3, (rim > 0.65) & (np.maximum(zone, beyond) > 0.5))
+    hair *= _reaches_in(hair > 0.3, (rim > 0.5) & (np.maximum(zone, beyond) > 0.5))
     return np.asarray(hair, np.float32)
 
 

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from portraitd.engines.base import Failure, Job, LeftOut, Photo, Portrait, PresetJob, Trained
+from portraitd.engines.classic.complexion import shift_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.looks import look_of
@@ -69,7 +70,7 @@ class ClassicEngine:
                 self._read(job.identity) if hasattr(job, "identity") else self._of_photos(job.photos, job.retouch)
             )
             template = read_template(job.template, self._mesh(job.template))
-            make = _template_maker(template, identity)
+            make = self._template_maker(template, identity)
         for seed in range(job.seed, job.seed + job.count):
             try:
                 image, mesh = make(seed)
@@ -108,7 +109,19 @@ class ClassicEngine:
             return lambda seed: (make_preset(identity, job.style, seed), None)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
-            return _template_maker(pick_template(pack, identity, seed), identity)(seed)
+            return self._template_maker(pick_template(pack, identity, seed), identity)(seed)
+
+        return make
+
+    def _template_maker(
+        self, template: TemplateFace, identity: Identity
+    ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
+        worn = with_complexion(self._models, template, shift_between(identity.skin, template))
+
+        def make(seed: int) -> tuple[Image, FaceMesh | None]:
+            look = look_of(seed)
+            view = pick_view(identity, worn.face.mesh, look.view_rank)
+            return fuse(worn, identity, view, look, np.random.default_rng(seed)), worn.whole_mesh
 
         return make
 
@@ -135,12 +148,3 @@ def _retouched(view: View) -> View:
         return replace(whole, image=retouch(whole.image, whole.mesh.points, PHOTO_RETOUCH))
 
     return replace(view, face=cache(face))
-
-
-def _template_maker(template: TemplateFace, identity: Identity) -> Callable[[int], tuple[Image, FaceMesh | None]]:
-    def make(seed: int) -> tuple[Image, FaceMesh | None]:
-        look = look_of(seed)
-        view = pick_view(identity, template.face.mesh, look.view_rank)
-        return fuse(template, identity, view, look, np.random.default_rng(seed)), template.whole_mesh
-
-    return make

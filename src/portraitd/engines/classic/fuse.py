@@ -60,7 +60,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     shrink = min(1.0, WORK_PX / target.mesh.box.width)
     size = (max(8, round(target.image.shape[1] * shrink)), max(8, round(target.image.shape[0] * shrink)))
     under = shrunk(target.image, *size)
-    in_colour = not _is_grey(under)
+    in_colour = not light.is_grey(under)
     if not in_colour:
         warped = _greyed(warped)
     before = shrunk(warped, *size)
@@ -118,13 +118,6 @@ def _display(log_light: Floats) -> Floats:
     linear = np.clip(cv2.exp(log_light) - np.float32(light.FLOOR), 0, 1)
     curve = np.float32(1.055) * cv2.pow(linear, 1 / 2.4) - np.float32(0.055)
     return np.asarray(np.where(linear <= 0.0031308, linear * np.float32(12.92), curve) * np.float32(255), np.float32)
-
-
-def _is_grey(image: Image) -> bool:
-    """Whether the (h, w, 3) image is black and white, however its compression coloured it."""
-    red, green, blue = cv2.split(image)
-    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-    return float(np.percentile(spread, 95)) < 6.0
 
 
 def _greyed(image: Pixels) -> Pixels:

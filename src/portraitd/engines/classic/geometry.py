@@ -51,16 +51,21 @@ def pose_shape(shape: Points, target: Points, expression: float = 0.0) -> Points
 
 def normals(points: Points) -> Floats:
     """(468, 3) unit normals of a mesh in px, pointing out of the face (z < 0 towards the viewer)."""
+    a, b, c = np.moveaxis(points[mean_face().triangles].astype(np.float64), 1, 0)
+    (x1, y1, z1), (x2, y2, z2) = (b - a).T, (c - a).T
+    faces = np.stack([y1 * z2 - z1 * y2, z1 * x2 - x1 * z2, x1 * y2 - y1 * x2], axis=1)
+    total = _triangles_around() @ faces
+    if np.count_nonzero(total[:, 2] > 0) > len(total) / 2:  # one winding for the whole mesh: most of it looks at us
+        total = -total
+    return np.asarray(total / np.maximum(np.sqrt((total * total).sum(axis=1, keepdims=True)), 1e-9), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _triangles_around() -> sparse.csr_array:
+    """(468, M) 1 where a triangle has a point for a corner."""
     triangles = mean_face().triangles
-    a, b, c = (points[triangles[:, i]] for i in range(3))
-    faces = np.cross(b - a, c - a)
-    total = np.zeros((len(points), 3))
-    for axis in range(3):
-        total[:, axis] = np.bincount(triangles.ravel(), np.repeat(faces[:, axis], 3), minlength=len(points))
-    outward = total @ np.array([0, 0, -1.0])
-    total *= np.sign(np.sum(np.sign(outward)))  # one winding for the whole mesh: most of a face looks at us
-    unit: Floats = (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-    return unit
+    ones, columns = np.ones(triangles.size), np.repeat(np.arange(len(triangles)), 3)
+    return sparse.csr_array((ones, (triangles.ravel(), columns)), shape=(regions.POINT_COUNT, len(triangles)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import cv2
@@ -78,6 +78,8 @@ class View:
     image: Callable[[], Image]
     #: Gives the face, cut out of the image.
     face: Callable[[], FaceRegion]
+    #: Gives the (3,) log linear light of the face's bare skin.
+    skin: Callable[[], Floats]
     #: Gives the (H, W) matte of the person; None for views beyond the best few.
     alpha: Callable[[], Mask] | None = None
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
@@ -87,7 +89,7 @@ class View:
 def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding."""
     face = cache(lambda: read_region(image, mesh))
-    return View(name, mesh, pose_of(mesh.points), quality, lambda: image, face)
+    return View(name, mesh, pose_of(mesh.points), quality, lambda: image, face, lambda: face().skin)
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,18 @@ class Identity:
     #: (128,) mean embedding, or None.
     embedding: Floats | None
 
+    @property
+    def skin(self) -> Floats:
+        """(3,) log linear light of the person's bare skin, the middle of all views: they are lit differently."""
+        return np.median([view.skin() for view in self.views], axis=0).astype(np.float32)
+
     def to_bytes(self) -> bytes:
         """The identity as one self-describing `.npz`."""
         arrays: dict[str, NDArray[Any]] = {
             "shape": self.shape,
             "meshes": np.stack([view.mesh.points for view in self.views]),
             "lights": np.stack([view.face().light for view in self.views]),
+            "skins": np.stack([view.skin() for view in self.views]),
         }
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
@@ -163,6 +171,7 @@ def _read(archive: Any) -> Identity:
         return Identity(tuple(_first_view(archive, i, entry) for i, entry in enumerate(cards)), shape, mean)
     meshes = _floats(archive["meshes"], (len(cards), POINT_COUNT, 3))
     lights = _floats(archive["lights"], (len(cards), 9, 3))
+    skins = _floats(archive["skins"], (len(cards), 3))
     views = []
     for i, entry in enumerate(cards):
         mesh = FaceMesh(meshes[i], entry["score"])
@@ -173,7 +182,8 @@ def _read(archive: Any) -> Identity:
                 pose=Pose(*entry["pose"]),
                 quality=entry["quality"],
                 image=_later(_picture, archive, f"image_{i}"),
-                face=_later(_face, archive, i, mesh, entry["size"], lights[i]),
+                face=_later(_face, archive, i, mesh, entry["size"], lights[i], skins[i]),
+                skin=partial(skins.__getitem__, i),
                 alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
             )
         )
@@ -200,13 +210,15 @@ def _matte(archive: Any, key: str) -> Mask:
     return _picture(archive, key)[:, :, 0].astype(np.float32) / np.float32(255.0)
 
 
-def _face(archive: Any, i: int, mesh: FaceMesh, size: tuple[int, int], light: Floats) -> FaceRegion:
+def _face(  # noqa: PLR0917
+    archive: Any, i: int, mesh: FaceMesh, size: tuple[int, int], light: Floats, skin: Floats
+) -> FaceRegion:
     image, hair = _picture(archive, f"face_{i}"), archive[f"hair_{i}"]
     box = region_box(mesh, tuple(size))
     if image.shape[:2] != (box.height, box.width) or hair.ndim != 2 or not hair.size:
         raise ValueError("a face that does not fit its picture")
     points = mesh.points - np.array([box.x0, box.y0, 0], np.float32)
-    return FaceRegion(image, FaceMesh(points, mesh.score), light, hair.astype(np.float32) / np.float32(255.0))
+    return FaceRegion(image, FaceMesh(points, mesh.score), light, skin, hair.astype(np.float32) / np.float32(255.0))
 
 
 def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:

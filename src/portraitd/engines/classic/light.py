@@ -62,6 +62,13 @@ def grey_of(values: Floats) -> Floats:
     return np.asarray(cv2.transform(values, np.full((1, 3), 1 / 3, np.float32)), np.float32)
 
 
+def is_grey(image: Image) -> bool:
+    """Whether the (h, w, 3) image is black and white, however its compression coloured it."""
+    red, green, blue = cv2.split(image)
+    spread = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return float(np.percentile(spread, 95)) < 6.0
+
+
 def _hull(points: Points) -> Points:
     return np.asarray(cv2.convexHull(points.astype(np.float32)), np.float32)
 

@@ -81,7 +81,7 @@ def _depth(template: TemplateFace) -> Mask:
     inside = np.zeros(template.face.image.shape[:2], np.uint8)
     cv2.fillPoly(inside, [oval], 255, shift=3)
     # Not the outermost pixel: there the posed mesh, drawn on a coarse grid, may end.
-    depth = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 5) - 1.0, 0)
+    depth = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 3) - 1.0, 0)
     return np.asarray(depth / max(1.0, mesh.box.width), np.float32)
 
 

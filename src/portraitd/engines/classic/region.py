@@ -30,6 +30,8 @@ class FaceRegion:
     mesh: FaceMesh
     #: (9, 3) light on the face, as `light.fit_light` gives it.
     light: Floats
+    #: (3,) log linear light of its bare skin, the middle of it.
+    skin: Floats
     #: What lies over the face, on a small picture of the same region (`cover.WORK_PX` to the face).
     hair: Mask
 
@@ -57,13 +59,10 @@ def read_region(picture: Image, mesh: FaceMesh) -> FaceRegion:
     image = np.ascontiguousarray(picture[y0:y1, x0:x1])
     local = FaceMesh(mesh.points - np.array([x0, y0, 0], np.float32), mesh.score)
     facing = normals(local.points)
-    lit = light_of(image, local, facing)
-    return FaceRegion(image, local, lit, cover.hair_over(image, local.points, facing, lit))
-
-
-def light_of(image: Image, mesh: FaceMesh, facing: Floats) -> Floats:
-    """(9, 3) light on the face with this mesh, whose points have the normals `facing`."""
-    colours = light.colours_at(image, mesh)
+    colours = light.colours_at(image, local)
     towards_us = np.clip(-facing[:, 2] * 2, 0, 1)
     weights = light.skin_seen(colours, light.skin_points() * towards_us)
-    return light.fit_light(colours, facing, weights)
+    lit = light.fit_light(colours, facing, weights)
+    seen = weights > 0.5
+    skin = np.median(colours[seen] if seen.any() else colours, axis=0).astype(np.float32)
+    return FaceRegion(image, local, lit, skin, cover.hair_over(image, local.points, facing, lit))

@@ -1,0 +1,150 @@
+"""Whose skin the picture shows: the template's bare skin takes the person's complexion where the two are far apart.
+
+The face takes its tone from the template's skin; a person much darker or fairer than the model would come out in the
+model's colour. So the model's skin, face, neck, ears and hands alike, first moves along the line on which human skin
+lies: melanin absorbs blue more than green, and green more than red (Anderson and Parrish 1981, "The optics of human
+skin").
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.engines.classic import light
+from portraitd.engines.classic.template import TemplateFace
+from portraitd.faces import regions
+from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import person_probability
+from portraitd.faces.shrink import shrunk
+from portraitd.images import Floats, Image, Mask
+
+#: Red, green and blue of a step towards darker skin, natural log of linear light, as a unit vector.
+MELANIN = np.array([0.72, 1.0, 1.2], np.float32) / np.float32(np.linalg.norm([0.72, 1.0, 1.2]))
+#: Photos of one person differ this much by their light alone: so much is left to the template's skin. A template whose
+#: skin is darker than the person's is more often a dark corner than a darker model.
+TOLERATED_DARKER = 0.2
+TOLERATED_FAIRER = 1.6
+#: Log linear light that something in a well lit room reaches; what a picture lacks of it is the room's darkness.
+BRIGHT_ROOM = -0.7
+#: How much of what goes beyond is taken over, and how far skin may move.
+SHARE = 0.9
+MOST_DARKER = 2.5
+MOST_FAIRER = 0.8
+#: Face width at which skin is looked for, px.
+WORK_PX = 64
+#: How far from the face's skin other skin may lie: in brightness, darker and brighter, and in colour (natural log).
+SHADE = (1.6, 0.45)
+TINT = (0.16, 0.32)
+
+
+def shift_between(person: Floats, template: TemplateFace) -> float:
+    """How far the template's skin moves along MELANIN, 0 where light alone may explain the difference.
+
+    person: (3,) log linear light of bare skin.
+    """
+    gap = float((person - template.face.skin) @ MELANIN)
+    if gap < 0:
+        return -min(MOST_DARKER, SHARE * max(0.0, -gap - TOLERATED_DARKER))
+    if gap <= TOLERATED_FAIRER:
+        return 0.0
+    brightest = float(np.percentile(light.grey_of(light.log_light(shrunk(template.picture, 32, 32))), 95))
+    dimmed = max(0.0, BRIGHT_ROOM - brightest) * float(MELANIN.sum())
+    return min(MOST_FAIRER, SHARE * max(0.0, gap - TOLERATED_FAIRER - dimmed))
+
+
+def with_complexion(models: FaceModels, template: TemplateFace, shift: float) -> TemplateFace:
+    """The template with its bare skin moved by `shift` along MELANIN; as it is for less than can be seen."""
+    if abs(shift) < 0.1:
+        return template
+    step = np.float32(shift) * MELANIN
+    if light.is_grey(shrunk(template.picture, 64, 64)):
+        step = np.full_like(step, step.mean())
+    picture = _moved(template.picture, bare_skin(models, template), step)
+    x0, y0, x1, y1 = (int(v) for v in template.box)
+    lit = template.face.light.copy()
+    lit[0] += step
+    face = replace(
+        template.face, image=np.ascontiguousarray(picture[y0:y1, x0:x1]), light=lit, skin=template.face.skin + step
+    )
+    return replace(template, picture=picture, face=face)
+
+
+def bare_skin(models: FaceModels, template: TemplateFace) -> Mask:
+    """(H, W) how surely a pixel of the template's picture is the model's bare skin."""
+    picture, mesh = template.picture, template.whole_mesh
+    scale = min(1.0, WORK_PX / mesh.box.width)
+    size = (max(8, round(picture.shape[1] * scale)), max(8, round(picture.shape[0] * scale)))
+    small = shrunk(picture, *size)
+    likely = _skin_coloured(small, template.face.skin)
+    likely *= cv2.resize(person_probability(models, picture), size, interpolation=cv2.INTER_AREA)
+    face, width = np.zeros(small.shape[:2], np.uint8), mesh.box.width * scale
+    cv2.fillPoly(face, [np.rint((mesh.xy[list(regions.FACE_OVAL)] + 0.5) * scale - 0.5).astype(np.int32)], 1)
+    likely *= _where_skin_shows(face, width)
+    likely = np.maximum(_joined(np.asarray(likely, np.float32), width * width), face)
+    return _drawn_along(np.asarray(likely, np.float32), picture)
+
+
+def _skin_coloured(image: Image, skin: Floats) -> Mask:
+    """(h, w) 1 where the image has the colour of this skin, more or less lit."""
+    off = light.log_light(image) - skin
+    grey = light.grey_of(off)
+    tint = off - grey[:, :, None]
+    # Shade moves skin along the melanin line too: that is no other colour.
+    along = np.asarray(MELANIN - MELANIN.mean(), np.float32)
+    along /= np.linalg.norm(along)
+    tint -= (tint @ along)[:, :, None] * np.float32(0.5) * along
+    # White cloth beside pale skin: what counts as another colour shrinks with the skin's own.
+    own = max(0.1, float(np.linalg.norm(skin - skin.mean())))
+    least, most = min(TINT[0], 0.35 * own), min(TINT[1], 0.7 * own)
+    likely = 1 - np.clip((np.sqrt(3 * light.grey_of(tint * tint)) - least) / (most - least), 0, 1)
+    likely *= np.clip((grey + SHADE[0]) / 0.4, 0, 1) * np.clip((SHADE[1] - grey) / 0.2, 0, 1)
+    return np.asarray(likely, np.float32)
+
+
+def _where_skin_shows(face: NDArray[np.uint8], width_px: float) -> Mask:
+    """(h, w) 1 near the face and below the chin; beside and above the head there is hair."""
+    away = cv2.distanceTransform(1 - face, cv2.DIST_L2, 5) / width_px
+    chin = np.flatnonzero(face.any(axis=1))[-1:]
+    below = (np.arange(len(face)) - (chin[0] if chin.size else 0)) / width_px
+    return np.asarray(np.clip(np.maximum(1.25 - away / 0.16, 0.5 + below[:, None] / 0.1), 0, 1), np.float32)
+
+
+def _joined(likely: Mask, face_area: float) -> Mask:
+    """The mask without specks: what is smaller than an ear belongs to backdrop and clothes."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats((likely > 0.4).astype(np.uint8))
+    kept = np.array([stats[i, cv2.CC_STAT_AREA] >= 0.02 * face_area for i in range(count)])
+    kept[0] = False
+    near = cv2.dilate(kept[labels].astype(np.uint8), np.ones((3, 3), np.uint8))
+    return np.asarray(likely * near, np.float32)
+
+
+def _drawn_along(small: Mask, picture: Image) -> Mask:
+    """(H, W) the small mask at full size, its edges the picture's own (fast guided filter, arXiv:1505.00996)."""
+    height, width = picture.shape[:2]
+    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+    guide = np.asarray(cv2.resize(grey, small.shape[::-1], interpolation=cv2.INTER_AREA), np.float32) / 255
+    box = (5, 5)
+    mean_i, mean_p = cv2.blur(guide, box), cv2.blur(small, box)
+    slope = (cv2.blur(guide * small, box) - mean_i * mean_p) / (cv2.blur(guide * guide, box) - mean_i * mean_i + 2e-3)
+    lines = cv2.merge([cv2.blur(slope, box) / 255, cv2.blur(mean_p - slope * mean_i, box)])
+    large = cv2.resize(np.asarray(lines, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    drawn = cv2.multiply(large[:, :, 0], grey, dtype=cv2.CV_32F) + large[:, :, 1]
+    return np.asarray(np.clip((drawn - 0.1) / 0.75, 0, 1), np.float32)
+
+
+def _moved(picture: Image, skin: Mask, step: Floats) -> Image:
+    """The (H, W, 3) picture, its light multiplied by exp(step) on skin; elsewhere its own bytes.
+
+    Done on the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
+    """
+    out = picture.copy()
+    rows, columns = (np.flatnonzero(skin.any(axis=axis)) for axis in (1, 0))
+    if rows.size:
+        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        gain = cv2.merge([1 + skin[part] * np.float32(factor - 1) for factor in np.exp(step / 2.2)])
+        out[part] = cv2.multiply(np.ascontiguousarray(picture[part]), gain, dtype=cv2.CV_8U)
+    return out
