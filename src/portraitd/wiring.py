@@ -37,6 +37,7 @@ from portraitd.portraits.requests import ServiceFigures
 from portraitd.portraits.results import ResultStore
 from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
 from portraitd.portraits.services import Services
+from portraitd.portraits.tokens import Tokens
 from portraitd.portraits.training_set import SourceReader
 from portraitd.portraits.turns import TakingTurns
 from portraitd.settings import Settings
@@ -73,6 +74,7 @@ class House:
     life: Life
     styles: StyleCatalog
     links: Links
+    tokens: Tokens
     fetcher: Fetcher
     judge: Judge
 
@@ -90,7 +92,7 @@ class House:
 
     @property
     def keys(self) -> KeyRing:
-        return KeyRing(self.database, self.clock)
+        return KeyRing(self.database, self.clock, self.tokens)
 
     def close(self) -> None:
         self.queue.close()
@@ -111,7 +113,8 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     queue = Queue(database)
     queue.prepare()
     blobs = blobs_of(settings)
-    links = Links(settings.public_url, _signing_secret(database), clock)
+    secret = _signing_secret(database)
+    links = Links(settings.public_url, secret, clock)
     return House(
         settings=settings,
         clock=clock,
@@ -121,6 +124,7 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
         life=Life(database, clock),
         styles=styles_of(settings),
         links=links,
+        tokens=Tokens(secret, clock),
         fetcher=_fetcher(settings, ResultStore(database, blobs, links)),
         judge=judge_of(settings),
     )
@@ -316,7 +320,7 @@ def _make_home(home: Path) -> None:
 
 
 def _signing_secret(database: Database) -> str:
-    """What links are signed with, the same on every machine of the service."""
+    """What links and tokens are signed with, the same on every machine of the service."""
     with database.alone("secret"), database.write() as conn:
         secret = accounts.secret(conn, "links")
         if secret is None:

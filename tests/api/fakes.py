@@ -57,6 +57,9 @@ class FakeAccounts:
             raise InvalidApiKey
         return ACCOUNTS[key]
 
+    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+        return f"st-{account.key_id}", datetime(2026, 1, 1, tzinfo=UTC) + life
+
 
 @dataclass
 class FakeTasks:

@@ -119,6 +119,7 @@ BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "/api/v1/fine-tunes": lambda any_id: {"json": {"model": "facechain-finetune", "training_file_ids": [any_id]}},
     # No id has a place here: what is uploaded is the caller's own.
     "/api/v1/files": lambda any_id: {"json": {"files": any_id}},
+    "/api/v1/tokens": lambda any_id: {"json": {"key_id": any_id}},
 }
 
 

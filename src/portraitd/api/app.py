@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks
+from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks, tokens
 from portraitd.api.call import KnownCall
 from portraitd.api.config import ApiConfig
 from portraitd.api.files import FORM
@@ -106,6 +106,7 @@ def _routes() -> list[BaseRoute]:
         _api("GET", "/files", files.list_files),
         _api("GET", "/files/{file_id}", files.read),
         _api("DELETE", "/files/{file_id}", files.delete),
+        _api("POST", "/tokens", tokens.create),
         _api(_EVERY_METHOD, "/{path:path}", _unknown_path),
         *_page(results.PREFIX + "{path:path}", results.download, _LINKED),
         *_page("/healthz", ops.healthz, answers((200, JSON, "The process answers."))),

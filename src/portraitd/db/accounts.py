@@ -59,6 +59,13 @@ def live_key(conn: sa.Connection, key_sha256: str) -> KeyRow | None:
     return None if row is None else KeyRow(**row)
 
 
+def live_key_of_id(conn: sa.Connection, key_id: str) -> KeyRow | None:
+    """The key of this id, None when unknown or revoked."""
+    query = _keys().where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+    row = conn.execute(query).mappings().one_or_none()
+    return None if row is None else KeyRow(**row)
+
+
 def all_keys(conn: sa.Connection) -> tuple[KeyRow, ...]:
     """Every key, oldest first, revoked ones included."""
     rows = conn.execute(_keys().order_by(api_keys.c.created_at, api_keys.c.id)).mappings()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from portraitd.db import accounts as rows
 from portraitd.db.accounts import KeyRow
 from portraitd.db.engine import Clock, Database
 from portraitd.errors import InvalidApiKey
 from portraitd.portraits.requests import Account
+from portraitd.portraits.tokens import PREFIX, Tokens
 
 #: The account that exists from the first start.
 DEFAULT_ACCOUNT = "default"
@@ -22,14 +24,26 @@ class KeyRing:
 
     database: Database
     clock: Clock
+    tokens: Tokens
 
     def authenticate(self, key: str) -> Account:
-        """The account behind an API key; raises InvalidApiKey."""
+        """The account behind an API key or a token of one; raises InvalidApiKey."""
+        by_token = key.startswith(PREFIX)
+        key_id = self.tokens.key_id(key) if by_token else None
         with self.database.read() as conn:
-            row = rows.live_key(conn, _sha256(key))
+            row = rows.live_key(conn, _sha256(key)) if key_id is None else rows.live_key_of_id(conn, key_id)
         if row is None:
             raise InvalidApiKey
-        return Account(row.account_id, row.id)
+        return Account(row.account_id, row.id, by_token)
+
+    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+        """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token.
+
+        Otherwise whoever got hold of a token could keep it alive for ever.
+        """
+        if account.by_token:
+            raise InvalidApiKey
+        return self.tokens.make(account.key_id, life)
 
     def create(self, name: str, account: str = DEFAULT_ACCOUNT) -> str:
         """A new key for the named account, which is made if need be. It cannot be shown again."""

@@ -15,6 +15,8 @@ class Account:
 
     id: str
     key_id: str
+    #: Whether they came with a token of the key.
+    by_token: bool = False
 
 
 # -- portraits --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ expired or another account's looks the same from outside. `wiring.py` builds the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from portraitd.portraits.requests import (
@@ -30,7 +31,10 @@ from portraitd.styles.catalog import StyleCatalog
 
 class Accounts(Protocol):
     def authenticate(self, key: str) -> Account:
-        """The account behind an API key; raises InvalidApiKey."""
+        """The account behind an API key or a token of one; raises InvalidApiKey."""
+
+    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+        """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token."""
 
 
 class Tasks(Protocol):
