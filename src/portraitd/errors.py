@@ -87,6 +87,14 @@ class MissingTrainingFiles(InvalidParameter):
     text = "Missing training files."
 
 
+class IdempotencyKeyReused(InvalidParameter):
+    text = "This Idempotency-Key was used with another request."
+
+
+class BadIdempotencyKey(InvalidParameter):
+    text = "An Idempotency-Key is 1 to 255 characters of ASCII without spaces."
+
+
 class FileMissing(InvalidParameter):
     """The contract answers a missing file with 400, not 404 (section 5.3)."""
 

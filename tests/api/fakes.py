@@ -75,7 +75,7 @@ class FakeTasks:
     #: How often a submit got here.
     attempts: int = 0
 
-    def submit(self, account: Account, request: Generate) -> Task:
+    def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
         self.attempts += 1
         if self.broken:
             raise self.broken
@@ -144,7 +144,7 @@ class FakeFinetunes:
     kept: dict[str, FinetuneJob] = field(default_factory=dict)
     submitted: list[Finetune] = field(default_factory=list)
 
-    def submit(self, account: Account, request: Finetune) -> FinetuneJob:
+    def submit(self, account: Account, request: Finetune, key: str | None = None) -> FinetuneJob:
         self.submitted.append(request)
         job_id = f"ft-202509020951-{len(self.kept):04x}"
         now = datetime.now(UTC)
@@ -188,7 +188,7 @@ class FakeFiles:
     kept: dict[str, StoredFile] = field(default_factory=dict)
     uploaded: list[Upload] = field(default_factory=list)
 
-    def upload(self, account: Account, uploads: tuple[Upload, ...]) -> UploadOutcome:
+    def upload(self, account: Account, uploads: tuple[Upload, ...], key: str | None = None) -> UploadOutcome:
         stored: list[StoredFile] = []
         failed: list[FailedUpload] = []
         for upload in uploads:

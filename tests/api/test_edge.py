@@ -51,7 +51,7 @@ ROUTES = api_routes(World())
 
 
 def test_the_list_of_routes_is_the_contracts() -> None:
-    """All of its endpoint map but temporary uploads and tokens, which come later."""
+    """All of its endpoint map but temporary uploads, which come later."""
     assert {(method, path) for method, path in ROUTES if not path.endswith("nowhere")} == {
         ("POST", GENERATE),
         ("POST", DETECT),
@@ -71,6 +71,7 @@ def test_the_list_of_routes_is_the_contracts() -> None:
         ("GET", "/api/v1/files"),
         ("GET", "/api/v1/files/1"),
         ("DELETE", "/api/v1/files/1"),
+        ("POST", "/api/v1/tokens"),
     }
 
 
@@ -189,6 +190,8 @@ def test_a_failure_of_ours_is_a_500_that_tells_nothing(api: Api, error: Exceptio
     reply = api.generate(PRESET)
     assert_error_shape(reply, 500, "InternalError", INTERNAL)
     assert reply.headers["x-should-retry"] == "false"
+    again = api("POST", GENERATE, json=PRESET, headers=ASYNC | {"Idempotency-Key": "k"})
+    assert "x-should-retry" not in again.headers, "sent again under its key, it doubles nothing"
 
 
 def test_a_failure_is_logged_without_secrets(api: Api, written: io.StringIO) -> None:

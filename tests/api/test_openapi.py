@@ -122,7 +122,10 @@ def test_a_body_s_fields_and_refusals_are_told(served: Served) -> None:
     said = assert_document(served)
     post = said["paths"][GENERATE]["post"]
     assert post["requestBody"]["content"][JSON]["schema"] == {"$ref": "#/components/schemas/GenerateBody"}
-    assert [(told["name"], told["required"]) for told in post["parameters"]] == [("X-DashScope-Async", True)]
+    assert [(told["name"], told["required"]) for told in post["parameters"]] == [
+        ("X-DashScope-Async", True),
+        ("Idempotency-Key", False),
+    ]
     assert set(post["responses"]) == {"200", "400", "401", "403", "404", "429", "500"}
     parameters = said["components"]["schemas"]["Parameters"]["properties"]
     assert len(parameters["style"]["enum"]) == 12

@@ -43,6 +43,7 @@ _EVERY_METHOD = "GET HEAD POST PUT PATCH DELETE OPTIONS"
 
 _NOTHING = Said()
 _ASYNC = header("X-DashScope-Async", "This work is only done asynchronously.", only="enable")
+_ONCE = header("Idempotency-Key", "Sent again with the same request, it makes nothing more.")
 _EVENTS = answers((200, "text/event-stream", "The job, now and at each change, as `data:` lines of JSON."))
 _LINKED = answers(
     (200, "*/*", "The picture or file."),
@@ -88,9 +89,9 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
 def _routes() -> list[BaseRoute]:
     """Every path of the service. The last one under the API root takes what no other did, wrong methods included."""
     return [
-        _api("POST", "/services/aigc/album/gen_potrait", portraits.create, takes(GenerateBody, _ASYNC)),
+        _api("POST", "/services/aigc/album/gen_potrait", portraits.create, takes(GenerateBody, _ASYNC, _ONCE)),
         _api("POST", "/services/vision/facedetection/detect", faces.detect, takes(DetectBody)),
-        _api("POST", "/fine-tunes", finetunes.create, takes(FinetuneBody)),
+        _api("POST", "/fine-tunes", finetunes.create, takes(FinetuneBody, _ONCE)),
         _api("GET", "/fine-tunes", finetunes.list_jobs),
         _api("GET", "/fine-tunes/{job_id}", finetunes.read),
         _api("DELETE", "/fine-tunes/{job_id}", finetunes.delete),
@@ -102,7 +103,7 @@ def _routes() -> list[BaseRoute]:
         _api("GET", "/tasks/", tasks.list_tasks),
         _api("GET", "/tasks/{task_id}", tasks.read),
         _api("POST", "/tasks/{task_id}/cancel", tasks.cancel),
-        _api("POST", "/files", files.upload, takes_form(FORM, "files")),
+        _api("POST", "/files", files.upload, takes_form(FORM, "files", _ONCE)),
         _api("GET", "/files", files.list_files),
         _api("GET", "/files/{file_id}", files.read),
         _api("DELETE", "/files/{file_id}", files.delete),

@@ -7,6 +7,7 @@ belong right before a handler calls a service (`limits.py`, when there is one).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -16,6 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from portraitd.api.auth import check_workspace, read_key
 from portraitd.api.config import ApiConfig
+from portraitd.errors import BadIdempotencyKey
 from portraitd.portraits.requests import Account
 from portraitd.portraits.services import Services
 
@@ -44,6 +46,14 @@ async def _known(request: Request) -> Call:
 async def _body(request: Request) -> bytes:
     """All of the body; its length is bounded by `middleware.BodyLimit`."""
     return await request.body()
+
+
+def repeat_key(call: Call) -> str | None:
+    """The Idempotency-Key, None without one; raises BadIdempotencyKey."""
+    key = call.headers.get("idempotency-key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise BadIdempotencyKey
+    return key
 
 
 KnownCall: TypeAlias = Annotated[Call, Depends(_known)]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends, Query, Request
 from starlette.datastructures import FormData, UploadFile
 
-from portraitd.api.call import KnownCall
+from portraitd.api.call import KnownCall, repeat_key
 from portraitd.api.config import ApiConfig
 from portraitd.api.multipart import read_form
 from portraitd.api.wire import files as wire
@@ -66,7 +66,8 @@ Uploads: TypeAlias = Annotated[tuple[Upload, ...], Depends(_uploads)]
 
 def upload(call: KnownCall, uploads: Uploads) -> wire.UploadReply:
     """Keep files; the reply is a success even when none could be kept."""
-    return wire.upload_reply(call.services.files.upload(call.account, uploads), call.request_id)
+    outcome = call.services.files.upload(call.account, uploads, repeat_key(call))
+    return wire.upload_reply(outcome, call.request_id)
 
 
 def list_files(call: KnownCall, query: Annotated[wire.FileListQuery, Query()]) -> wire.FileListReply:

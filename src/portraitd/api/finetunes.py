@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from portraitd.api.call import Call, KnownCall, RawBody
+from portraitd.api.call import Call, KnownCall, RawBody, repeat_key
 from portraitd.api.wire import base
 from portraitd.api.wire import finetunes as wire
 from portraitd.errors import NotFound
@@ -22,7 +22,7 @@ def create(call: KnownCall, body: RawBody) -> wire.JobReply:
     raw = base.read_object(body)
     base.check_model(raw, base.FINETUNE_MODEL, call.config)
     wanted = wire.read_finetune(raw, call.request_id, call.config)
-    job = call.services.finetunes.submit(call.account, wanted)
+    job = call.services.finetunes.submit(call.account, wanted, repeat_key(call))
     return wire.job_reply(job, call.request_id, call.config)
 
 

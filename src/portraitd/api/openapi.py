@@ -55,7 +55,7 @@ _REFUSALS = {
 
 def header(name: str, description: str, *, only: str = "") -> Piece:
     """A header of a request; with `only`, one that must be sent and has one value."""
-    schema = {"type": "string", "enum": [only]} if only else {"type": "string"}
+    schema = {"type": "string", "enum": [only]} if only else {"type": "string", "pattern": "^[!-~]{1,255}$"}
     return {"name": name, "in": "header", "required": bool(only), "description": description, "schema": schema}
 
 

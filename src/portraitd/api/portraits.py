@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portraitd.api.call import Call, KnownCall, RawBody
+from portraitd.api.call import Call, KnownCall, RawBody, repeat_key
 from portraitd.api.wire import base
 from portraitd.api.wire import portraits as wire
 from portraitd.errors import SynchronousCallRefused
@@ -14,7 +14,7 @@ def create(call: KnownCall, body: RawBody) -> wire.Accepted:
     base.check_model(raw, base.GENERATION_MODEL, call.config)
     _check_asynchronous(call)
     wanted = wire.read_generate(raw, call.request_id, call.services.styles, call.config)
-    task = call.services.tasks.submit(call.account, wanted)
+    task = call.services.tasks.submit(call.account, wanted, repeat_key(call))
     return wire.accepted(task, call.request_id)
 
 

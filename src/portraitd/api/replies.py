@@ -27,7 +27,7 @@ def refusal(error: Exception, request: Request) -> JSONResponse:
     headers = {}
     if told.status >= 500:
         logger.error("the request failed", exc_info=error)
-        if request.method == "POST":
+        if request.method == "POST" and "idempotency-key" not in request.headers:
             # The work may have been accepted before this went wrong: the official client must not send it again.
             headers["x-should-retry"] = "false"
     else:

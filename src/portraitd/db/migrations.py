@@ -32,7 +32,11 @@ def create_figures(conn: sa.Connection) -> None:
     )
 
 
-STEPS: tuple[Step, ...] = (create_first_tables, create_figures)
+def create_repeats(conn: sa.Connection) -> None:
+    _run(conn, _REPEATS)
+
+
+STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats)
 
 
 def migrate(database: Database, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:
@@ -65,6 +69,15 @@ def _run(conn: sa.Connection, script: str) -> None:
         if statement.strip():
             conn.exec_driver_sql(statement)
 
+
+_REPEATS = """
+CREATE TABLE repeats (
+    account_id TEXT NOT NULL REFERENCES accounts (id), key_sha256 TEXT NOT NULL, request_sha256 TEXT NOT NULL,
+    made TEXT NOT NULL, created_at BIGINT NOT NULL, PRIMARY KEY (account_id, key_sha256)
+);
+CREATE INDEX repeats_by_made ON repeats (made);
+CREATE INDEX repeats_by_age ON repeats (created_at)
+"""
 
 _FIRST_TABLES = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL);

@@ -165,6 +165,20 @@ files = sa.Table(
     sa.Index("files_by_account", "account_id", "number"),
 )
 
+#: Requests sent with an Idempotency-Key, and what they made (repeats.py).
+repeats = sa.Table(
+    "repeats",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("key_sha256", sa.Text, primary_key=True),
+    sa.Column("request_sha256", sa.Text, nullable=False),
+    #: Id of a task or training, or the JSON of an upload's outcome.
+    sa.Column("made", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index("repeats_by_made", "made"),
+    sa.Index("repeats_by_age", "created_at"),
+)
+
 #: Running sums that workers add to, for a monitor (figures.py).
 figures = sa.Table(
     "figures",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portraitd.blobs import Blobs
-from portraitd.db import accounts, belongings, files, identities
+from portraitd.db import accounts, belongings, files, identities, repeats
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.files import FileRow
@@ -50,12 +50,14 @@ class Eraser:
         with self.database.write() as conn:
             identities.erase_at(conn, [identity_key(task_id) for task_id in task_ids])
             rows.erase(conn, task_ids)
+            repeats.forget(conn, task_ids)
         self.queue.forget(task_ids)
 
     def file(self, file: FileRow) -> None:
         self.blobs.delete(file.blob_key)
         with self.database.write() as conn:
             files.erase(conn, file.id)
+            repeats.forget_file(conn, file.account_id, file.id)
 
     def identity(self, row: IdentityRow) -> None:
         """Erase an identity that no training of the service made."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from portraitd.blobs import Blobs
-from portraitd.db import accounts
+from portraitd.db import accounts, repeats
 from portraitd.db import files as rows
 from portraitd.db.engine import Clock, Database
-from portraitd.db.files import FileRow, NewFile
+from portraitd.db.files import FileRow, NewFile, Space
+from portraitd.db.repeats import Once
 from portraitd.errors import FileMissing
 from portraitd.portraits.erase import Eraser
 from portraitd.portraits.links import Links
+from portraitd.portraits.once import once
 from portraitd.portraits.requests import Account, FailedUpload, FilePage, StoredFile, Upload, UploadOutcome
 
 _LINK_LIFE = timedelta(hours=24)
@@ -50,16 +54,25 @@ class FileCabinet:
     quota: Quota
     clock: Clock
 
-    def upload(self, account: Account, uploads: tuple[Upload, ...]) -> UploadOutcome:
-        """Keep what fits the account's limits; the rest is named with its reason."""
-        stored: list[StoredFile] = []
-        failed: list[FailedUpload] = []
-        for upload in uploads:
-            try:
-                stored.append(self._shown(self._keep(account, upload)))
-            except _Refused as refusal:
-                failed.append(FailedUpload(upload.name, refusal.code, refusal.message))
-        return UploadOutcome(tuple(stored), tuple(failed))
+    def upload(self, account: Account, uploads: tuple[Upload, ...], key: str | None = None) -> UploadOutcome:
+        """Keep what fits the account's limits; the rest is named with its reason.
+
+        Under a `key` that was used, what came of it then. Raises IdempotencyKeyReused.
+        """
+        files = [_new(account, upload, self.clock()) for upload in uploads]
+        asked = once(account, key, "files", [[file.name, file.md5, file.description, file.purpose] for file in files])
+        put: set[str] = set()
+        try:
+            for file, upload in zip(files, uploads, strict=True):
+                if file.size <= self.quota.max_file_bytes:
+                    put.add(file.blob_key)
+                    self.blobs.put(file.blob_key, upload.data)
+            outcome = self._add(account, files, asked)
+            put -= {f"files/{file.id}" for file in outcome.stored}
+        finally:
+            for blob_key in put:
+                self.blobs.delete(blob_key)
+        return outcome
 
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
         """Files, newest first."""
@@ -83,42 +96,37 @@ class FileCabinet:
             raise FileMissing
         return file
 
-    def _keep(self, account: Account, upload: Upload) -> FileRow:
-        size = len(upload.data)
-        if size > self.quota.max_file_bytes:
-            raise _Refused("BadRequest.TooLarge", "Payload Too Large.")
-        file_id = str(uuid4())
-        file = NewFile(
-            id=file_id,
-            account_id=account.id,
-            key_id=account.key_id,
-            name=upload.name,
-            size=size,
-            md5=base64.b64encode(hashlib.md5(upload.data, usedforsecurity=False).digest()).decode("ascii"),
-            blob_key=f"files/{file_id}",
-            description=upload.description,
-            purpose=upload.purpose,
-            created_at=self.clock(),
-        )
-        self.blobs.put(file.blob_key, upload.data)
-        try:
-            return self._add_within_quota(file)
-        except BaseException:
-            self.blobs.delete(file.blob_key)
-            raise
-
-    def _add_within_quota(self, file: NewFile) -> FileRow:
-        quota = self.quota
+    def _add(self, account: Account, files: Sequence[NewFile], asked: Once | None) -> UploadOutcome:
+        """What came of the files, now or when it was first asked for; those that fit are kept, all at one moment."""
         with self.database.write() as conn:
-            accounts.lock_account(conn, file.account_id)
-            space = rows.space(conn, file.account_id)
-            if space.files >= quota.max_files:
-                text = f"Out of number, <{space.files}> of <{quota.max_files}> files has been uploaded."
-                raise _Refused("BadRequest.TooMany", text)
-            if space.bytes + file.size > quota.max_bytes:
-                text = f"Out of space, <{space.bytes}> B of <{quota.max_bytes}> B storage space has been used."
-                raise _Refused("BadRequest.TooLarge", text)
-            return rows.add(conn, file)
+
+            def add() -> str:
+                accounts.lock_account(conn, account.id)
+                stored, failed = [], []
+                for file in files:
+                    try:
+                        self._check(file, rows.space(conn, account.id))
+                        stored.append(rows.add(conn, file).id)
+                    except _Refused as refusal:
+                        failed.append((file.name, refusal.code, refusal.message))
+                return json.dumps({"stored": stored, "failed": failed})
+
+            came = json.loads(repeats.make_once(self.database, conn, asked, add))
+            found = [rows.get(conn, file_id, account.id) for file_id in came["stored"]]
+        stored = tuple(self._shown(file) for file in found if file)
+        return UploadOutcome(stored, tuple(FailedUpload(*refused) for refused in came["failed"]))
+
+    def _check(self, file: NewFile, space: Space) -> None:
+        """Raise _Refused unless the file fits into what the account may keep."""
+        quota = self.quota
+        if file.size > quota.max_file_bytes:
+            raise _Refused("BadRequest.TooLarge", "Payload Too Large.")
+        if space.files >= quota.max_files:
+            text = f"Out of number, <{space.files}> of <{quota.max_files}> files has been uploaded."
+            raise _Refused("BadRequest.TooMany", text)
+        if space.bytes + file.size > quota.max_bytes:
+            text = f"Out of space, <{space.bytes}> B of <{quota.max_bytes}> B storage space has been used."
+            raise _Refused("BadRequest.TooLarge", text)
 
     def _shown(self, file: FileRow) -> StoredFile:
         return StoredFile(
@@ -134,3 +142,19 @@ class FileCabinet:
             description=file.description,
             purpose=file.purpose,
         )
+
+
+def _new(account: Account, upload: Upload, created_at: datetime) -> NewFile:
+    file_id = str(uuid4())
+    return NewFile(
+        id=file_id,
+        account_id=account.id,
+        key_id=account.key_id,
+        name=upload.name,
+        size=len(upload.data),
+        md5=base64.b64encode(hashlib.md5(upload.data, usedforsecurity=False).digest()).decode("ascii"),
+        blob_key=f"files/{file_id}",
+        description=upload.description,
+        purpose=upload.purpose,
+        created_at=created_at,
+    )

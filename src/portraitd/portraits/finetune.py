@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
 
 import sqlalchemy as sa
 
 from portraitd.blobs import Blobs
-from portraitd.db import accounts, files, identities
+from portraitd.db import accounts, files, identities, repeats
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.identities import IdentityRow
@@ -31,6 +31,7 @@ from portraitd.errors import (
     UnsupportedOperation,
 )
 from portraitd.portraits.erase import Eraser, identity_key
+from portraitd.portraits.once import once
 from portraitd.portraits.photos import CHECKED_PHOTO
 from portraitd.portraits.requests import Account, Finetune, FinetuneJob, JobPage, JobState, TaskFilter, TaskState
 from portraitd.portraits.training_set import MAX_PHOTOS, RawPhoto, SourceReader, TooManyPhotos, is_url
@@ -63,18 +64,20 @@ class JobDesk:
     max_jobs: int
     clock: Clock
 
-    def submit(self, account: Account, request: Finetune) -> FinetuneJob:
-        """Accept a training. Raises FileMissing, MissingTrainingFiles, TooManyPhotos, TooManyJobs."""
+    def submit(self, account: Account, request: Finetune, key: str | None = None) -> FinetuneJob:
+        """Accept a training; under a `key` that was used, the one accepted then, as it was.
+
+        Raises FileMissing, MissingTrainingFiles, TooManyPhotos, TooManyJobs, IdempotencyKeyReused.
+        """
         if not request.sources:
             raise MissingTrainingFiles
         if len(request.sources) > MAX_PHOTOS:
             raise TooManyPhotos
+        asked = once(account, key, MODEL, request.sources)
         with self.database.write() as conn:
-            self._check(conn, account, request)
-            task = self._new(conn, account, request)
-            self.life.accept(conn, task)
-            self.queue.enqueue(conn, task.id, task.kind, account.id)
-            return self._shown(conn, cast(TaskRow, rows.get(conn, task.id)))
+            job_id = repeats.make_once(self.database, conn, asked, lambda: self._accept(conn, account, request))
+            job = self._shown(conn, cast(TaskRow, rows.get(conn, job_id)))
+        return replace(job, state=JobState.PENDING, ended_at=None, code=None, message=None)
 
     def get(self, account: Account, job_id: str) -> FinetuneJob:
         """The job; raises NotFound."""
@@ -105,6 +108,14 @@ class JobDesk:
             raise JobBusy
         self.eraser.work(Kind.FINETUNE, [job_id])
         self.database.scrub()
+
+    def _accept(self, conn: sa.Connection, account: Account, request: Finetune) -> str:
+        """The id of the new job."""
+        self._check(conn, account, request)
+        task = self._new(conn, account, request)
+        self.life.accept(conn, task)
+        self.queue.enqueue(conn, task.id, task.kind, account.id)
+        return task.id
 
     def _check(self, conn: sa.Connection, account: Account, request: Finetune) -> None:
         accounts.lock_account(conn, account.id)

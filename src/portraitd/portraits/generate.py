@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from typing import Any, cast
@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from portraitd import images
 from portraitd.blobs import Blobs
+from portraitd.db import repeats
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.tasks import Kind, NewTask, ResultRow, TaskRow
@@ -32,6 +33,7 @@ from portraitd.images import Image
 from portraitd.portraits import photos
 from portraitd.portraits.identities import IdentityShelf, is_usable
 from portraitd.portraits.links import Links
+from portraitd.portraits.once import once
 from portraitd.portraits.photos import Fetches, Judge, Limits, Purpose
 from portraitd.portraits.requests import Account, Generate, Result, Task, TaskFilter, TaskPage
 from portraitd.portraits.results import picture_key
@@ -58,8 +60,11 @@ class TaskDesk:
     #: How long results outlive their task's end.
     retention: timedelta
 
-    def submit(self, account: Account, request: Generate) -> Task:
-        """Accept a generation: durable once this returns. Raises ResourceAccessDenied for an unusable identity."""
+    def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
+        """Accept a generation: durable once this returns; under a `key` that was used, the task made then.
+
+        Raises ResourceAccessDenied for an unusable identity, IdempotencyKeyReused.
+        """
         identity_id = self._identity(request)
         task = NewTask(
             id=str(uuid4()),
@@ -72,12 +77,17 @@ class TaskDesk:
             seed=fresh_seed() if request.seed is None else request.seed,
             total=request.count,
         )
+        asked = once(account, key, MODEL, asdict(replace(request, request_id="")))
         with self.database.write() as conn:
-            if identity_id is not None and not is_usable(conn, account.id, identity_id):
-                raise ResourceAccessDenied
-            self.life.accept(conn, task)
-            self.queue.enqueue(conn, task.id, task.kind, account.id)
-            row = rows.get(conn, task.id)
+
+            def accept() -> str:
+                if identity_id is not None and not is_usable(conn, account.id, identity_id):
+                    raise ResourceAccessDenied
+                self.life.accept(conn, task)
+                self.queue.enqueue(conn, task.id, task.kind, account.id)
+                return task.id
+
+            row = rows.get(conn, repeats.make_once(self.database, conn, asked, accept))
         return self._shown(cast(TaskRow, row), ())
 
     def get(self, account: Account, task_id: str) -> Task | None:

@@ -38,8 +38,11 @@ class Accounts(Protocol):
 
 
 class Tasks(Protocol):
-    def submit(self, account: Account, request: Generate) -> Task:
-        """Accept a generation: durable once this returns. Raises ResourceAccessDenied for an unusable identity."""
+    def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
+        """Accept a generation: durable once this returns; under a `key` that was used, the task made then.
+
+        Raises ResourceAccessDenied for an unusable identity, IdempotencyKeyReused.
+        """
 
     def get(self, account: Account, task_id: str) -> Task | None:
         """The task, or None when the account has none of that id."""
@@ -52,8 +55,11 @@ class Tasks(Protocol):
 
 
 class Finetunes(Protocol):
-    def submit(self, account: Account, request: Finetune) -> FinetuneJob:
-        """Accept a training. Raises FileMissing, MissingTrainingFiles, TooManyJobs."""
+    def submit(self, account: Account, request: Finetune, key: str | None = None) -> FinetuneJob:
+        """Accept a training; under a `key` that was used, the one accepted then, as it was.
+
+        Raises FileMissing, MissingTrainingFiles, TooManyJobs, IdempotencyKeyReused.
+        """
 
     def get(self, account: Account, job_id: str) -> FinetuneJob:
         """The job; raises NotFound."""
@@ -69,8 +75,11 @@ class Finetunes(Protocol):
 
 
 class Files(Protocol):
-    def upload(self, account: Account, uploads: tuple[Upload, ...]) -> UploadOutcome:
-        """Keep what fits the account's limits; the rest is named with its reason."""
+    def upload(self, account: Account, uploads: tuple[Upload, ...], key: str | None = None) -> UploadOutcome:
+        """Keep what fits the account's limits; the rest is named with its reason.
+
+        Under a `key` that was used, what came of it then. Raises IdempotencyKeyReused.
+        """
 
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
         """Files, newest first."""
