@@ -6,7 +6,7 @@ import importlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -40,6 +40,7 @@ from portraitd.portraits.services import Services
 from portraitd.portraits.tokens import Tokens
 from portraitd.portraits.training_set import SourceReader
 from portraitd.portraits.turns import TakingTurns
+from portraitd.portraits.uploads import UploadDesk
 from portraitd.settings import Settings
 from portraitd.styles.catalog import StyleCatalog, load_catalog
 from portraitd.styles.packs import with_packs
@@ -74,7 +75,8 @@ class House:
     life: Life
     styles: StyleCatalog
     links: Links
-    tokens: Tokens
+    #: What links, tokens and tickets are signed with.
+    secret: str = field(repr=False)
     fetcher: Fetcher
     judge: Judge
 
@@ -89,6 +91,10 @@ class House:
     @property
     def register(self) -> IdentityRegister:
         return IdentityRegister(self.database, self.blobs, self.eraser, self.clock)
+
+    @property
+    def tokens(self) -> Tokens:
+        return Tokens(self.secret, self.clock)
 
     @property
     def keys(self) -> KeyRing:
@@ -124,7 +130,7 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
         life=Life(database, clock),
         styles=styles_of(settings),
         links=links,
-        tokens=Tokens(secret, clock),
+        secret=secret,
         fetcher=_fetcher(settings, ResultStore(database, blobs, links)),
         judge=judge_of(settings),
     )
@@ -145,6 +151,7 @@ def build_services(house: House) -> Services:
         files=FileCabinet(house.database, house.blobs, house.eraser, house.links, quota, house.clock),
         faces=FaceDesk(house.fetcher, house.judge),
         results=ResultStore(house.database, house.blobs, house.links),
+        uploads=UploadDesk(house.blobs, house.links, house.secret, f"{settings.public_url}/uploads", house.clock),
         styles=house.styles,
     )
 
@@ -320,7 +327,7 @@ def _make_home(home: Path) -> None:
 
 
 def _signing_secret(database: Database) -> str:
-    """What links and tokens are signed with, the same on every machine of the service."""
+    """What links, tokens and tickets are signed with, the same on every machine of the service."""
     with database.alone("secret"), database.write() as conn:
         secret = accounts.secret(conn, "links")
         if secret is None:

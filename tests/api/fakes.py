@@ -18,6 +18,7 @@ from portraitd.errors import (
     FileMissing,
     InvalidApiKey,
     JobBusy,
+    MediaDownloadFailed,
     NotFound,
     ResourceAccessDenied,
     UnsupportedOperation,
@@ -39,10 +40,12 @@ from portraitd.portraits.requests import (
     TaskFilter,
     TaskPage,
     TaskState,
+    Ticket,
     Upload,
     UploadOutcome,
 )
 from portraitd.portraits.services import Services
+from portraitd.portraits.uploads import UploadRefused
 from portraitd.styles.catalog import load_catalog
 
 ANNE = "sk-anne"
@@ -247,6 +250,19 @@ class FakeFaces:
         return tuple(FaceVerdict("face" in url, "" if "face" in url else "no face detected") for url in urls)
 
 
+class FakeUploads:
+    """Takes nothing in: tests/api/test_uploads.py has the real ones."""
+
+    def ticket(self, account: Account, model: str) -> Ticket:
+        return Ticket("cG9saWN5", "sign", f"dashscope-instant/{account.id}", "http://x", timedelta(seconds=300), 100)
+
+    def put(self, policy: str, signature: str, key: str, data: bytes) -> None:
+        raise UploadRefused("Invalid according to Policy: Policy expired.")
+
+    def link(self, account: Account, model: str, url: str) -> str:
+        raise MediaDownloadFailed
+
+
 @dataclass
 class FakeResults:
     """Every link signed "good" leads somewhere until it expires; `kept` says where, a JPEG's first bytes by default."""
@@ -285,5 +301,6 @@ class World:
             files=self.files,
             faces=self.faces,
             results=self.results,
+            uploads=FakeUploads(),
             styles=load_catalog(),
         )

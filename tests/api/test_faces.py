@@ -51,7 +51,7 @@ def test_the_number_of_pictures_is_a_setting(world: World) -> None:
     assert_error_shape(api.detect(asking([FACE_URL] * 3)), 400, "InvalidParameter")
 
 
-@pytest.mark.parametrize("url", ["", "a.jpg", "oss://a/b.jpg", "https://a/图.jpg", "data:image/jpeg;base64,/9j/"])
+@pytest.mark.parametrize("url", ["", "a.jpg", "https://a/图.jpg", "data:image/jpeg;base64,/9j/"])
 def test_urls_are_checked(api: Api, url: str) -> None:
     assert_error_shape(api.detect(asking([FACE_URL, url])), 400, "InvalidURL", InvalidURL.text)
 

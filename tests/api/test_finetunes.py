@@ -92,9 +92,7 @@ def test_other_lists_are_refused(api: Api, files: Any) -> None:
     assert_error_shape(create(api, training_file_ids=files), 400, "InvalidParameter", InvalidParameter.text)
 
 
-@pytest.mark.parametrize(
-    "url", ["oss://bucket/a.jpg", "data:image/png;base64,AA", "http://", "file:///a", "https://a/照.jpg"]
-)
+@pytest.mark.parametrize("url", ["data:image/png;base64,AA", "http://", "file:///a", "https://a/照.jpg"])
 def test_urls_are_checked(api: Api, url: str) -> None:
     assert_error_shape(create(api, training_file_ids=["a", url]), 400, "InvalidURL")
 

@@ -111,7 +111,11 @@ def test_list_is_flat() -> None:
         ({"n": 5}, 400, "InvalidParameter"),
         ({"resources": None}, 400, "InvalidParameter"),
         ({"resources": [{"resource_id": "x", "resource_type": "facelora"}]}, 403, "Resource.AccessDenied"),
-        ({"style": "portrait_url_template", "input": {"template_url": "oss://a/b"}}, 400, "InvalidURL"),
+        (
+            {"style": "portrait_url_template", "input": {"template_url": "oss://a/b"}},
+            400,
+            "InvalidParameter.DataInspection",
+        ),
         ({"api_key": "sk-none"}, 401, "InvalidApiKey"),
     ],
 )

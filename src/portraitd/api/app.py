@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks, tokens
+from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks, tokens, uploads
 from portraitd.api.call import KnownCall
-from portraitd.api.config import ApiConfig
+from portraitd.api.config import MEGABYTE, ApiConfig
 from portraitd.api.files import FORM
 from portraitd.api.metrics import Meter, ReadFigures
 from portraitd.api.middleware import BodyLimit, RequestStamp, SecureHeaders
@@ -31,6 +31,7 @@ from portraitd.api.wire.finetunes import FinetuneBody
 from portraitd.api.wire.portraits import GenerateBody
 from portraitd.errors import PathNotFound, PortraitdError
 from portraitd.portraits.services import Services
+from portraitd.portraits.uploads import MAX_MB
 
 __all__ = ["API_ROOT", "ApiConfig", "build_app"]
 
@@ -45,6 +46,7 @@ _NOTHING = Said()
 _ASYNC = header("X-DashScope-Async", "This work is only done asynchronously.", only="enable")
 _ONCE = header("Idempotency-Key", "Sent again with the same request, it makes nothing more.")
 _EVENTS = answers((200, "text/event-stream", "The job, now and at each change, as `data:` lines of JSON."))
+_POSTED = answers((200, "*/*", "Kept."), (204, "*/*", "Kept."), (403, "application/xml", "Not with this ticket."))
 _LINKED = answers(
     (200, "*/*", "The picture or file."),
     (403, "application/xml", "The link is wrong or has expired."),
@@ -108,7 +110,9 @@ def _routes() -> list[BaseRoute]:
         _api("GET", "/files/{file_id}", files.read),
         _api("DELETE", "/files/{file_id}", files.delete),
         _api("POST", "/tokens", tokens.create),
+        _api("GET", "/uploads", uploads.ticket),
         _api(_EVERY_METHOD, "/{path:path}", _unknown_path),
+        _route("POST", uploads.PATH, uploads.post, _POSTED),
         *_page(results.PREFIX + "{path:path}", results.download, _LINKED),
         *_page("/healthz", ops.healthz, answers((200, JSON, "The process answers."))),
         *_page("/readyz", ops.readyz, answers((200, JSON, "It can do its work."), (503, JSON, "It cannot now."))),
@@ -126,7 +130,10 @@ def _middleware(config: ApiConfig, meter: Meter) -> list[Middleware]:
         Middleware(
             BodyLimit,
             limit_bytes=config.max_json_bytes,
-            larger={f"{API_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES},
+            larger={
+                f"{API_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES,
+                uploads.PATH: MAX_MB * MEGABYTE + FRAMING_BYTES,
+            },
         ),
     ]
 

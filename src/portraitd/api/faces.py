@@ -8,6 +8,7 @@ import anyio.to_thread
 from fastapi import Depends, Request
 
 from portraitd.api.call import Call, KnownCall, RawBody
+from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import faces as wire
 from portraitd.errors import AsynchronousCallRefused
@@ -18,7 +19,7 @@ def _wanted(call: KnownCall, body: RawBody) -> tuple[str, ...]:
     raw = base.read_object(body)
     base.check_model(raw, base.DETECT_MODEL, call.config)
     _check_synchronous(call)
-    return wire.read_detect(raw, call.config)
+    return wire.read_detect(with_links(call, raw, base.DETECT_MODEL), call.config)
 
 
 Wanted: TypeAlias = Annotated[tuple[str, ...], Depends(_wanted)]

@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from portraitd.api.call import Call, KnownCall, RawBody, repeat_key
+from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import finetunes as wire
 from portraitd.errors import NotFound
@@ -21,6 +22,7 @@ def create(call: KnownCall, body: RawBody) -> wire.JobReply:
     """Accept a training."""
     raw = base.read_object(body)
     base.check_model(raw, base.FINETUNE_MODEL, call.config)
+    raw = with_links(call, raw, base.FINETUNE_MODEL)
     wanted = wire.read_finetune(raw, call.request_id, call.config)
     job = call.services.finetunes.submit(call.account, wanted, repeat_key(call))
     return wire.job_reply(job, call.request_id, call.config)

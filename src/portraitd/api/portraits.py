@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from portraitd.api.call import Call, KnownCall, RawBody, repeat_key
+from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import portraits as wire
 from portraitd.errors import SynchronousCallRefused
@@ -13,6 +14,7 @@ def create(call: KnownCall, body: RawBody) -> wire.Accepted:
     raw = base.read_object(body)
     base.check_model(raw, base.GENERATION_MODEL, call.config)
     _check_asynchronous(call)
+    raw = with_links(call, raw, base.GENERATION_MODEL)
     wanted = wire.read_generate(raw, call.request_id, call.services.styles, call.config)
     task = call.services.tasks.submit(call.account, wanted, repeat_key(call))
     return wire.accepted(task, call.request_id)

@@ -17,6 +17,7 @@ from portraitd.db.files import FileRow
 from portraitd.db.identities import IdentityRow
 from portraitd.db.tasks import Kind
 from portraitd.errors import SetupError
+from portraitd.portraits.uploads import folder_of
 from portraitd.tasks.life import Life
 from portraitd.tasks.queue import Queue
 
@@ -99,3 +100,4 @@ class Eraser:
             self.blobs.delete_prefix(f"{FOLDERS[kind]}/{task_id}")
         for key in keys:
             self.blobs.delete(key)
+        self.blobs.delete_prefix(folder_of(account_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 
@@ -17,6 +17,18 @@ class Account:
     key_id: str
     #: Whether they came with a token of the key.
     by_token: bool = False
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Leave to upload: a policy, signed, and where and how long it holds."""
+
+    policy: str
+    signature: str
+    upload_dir: str
+    host: str
+    life: timedelta
+    max_mb: int
 
 
 # -- portraits --------------------------------------------------------------------------------------------------------

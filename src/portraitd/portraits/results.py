@@ -13,6 +13,7 @@ from portraitd.db.engine import Database
 from portraitd.errors import InvalidImageFormat
 from portraitd.portraits.links import Links
 from portraitd.portraits.requests import StoredPicture
+from portraitd.portraits.uploads import UPLOADS
 
 #: A larger file is never looked into: no picture of the contract comes near it, and an upload may fill the memory.
 _LARGEST_SHOWN_BYTES = 16 * 1024 * 1024
@@ -32,6 +33,8 @@ class ResultStore:
             return None
         kind, _, rest = path.partition("/")
         try:
+            if kind == UPLOADS:
+                return self._upload(path)
             return self._picture(rest) if kind == "tasks" else self._file(rest)
         except BlobMissing:
             return None
@@ -54,6 +57,12 @@ class ResultStore:
             return None
         data = self._blobs.get(key)
         return StoredPicture(io.BytesIO(data), len(data), "image/jpeg", name)
+
+    def _upload(self, key: str) -> StoredPicture:
+        content = self._blobs.open(key)
+        size = content.seek(0, io.SEEK_END)
+        content.seek(0)
+        return StoredPicture(content, size, _media_type(content, size), "")
 
     def _file(self, file_id: str) -> StoredPicture | None:
         with self._database.read() as conn:

@@ -14,6 +14,7 @@ from portraitd.db.engine import Clock
 from portraitd.db.tasks import Kind
 from portraitd.portraits.erase import FOLDERS, IMPORTED, Eraser
 from portraitd.portraits.requests import TaskState
+from portraitd.portraits.uploads import UPLOADS, ends_at
 
 Monotonic: TypeAlias = Callable[[], float]
 
@@ -74,6 +75,7 @@ class Sweeper:
             erased += self._sweep_files(now - self.keep.files)
         with self.eraser.database.write() as conn:
             repeats.forget_before(conn, now - repeats.KEPT)
+        erased += self._sweep_uploads(now)
         while self.eraser.queue.forget_finished(now - self.keep.tasks):
             pass
         if erased:
@@ -110,6 +112,12 @@ class Sweeper:
         for file in old:
             self.eraser.file(file)
         return len(old)
+
+    def _sweep_uploads(self, now: datetime) -> int:
+        due = [held.key for held in self.eraser.blobs.list(UPLOADS) if ends_at(held.key) <= now]
+        for key in due:
+            self.eraser.blobs.delete(key)
+        return len(due)
 
     def _all_blobs(self) -> Iterable[Sequence[str]]:
         for folder in (*FOLDERS.values(), "files", IMPORTED):

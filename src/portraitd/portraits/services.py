@@ -23,6 +23,7 @@ from portraitd.portraits.requests import (
     Task,
     TaskFilter,
     TaskPage,
+    Ticket,
     Upload,
     UploadOutcome,
 )
@@ -96,6 +97,17 @@ class Faces(Protocol):
         """A verdict per picture, in order. Raises InvalidURL or a kin of it when one cannot be fetched."""
 
 
+class Uploads(Protocol):
+    def ticket(self, account: Account, model: str) -> Ticket:
+        """Leave to post one or more files for use with this model."""
+
+    def put(self, policy: str, signature: str, key: str, data: bytes) -> None:
+        """Keep what was posted with a ticket; raises UploadRefused."""
+
+    def link(self, account: Account, model: str, url: str) -> str:
+        """A link of ours to what an `oss://` URL names; raises MediaDownloadFailed."""
+
+
 class Results(Protocol):
     def open(self, path: str, expires: int, signature: str) -> StoredPicture | None:
         """What a signed link leads to, or None when it is wrong, expired or the picture is gone."""
@@ -111,4 +123,5 @@ class Services:
     files: Files
     faces: Faces
     results: Results
+    uploads: Uploads
     styles: StyleCatalog

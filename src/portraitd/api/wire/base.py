@@ -92,10 +92,17 @@ def check_model(raw: Json, wanted: str, config: ApiConfig) -> None:
         raise EmptyModel
     if not isinstance(model, str):
         raise InvalidParameter
-    if model not in _MODELS:
-        raise ModelNotFound if config.unknown_model_is_404 else UnknownModel
+    check_known_model(model, config)
     if model != wanted:
         raise WrongModelForPath
+
+
+def check_known_model(model: str, config: ApiConfig) -> None:
+    """Raise unless `model` names one of ours."""
+    if model == "":
+        raise EmptyModel
+    if model not in _MODELS:
+        raise ModelNotFound if config.unknown_model_is_404 else UnknownModel
 
 
 def checked(shape: type[_B], raw: Any) -> _B:
