@@ -171,6 +171,10 @@ class DownloadTimeout(InvalidURL):
         super().__init__(f"Download {host} timeout, please check network connection.")
 
 
+class UploadRefused(PortraitdError):
+    code, status = "AccessDenied", 403
+
+
 class MediaDownloadFailed(PortraitdError):
     code, status = "InvalidParameter.DataInspection", 400
     text = "Unable to download the media resource during the data inspection process."

@@ -22,6 +22,7 @@ from portraitd.errors import (
     NotFound,
     ResourceAccessDenied,
     UnsupportedOperation,
+    UploadRefused,
 )
 from portraitd.portraits.requests import (
     Account,
@@ -45,7 +46,6 @@ from portraitd.portraits.requests import (
     UploadOutcome,
 )
 from portraitd.portraits.services import Services
-from portraitd.portraits.uploads import UploadRefused
 from portraitd.styles.catalog import load_catalog
 
 ANNE = "sk-anne"

@@ -30,8 +30,8 @@ from portraitd.api.wire.faces import DetectBody
 from portraitd.api.wire.finetunes import FinetuneBody
 from portraitd.api.wire.portraits import GenerateBody
 from portraitd.errors import PathNotFound, PortraitdError
+from portraitd.portraits.requests import MAX_UPLOAD_MB
 from portraitd.portraits.services import Services
-from portraitd.portraits.uploads import MAX_MB
 
 __all__ = ["API_ROOT", "ApiConfig", "build_app"]
 
@@ -132,7 +132,7 @@ def _middleware(config: ApiConfig, meter: Meter) -> list[Middleware]:
             limit_bytes=config.max_json_bytes,
             larger={
                 f"{API_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES,
-                uploads.PATH: MAX_MB * MEGABYTE + FRAMING_BYTES,
+                uploads.PATH: MAX_UPLOAD_MB * MEGABYTE + FRAMING_BYTES,
             },
         ),
     ]

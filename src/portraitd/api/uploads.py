@@ -14,9 +14,9 @@ from portraitd.api.call import Call, KnownCall
 from portraitd.api.multipart import read_form
 from portraitd.api.wire import base
 from portraitd.api.wire import uploads as wire
-from portraitd.errors import InvalidParameter, MediaDownloadFailed, PortraitdError
+from portraitd.errors import InvalidParameter, MediaDownloadFailed, PortraitdError, UploadRefused
+from portraitd.portraits.requests import UPLOAD_SCHEME as SCHEME
 from portraitd.portraits.services import Services
-from portraitd.portraits.uploads import SCHEME, UploadRefused
 
 #: Where the form goes, on this host; the ticket says so.
 PATH = "/uploads"

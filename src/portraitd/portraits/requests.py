@@ -19,6 +19,12 @@ class Account:
     by_token: bool = False
 
 
+#: What names of temporary uploads begin with.
+UPLOAD_SCHEME = "oss://"
+#: Photos and archives of photos: more than a picture of the contract may have, far less than fills a disk unnoticed.
+MAX_UPLOAD_MB = 100
+
+
 @dataclass(frozen=True)
 class Ticket:
     """Leave to upload: a policy, signed, and where and how long it holds."""

@@ -16,17 +16,16 @@ from datetime import UTC, datetime, timedelta
 
 from portraitd.blobs import Blobs
 from portraitd.db.engine import Clock
-from portraitd.errors import MediaDownloadFailed, PortraitdError
+from portraitd.errors import MediaDownloadFailed, UploadRefused
 from portraitd.portraits.links import Links
+from portraitd.portraits.requests import MAX_UPLOAD_MB as MAX_MB
+from portraitd.portraits.requests import UPLOAD_SCHEME as SCHEME
 from portraitd.portraits.requests import Account, Ticket
 
 #: Where the bytes lie.
 UPLOADS = "uploads"
-SCHEME = "oss://"
 TICKET_LIFE = timedelta(seconds=300)
 LIFE = timedelta(hours=48)
-#: Photos and archives of photos: more than a picture of the contract may have, far less than fills a disk unnoticed.
-MAX_MB = 100
 #: Live uploads of one account.
 MAX_UPLOADS = 1000
 
@@ -35,10 +34,6 @@ _NAME = re.compile(
     r"dashscope-instant/(?P<owner>[0-9a-f]{1,32})/\d{4}-\d\d-\d\d/(?P<id>[0-9a-f]{16}-(?P<model>[0-2])-(?P<until>\d{10,12}))"
     r"/(?P<file>[^/\x00-\x1f\x7f]{1,255})"
 )
-
-
-class UploadRefused(PortraitdError):
-    code, status = "AccessDenied", 403
 
 
 @dataclass(frozen=True)
