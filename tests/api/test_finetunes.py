@@ -108,6 +108,7 @@ def test_another_models_job_is_refused(api: Api) -> None:
     ("job", "added"),
     [
         (JOB, {}),
+        (replace(JOB, ahead=2), {"portraitd": {"queue_position": 2}}),
         (replace(JOB, state=JobState.QUEUING), {"status": "QUEUING"}),
         (replace(JOB, state=JobState.RUNNING), {"status": "RUNNING"}),
         (replace(JOB, state=JobState.CANCELING, code="x", message="y"), {"status": "CANCELING"}),

@@ -64,8 +64,25 @@ def test_pending(api: Api) -> None:
 
 def test_running(api: Api) -> None:
     metrics = {"TOTAL": 2, "SUCCEEDED": 1, "FAILED": 0}
-    expected = {"output": {"task_status": "RUNNING", **SHOWN_TIMES, "task_metrics": metrics}}
+    ours = {"progress": 0.5}
+    expected = {"output": {"task_status": "RUNNING", **SHOWN_TIMES, "task_metrics": metrics, "portraitd": ours}}
     assert read(api, replace(RUNNING, succeeded=1)) == expected
+
+
+@pytest.mark.parametrize("ahead", [0, 3, 10_000])
+def test_a_waiting_task_tells_how_many_come_first(api: Api, ahead: int) -> None:
+    assert read(api, replace(WAITING, ahead=ahead))["output"]["portraitd"] == {"queue_position": ahead}
+
+
+@pytest.mark.parametrize(("succeeded", "failed", "progress"), [(0, 0, 0.0), (1, 0, 0.33), (1, 1, 0.67), (3, 0, 1.0)])
+def test_a_running_task_tells_which_share_is_done(api: Api, succeeded: int, failed: int, progress: float) -> None:
+    running = replace(RUNNING, total=3, succeeded=succeeded, failed=failed)
+    assert read(api, running)["output"]["portraitd"] == {"progress": progress}
+
+
+@pytest.mark.parametrize("task", [SUCCEEDED, FAILED, replace(WAITING, state=TaskState.CANCELED)])
+def test_a_task_that_has_ended_tells_nothing_beside_the_contract(api: Api, task: Task) -> None:
+    assert "portraitd" not in read(api, task)["output"]
 
 
 def test_succeeded_with_one_picture_of_two(api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from dashscope.client.base_api import BaseApi, BaseAsyncApi  # noqa: E402
 from dashscope.v2.errors import APIStatusError, NotFoundError  # noqa: E402
 from dashscope.v2.resources._jobs import Jobs  # noqa: E402
 
+from portraitd.portraits.requests import TaskState  # noqa: E402
 from tests.api.fakes import BERT, FACE_URL, World  # noqa: E402
 from tests.sdk.conftest import Live  # noqa: E402
 
@@ -84,6 +86,22 @@ def test_fetch() -> None:
     task_id = submit().output["task_id"]
     assert BaseAsyncApi.fetch(task_id).output["task_status"] == "RUNNING"
     assert BaseAsyncApi.fetch("1111").output["task_status"] == "UNKNOWN"
+
+
+@pytest.fixture
+def unfinished(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """The ids of a task that waits and of one that runs; both stay as they are."""
+    monkeypatch.setattr(world.tasks, "moving", False)
+    waiting, running = (world.tasks.kept[submit().output["task_id"]] for _ in range(2))
+    world.tasks.put(replace(waiting, ahead=3))
+    world.tasks.put(replace(running, state=TaskState.RUNNING, started_at=running.submitted_at, succeeded=1))
+    return waiting.id, running.id
+
+
+def test_what_stands_beside_the_contract_is_passed_on(unfinished: tuple[str, str]) -> None:
+    waiting, running = (BaseAsyncApi.fetch(task_id).output for task_id in unfinished)
+    assert (waiting["task_status"], waiting["portraitd"]) == ("PENDING", {"queue_position": 3})
+    assert (running["task_status"], running["portraitd"]) == ("RUNNING", {"progress": 0.5})
 
 
 def test_cancel() -> None:
@@ -230,6 +248,12 @@ def test_v2_jobs(client: Any) -> None:
     assert finished.usage.image_count == 1
 
 
+def test_v2_reads_jobs_with_what_stands_beside_the_contract(client: Any, unfinished: tuple[str, str]) -> None:
+    waiting, running = (Jobs(client, "aigc/album/gen_potrait").fetch(task_id) for task_id in unfinished)
+    assert (waiting.status, waiting.output["portraitd"]) == ("PENDING", {"queue_position": 3})
+    assert (running.status, running.output["portraitd"]) == ("RUNNING", {"progress": 0.5})
+
+
 def test_v2_detect(client: Any) -> None:
     body = {"model": "facechain-facedetect", "input": {"images": [FACE_URL]}}
     reply = client.transport.request("POST", "/services/vision/facedetection/detect", json=body)
@@ -256,6 +280,17 @@ def test_v2_training(client: Any) -> None:
     client.fine_tunes.delete(job.job_id)
     with pytest.raises(NotFoundError):
         client.fine_tunes.get(job.job_id)
+
+
+def test_trainings_with_what_stands_beside_the_contract(
+    world: World, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world.finetunes, "moving", False)
+    job_id = FineTunes.call(model="facechain-finetune", training_file_ids=["a"]).output.job_id
+    world.finetunes.put(replace(world.finetunes.kept[job_id], ahead=2))
+    assert FineTunes.get(job_id).output["portraitd"] == {"queue_position": 2}
+    found = client.fine_tunes.get(job_id)
+    assert (found.status, found.portraitd) == ("PENDING", {"queue_position": 2})
 
 
 def test_v2_refusals_are_not_retried(world: World, client: Any) -> None:

@@ -36,7 +36,11 @@ def create_repeats(conn: sa.Connection) -> None:
     _run(conn, _REPEATS)
 
 
-STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats)
+def index_waiting_tasks(conn: sa.Connection) -> None:
+    _run(conn, "CREATE INDEX tasks_waiting ON tasks (kind, account_id, submitted_at, id) WHERE state = 'PENDING'")
+
+
+STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats, index_waiting_tasks)
 
 
 def migrate(database: Database, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:

@@ -149,6 +149,24 @@ def count(conn: sa.Connection, account_id: str, kind: Kind, states: Iterable[Tas
     return conn.execute(query.where(tasks.c.state.in_([state.value for state in states]))).scalar_one()
 
 
+def ahead(conn: sa.Connection, task: TaskRow) -> int:
+    """How many waiting tasks of its kind come before this waiting one if the accounts simply take turns.
+
+    Those are its account's earlier ones, and for each of these turns and its own one of every other account, as far as
+    it has any. Counts to COUNTED of its account and to COUNTED of the others.
+    """
+    # Spelled out, not bound: else SQLite cannot tell that the index of waiting tasks will do.
+    waits = tasks.c.state == sa.literal_column(f"'{TaskState.PENDING.value}'")
+    seen = sa.select(tasks.c.account_id).where(waits, tasks.c.kind == task.kind.value).limit(COUNTED)
+    place = (tasks.c.submitted_at, tasks.c.id)
+    earlier = sa.tuple_(*place) < sa.tuple_(task.submitted_at, task.id, types=[column.type for column in place])
+    mine = seen.where(tasks.c.account_id == task.account_id, earlier).subquery()
+    own: int = conn.execute(sa.select(sa.func.count()).select_from(mine)).scalar_one()
+    foreign = seen.where(tasks.c.account_id != task.account_id).subquery()
+    by_account = sa.select(sa.func.count()).select_from(foreign).group_by(foreign.c.account_id)
+    return own + sum(min(count, own + 1) for count in conn.execute(by_account).scalars())
+
+
 def unfinished(conn: sa.Connection) -> tuple[str, ...]:
     """Ids of tasks without an end."""
     query = sa.select(tasks.c.id).where(tasks.c.state.in_([state.value for state in UNFINISHED]))

@@ -82,7 +82,9 @@ class JobDesk:
     def get(self, account: Account, job_id: str) -> FinetuneJob:
         """The job; raises NotFound."""
         with self.database.read() as conn:
-            return self._shown(conn, _job(conn, account, job_id))
+            job = _job(conn, account, job_id)
+            ahead = rows.ahead(conn, job) if job.state is TaskState.PENDING else None
+            return replace(self._shown(conn, job), ahead=ahead)
 
     def list(self, account: Account, page: int, page_size: int) -> JobPage:
         """Jobs, newest first."""

@@ -35,7 +35,7 @@ from portraitd.portraits.identities import IdentityShelf, is_usable
 from portraitd.portraits.links import Links
 from portraitd.portraits.once import once
 from portraitd.portraits.photos import Fetches, Judge, Limits, Purpose
-from portraitd.portraits.requests import Account, Generate, Result, Task, TaskFilter, TaskPage
+from portraitd.portraits.requests import Account, Generate, Result, Task, TaskFilter, TaskPage, TaskState
 from portraitd.portraits.results import picture_key
 from portraitd.styles.catalog import Mode, StyleCatalog
 from portraitd.tasks.life import Life, Outcome
@@ -94,8 +94,10 @@ class TaskDesk:
         """The task, or None when the account has none of that id."""
         with self.database.read() as conn:
             task = rows.get(conn, task_id, account.id)
-            results = rows.results_of(conn, task_id) if task else ()
-        return self._shown(task, results) if task and task.kind is Kind.GENERATE else None
+            if task is None or task.kind is not Kind.GENERATE:
+                return None
+            ahead = rows.ahead(conn, task) if task.state is TaskState.PENDING else None
+            return replace(self._shown(task, rows.results_of(conn, task_id)), ahead=ahead)
 
     def list(self, account: Account, wanted: TaskFilter) -> TaskPage:
         """Tasks, newest submit first, without their results."""

@@ -106,6 +106,8 @@ class Task:
     #: How many of `total` are done so far (also while RUNNING).
     succeeded: int = 0
     failed: int = 0
+    #: How many waiting tasks come before it by fair turns, while it is PENDING and was asked for alone.
+    ahead: int | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ class FinetuneJob:
     ended_at: datetime | None = None
     code: str | None = None
     message: str | None = None
+    #: As in Task.
+    ahead: int | None = None
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -273,6 +273,17 @@ def test_waiting_behind_another_job_is_called_queuing(place: Place) -> None:
     assert place.services.finetunes.list(place.bert, 1, 10).total == 0
 
 
+def test_a_waiting_job_tells_its_place(place: Place) -> None:
+    first = submit(place, PHOTO)
+    place.clock.pass_(seconds=1)
+    second = submit(place, PHOTO)
+    jobs = place.services.finetunes
+    assert (jobs.get(place.anne, first).ahead, jobs.get(place.anne, second).ahead) == (0, 1)
+    assert {job.ahead for job in jobs.list(place.anne, 1, 10).jobs} == {None}
+    place.house.life.begin(first)
+    assert (jobs.get(place.anne, first).ahead, jobs.get(place.anne, second).ahead) == (None, 0)
+
+
 def test_cancel(place: Place) -> None:
     place.web.pages[PHOTO] = picture()
     waiting, running = submit(place, PHOTO), submit(place, PHOTO)

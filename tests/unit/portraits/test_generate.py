@@ -11,7 +11,7 @@ from portraitd import images
 from portraitd.db import tasks as rows
 from portraitd.errors import CancelRefused, InvalidParameter, InvalidStyle, ResourceAccessDenied
 from portraitd.images import Size
-from portraitd.portraits.requests import Finetune, Generate, TaskFilter, TaskState
+from portraitd.portraits.requests import Account, Finetune, Generate, TaskFilter, TaskState
 from portraitd.portraits.retention import Retention, Sweeper
 from tests.fakes import engines
 from tests.unit.portraits.conftest import Place, picture
@@ -176,6 +176,30 @@ def test_cancel_takes_back_what_has_not_begun(place: Place) -> None:
     for gone in (task_id, "nobody"):
         with pytest.raises(CancelRefused):
             place.services.tasks.cancel(place.anne, gone)
+
+
+def test_a_waiting_task_tells_its_place_and_a_running_one_its_progress(place: Place) -> None:
+    theirs = place.generate(account=place.bert)
+    first = place.generate()
+    place.clock.pass_(seconds=1)
+    second = place.generate(count=4)
+
+    def ahead(task_id: str, account: Account = place.anne) -> int | None:
+        task = place.services.tasks.get(account, task_id)
+        assert task is not None
+        return task.ahead
+
+    assert (ahead(theirs, place.bert), ahead(first), ahead(second)) == (1, 1, 2)
+    day = TaskFilter(place.clock() - timedelta(hours=1), place.clock() + timedelta(hours=1))
+    assert {task.ahead for task in place.services.tasks.list(place.anne, day).tasks} == {None}
+    place.work(first)
+    assert (ahead(first), ahead(second)) == (None, 1)
+    run = place.house.life.begin(second)
+    assert run is not None
+    place.house.life.report(run, 1, 1)
+    task = place.services.tasks.get(place.anne, second)
+    assert task is not None
+    assert (task.ahead, task.succeeded, task.failed, task.total) == (None, 1, 1, 4)
 
 
 def test_accounts_see_their_own_tasks_only(place: Place) -> None:

@@ -61,6 +61,15 @@ class Refusal(Reply):
     message: str
 
 
+class Extras(Part):
+    """What we tell beside the contract, all of it under one name of ours that its clients pass over."""
+
+    #: How many waiting tasks come first; 0: it is next.
+    queue_position: int | None = None
+    #: Share of the pictures that are done, 0 to 1.
+    progress: float | None = None
+
+
 class StatusPart(Part):
     status: str = "success"
 

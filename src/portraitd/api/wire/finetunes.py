@@ -7,7 +7,19 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import FINETUNE_MODEL, Body, Json, PageNo, PageSize, Part, Reply, Text, checked, local_s
+from portraitd.api.wire.base import (
+    FINETUNE_MODEL,
+    Body,
+    Extras,
+    Json,
+    PageNo,
+    PageSize,
+    Part,
+    Reply,
+    Text,
+    checked,
+    local_s,
+)
 from portraitd.errors import InvalidParameter, MissingTrainingFiles
 from portraitd.portraits.fetch import check_url
 from portraitd.portraits.requests import Finetune, FinetuneJob, JobPage, JobState
@@ -54,6 +66,7 @@ class JobPart(Part):
     usage: int | None = None
     code: str | None = None
     message: str | None = None
+    portraitd: Extras | None = None
 
 
 class JobReply(Reply):
@@ -164,4 +177,5 @@ def _job(job: FinetuneJob, config: ApiConfig) -> JobPart:
         usage=USAGE.get(job.state),
         code=job.code if told else None,
         message=job.message if told else None,
+        portraitd=None if job.ahead is None else Extras(queue_position=job.ahead),
     )

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import PageNo, PageSize, Part, Reply, epoch_ms, is_id, local_ms, read_compact_time
+from portraitd.api.wire.base import Extras, PageNo, PageSize, Part, Reply, epoch_ms, is_id, local_ms, read_compact_time
 from portraitd.errors import InvalidParameter
 from portraitd.portraits.requests import Result, Task, TaskFilter, TaskPage, TaskState
 
@@ -46,6 +46,7 @@ class TaskPart(Part):
     message: str | None = None
     results: list[ResultPart] | None = None
     task_metrics: Metrics | None = None
+    portraitd: Extras | None = None
 
 
 class Usage(Part):
@@ -126,6 +127,7 @@ def task_reply(task: Task, request_id: str) -> TaskReply:
         message=task.message if task.state is TaskState.FAILED else None,
         results=[_result(result) for result in task.results] if task.state is TaskState.SUCCEEDED else None,
         task_metrics=Metrics(total=task.total, succeeded=task.succeeded, failed=task.failed),
+        portraitd=_extras(task),
     )
     usage = Usage(image_count=task.succeeded if task.state is TaskState.SUCCEEDED else 0) if finished else None
     return TaskReply(request_id=request_id, output=part, usage=usage)
@@ -159,6 +161,13 @@ def _span(query: ListQuery, now: datetime) -> tuple[datetime, datetime]:
     if not timedelta(0) <= end - start <= MAX_SPAN:
         raise InvalidParameter
     return start, end + timedelta(seconds=1)
+
+
+def _extras(task: Task) -> Extras | None:
+    """How far an unfinished task is."""
+    if task.state is TaskState.RUNNING:
+        return Extras(progress=round((task.succeeded + task.failed) / task.total, 2))
+    return None if task.ahead is None else Extras(queue_position=task.ahead)
 
 
 def _result(result: Result) -> ResultPart:
