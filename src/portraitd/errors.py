@@ -95,6 +95,12 @@ class BadIdempotencyKey(InvalidParameter):
     text = "An Idempotency-Key is 1 to 255 characters of ASCII without spaces."
 
 
+class FieldRequired(InvalidParameter):
+    def __init__(self, field: str) -> None:
+        self.field = field
+        super().__init__(f"Field required: {field}")
+
+
 class FileMissing(InvalidParameter):
     """The contract answers a missing file with 400, not 404 (section 5.3)."""
 
@@ -115,6 +121,13 @@ class IllegalInput(PortraitdError):
 
 class PayloadTooLarge(PortraitdError):
     code, status, text = "BadRequest.TooLarge", 400, "Payload Too Large."
+
+
+class TooManyFiles(PortraitdError):
+    code, status = "BadRequest.TooMany", 400
+
+    def __init__(self, count: int, limit: int) -> None:
+        super().__init__(f"Out of number, <{count}> of <{limit}> files has been uploaded.")
 
 
 class NotFound(PortraitdError):

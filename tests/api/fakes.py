@@ -21,6 +21,7 @@ from portraitd.errors import (
     MediaDownloadFailed,
     NotFound,
     ResourceAccessDenied,
+    TooManyFiles,
     UnsupportedOperation,
     UploadRefused,
 )
@@ -28,7 +29,9 @@ from portraitd.portraits.requests import (
     Account,
     FaceVerdict,
     FailedUpload,
+    FileFilter,
     FilePage,
+    FileRun,
     Finetune,
     FinetuneJob,
     Generate,
@@ -203,6 +206,32 @@ class FakeFiles:
             else:
                 stored.append(self._keep(account, upload))
         return UploadOutcome(tuple(stored), tuple(failed))
+
+    def keep(self, account: Account, upload: Upload, key: str | None = None) -> StoredFile:
+        outcome = self.upload(account, (upload,))
+        if outcome.failed:
+            raise TooManyFiles(self.limit, self.limit)
+        return outcome.stored[0]
+
+    def find(self, account: Account, wanted: FileFilter) -> FileRun:
+        found = [
+            file
+            for file in self.kept.values()
+            if file.account_id == account.id
+            and wanted.purpose in {None, file.purpose or "fine-tune"}
+            and (wanted.since is None or file.created_at >= wanted.since)
+            and (wanted.before is None or file.created_at < wanted.before)
+        ]
+        if not wanted.oldest_first:
+            found.reverse()
+        if wanted.after is not None:
+            found = found[found.index(self.get(account, wanted.after)) + 1 :]
+        return FileRun(tuple(found[: wanted.most]), len(found) > wanted.most)
+
+    def open(self, account: Account, file_id: str) -> StoredPicture:
+        file = self.get(account, file_id)
+        data = self.uploaded[file.number - 1].data
+        return StoredPicture(io.BytesIO(data), len(data), "application/octet-stream", file.name)
 
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
         found = [file for file in reversed(self.kept.values()) if file.account_id == account.id]

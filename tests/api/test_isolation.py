@@ -122,6 +122,7 @@ BODIES: dict[str, Callable[[str], dict[str, Any]]] = {
     "/api/v1/fine-tunes": lambda any_id: {"json": {"model": "facechain-finetune", "training_file_ids": [any_id]}},
     # No id has a place here: what is uploaded is the caller's own.
     "/api/v1/files": lambda any_id: {"json": {"files": any_id}},
+    "/compatible-mode/v1/files": lambda any_id: {"data": {"file": any_id, "purpose": any_id}},
     # Whoever has a ticket may post, and it says where to: there is no key to be another's.
     "/uploads": lambda any_id: {
         "files": {"file": "x"},
@@ -204,7 +205,8 @@ def test_the_walk_is_shown_what_the_owner_is_shown(owned: Owned) -> None:
     jobs = [f"/api/v1/fine-tunes/{ID}{more}" for more in ("", "/logs")]
     wanted = {("GET", path, name) for path in jobs for name in ("job", "running")}
     wanted |= {("GET", f"/api/v1/tasks/{ID}", name) for name in ("task", "waiting")}
-    assert wanted | {("GET", f"/api/v1/files/{ID}", "file")} <= shown
+    files = [f"/api/v1/files/{ID}"] + [f"/compatible-mode/v1/files/{ID}{more}" for more in ("", "/content")]
+    assert wanted | {("GET", path, "file") for path in files} <= shown
 
 
 def test_anothers_file_cannot_be_trained_from(owned: Owned) -> None:

@@ -109,13 +109,13 @@ def breaks_json(case: Any) -> bool:
 
 def test_every_route_is_in_the_document(served: Served) -> None:
     said = assert_document(served)["paths"]
-    hidden = {"/api/v1/{path}"}
+    hidden = {"/api/v1/{path}", "/compatible-mode/v1/{path}"}
     for route in served.app.routes:
         assert isinstance(route, APIRoute)
         path = route.path.replace(":path", "")
         for method in route.methods - {"HEAD"} if path not in hidden else ():
             operation = said[path][method.lower()]
-            assert ("security" in operation) == path.startswith("/api/"), path
+            assert ("security" in operation) == path.startswith(("/api/", "/compatible-mode/")), path
 
 
 def test_a_body_s_fields_and_refusals_are_told(served: Served) -> None:

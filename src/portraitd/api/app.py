@@ -18,7 +18,20 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
-from portraitd.api import faces, files, finetunes, metrics, openapi, ops, portraits, results, tasks, tokens, uploads
+from portraitd.api import (
+    faces,
+    files,
+    finetunes,
+    metrics,
+    openai_files,
+    openapi,
+    ops,
+    portraits,
+    results,
+    tasks,
+    tokens,
+    uploads,
+)
 from portraitd.api.call import KnownCall
 from portraitd.api.config import MEGABYTE, ApiConfig
 from portraitd.api.files import FORM
@@ -36,6 +49,8 @@ from portraitd.portraits.services import Services
 __all__ = ["API_ROOT", "ApiConfig", "build_app"]
 
 API_ROOT = "/api/v1"
+#: Where OpenAI's clients look for their files.
+OPENAI_ROOT = "/compatible-mode/v1"
 #: What a multipart body may hold besides its files: headers, descriptions, boundaries.
 FRAMING_BYTES = 256 * 1024
 #: Face checks that run at once; more of them wait. Each fetches pictures, and other requests must not wait for those.
@@ -52,6 +67,7 @@ _LINKED = answers(
     (403, "application/xml", "The link is wrong or has expired."),
     (404, JSON, "No link can look like this."),
 )
+_CONTENT = answers((200, "application/octet-stream", "The file, as it came."))
 _FIGURES = answers(
     (200, "text/plain", "Figures for Prometheus."), (401, JSON, "Not the token."), (404, JSON, "No token was set.")
 )
@@ -82,6 +98,7 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     app.state.services = services
     app.state.config = config
     app.state.api_root = API_ROOT
+    app.state.openai_root = OPENAI_ROOT
     app.state.ready = watched.ready
     app.state.meter = meter
     app.state.checks = anyio.CapacityLimiter(CHECKS_AT_ONCE)
@@ -112,12 +129,25 @@ def _routes() -> list[BaseRoute]:
         _api("POST", "/tokens", tokens.create),
         _api("GET", "/uploads", uploads.ticket),
         _api(_EVERY_METHOD, "/{path:path}", _unknown_path),
+        *_openai_routes(),
         _route("POST", uploads.PATH, uploads.post, _POSTED),
         *_page(results.PREFIX + "{path:path}", results.download, _LINKED),
         *_page("/healthz", ops.healthz, answers((200, JSON, "The process answers."))),
         *_page("/readyz", ops.readyz, answers((200, JSON, "It can do its work."), (503, JSON, "It cannot now."))),
         _route("GET", "/metrics", metrics.read, _FIGURES),
         _route("GET", "/openapi.json", openapi.read, answers((200, JSON, "This document."))),
+    ]
+
+
+def _openai_routes() -> list[BaseRoute]:
+    root = OPENAI_ROOT
+    return [
+        _route("POST", f"{root}/files", openai_files.create, takes_form(openai_files.FORM, "file purpose", _ONCE)),
+        _route("GET", f"{root}/files", openai_files.list_files),
+        _route("GET", f"{root}/files/{{file_id}}", openai_files.read),
+        _route("GET", f"{root}/files/{{file_id}}/content", openai_files.content, _CONTENT),
+        _route("DELETE", f"{root}/files/{{file_id}}", openai_files.delete),
+        _route(_EVERY_METHOD, f"{root}/{{path:path}}", _unknown_path),
     ]
 
 
@@ -132,6 +162,7 @@ def _middleware(config: ApiConfig, meter: Meter) -> list[Middleware]:
             limit_bytes=config.max_json_bytes,
             larger={
                 f"{API_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES,
+                f"{OPENAI_ROOT}/files": config.max_upload_bytes + FRAMING_BYTES,
                 uploads.PATH: MAX_UPLOAD_MB * MEGABYTE + FRAMING_BYTES,
             },
         ),

@@ -19,6 +19,7 @@ from portraitd import __version__
 from portraitd.api.wire.base import Body, Part, Refusal
 from portraitd.api.wire.faces import DetectBody
 from portraitd.api.wire.finetunes import FinetuneBody
+from portraitd.api.wire.openai_files import OpenaiRefusal
 from portraitd.api.wire.portraits import GenerateBody
 from portraitd.portraits.services import Services
 
@@ -67,7 +68,7 @@ def takes(body: type[Body], *headers: Piece) -> Said:
 
 def takes_form(properties: Mapping[str, Piece], required: str, *headers: Piece) -> Said:
     """An operation that reads a multipart form."""
-    schema = {"type": "object", "properties": dict(properties), "required": [required]}
+    schema = {"type": "object", "properties": dict(properties), "required": required.split()}
     body = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     return Said({"requestBody": body, "parameters": list(headers)})
 
@@ -88,7 +89,7 @@ def read(request: Request) -> JSONResponse:
     state = request.app.state
     if not hasattr(state, "document"):
         services: Services = state.services
-        made = document(request.app.routes, state.api_root)
+        made = document(request.app.routes, {state.api_root: Refusal, state.openai_root: OpenaiRefusal})
         parameters = made["components"]["schemas"]["Parameters"]["properties"]
         parameters["style"]["enum"] = [style.id for style in services.styles]
         parameters["n"]["anyOf"][0]["maximum"] = state.config.max_count
@@ -96,8 +97,10 @@ def read(request: Request) -> JSONResponse:
     return JSONResponse(state.document)
 
 
-def document(routes: Sequence[BaseRoute], api_root: str) -> Piece:
-    """The OpenAPI document of the routes, those below `api_root` with the key they need and the refusals they share."""
+def document(routes: Sequence[BaseRoute], refusals: Mapping[str, type[Part]]) -> Piece:
+    """The OpenAPI document of the routes; `refusals`: the roots below which a key is needed, and what is said of all
+    that is refused there.
+    """
     made = get_openapi(
         title="portraitd",
         version=__version__,
@@ -107,22 +110,22 @@ def document(routes: Sequence[BaseRoute], api_root: str) -> Piece:
     replies = made.setdefault("components", {}).setdefault("schemas", {})
     for schema in replies.values():
         _say_absent_is_absent(schema)
-    replies |= _schemas((*_BODIES, Refusal))
+    replies |= _schemas((*_BODIES, *refusals.values()))
     for name in ("HTTPValidationError", "ValidationError"):
         replies.pop(name, None)
     made["components"]["securitySchemes"] = _BEARER
     for path, operations in made["paths"].items():
         for operation in operations.values():
-            _complete(operation, is_api=path.startswith(api_root))
+            _complete(operation, next((model for root, model in refusals.items() if path.startswith(root)), None))
     return made
 
 
-def _complete(operation: Piece, *, is_api: bool) -> None:
+def _complete(operation: Piece, refusal: type[Part] | None) -> None:
     """Add what every operation has; a bad query is one of our refusals, and not what FastAPI would say."""
     operation["responses"].pop("422", None)
-    if is_api:
+    if refusal is not None:
         operation["security"] = [{name: [] for name in _BEARER}]
-        content = {JSON: {"schema": {"$ref": _SCHEMAS + Refusal.__name__}}}
+        content = {JSON: {"schema": {"$ref": _SCHEMAS + refusal.__name__}}}
         for status, description in _REFUSALS.items():
             operation["responses"].setdefault(status, {"description": description, "content": content})
     stamp = {"X-Request-ID": {"description": "The request's id, also in the body.", "schema": {"type": "string"}}}

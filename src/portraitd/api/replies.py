@@ -1,4 +1,5 @@
-"""From an error to the one reply shape, `{"code", "message", "request_id"}`; the only place of the edge that catches.
+"""From an error to the one reply shape, `{"code", "message", "request_id"}`, or to OpenAI's where its clients ask; the
+only place of the edge that catches.
 
 A result needs no help: handlers return a model of `wire`, which already is the reply.
 """
@@ -14,8 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from portraitd.api.wire import openai_files
 from portraitd.api.wire.base import wrong_fields
-from portraitd.errors import InvalidParameter, PathNotFound, PortraitdError, SetupError
+from portraitd.errors import FieldRequired, InvalidParameter, PathNotFound, PortraitdError, SetupError
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +26,17 @@ def refusal(error: Exception, request: Request) -> JSONResponse:
     """The reply to a request that was refused or went wrong."""
     told = _told(error)
     request.app.state.meter.refused(told.code)
-    headers = {}
+    headers, wrong = {}, _wrong(error, told)
     if told.status >= 500:
         logger.error("the request failed", exc_info=error)
         if request.method == "POST" and "idempotency-key" not in request.headers:
             # The work may have been accepted before this went wrong: the official client must not send it again.
             headers["x-should-retry"] = "false"
     else:
-        logger.info("refused: %s %s", told.code, wrong_fields(told))
+        logger.info("refused: %s %s", told.code, wrong)
+    if request.scope["path"].startswith(request.app.state.openai_root):
+        status, reply = openai_files.refusal(told, wrong, request.state.request_id)
+        return JSONResponse(reply.model_dump(), status, headers)
     body = {"code": told.code, "message": told.message, "request_id": request.state.request_id}
     return JSONResponse(body, told.status, headers)
 
@@ -66,6 +71,15 @@ class LastResort:
             if begun:  # too late for a reply: the server cuts the connection, and the client notices
                 raise
             await refusal(error, Request(scope))(scope, receive, send)
+
+
+def _wrong(error: Exception, told: PortraitdError) -> str:
+    """The names of the fields that are wrong, separated by commas; "" when it is not about fields."""
+    if isinstance(told, FieldRequired):
+        return told.field
+    if isinstance(error, RequestValidationError):  # a query's
+        return ", ".join(str(problem["loc"][-1]) for problem in error.errors())
+    return wrong_fields(told)
 
 
 def _told(error: Exception) -> PortraitdError:

@@ -38,10 +38,10 @@ def download(
     if request.method == "HEAD":
         picture.content.close()
         return Response(media_type=picture.media_type, headers=headers)
-    return StreamingResponse(_chunks(picture.content), media_type=picture.media_type, headers=headers)
+    return StreamingResponse(chunks(picture.content), media_type=picture.media_type, headers=headers)
 
 
-def _chunks(content: BinaryIO) -> Iterator[bytes]:
+def chunks(content: BinaryIO) -> Iterator[bytes]:
     """The bytes piece by piece: a file may be larger than the memory."""
     with content:
         while chunk := content.read(_CHUNK_BYTES):

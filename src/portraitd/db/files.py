@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from portraitd.db.schema import counters, files
+from portraitd.portraits.requests import DEFAULT_PURPOSE, FileFilter
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,21 @@ def page(conn: sa.Connection, account_id: str, number: int, size: int) -> tuple[
     newest = sa.select(files).where(files.c.account_id == account_id).order_by(files.c.number.desc())
     rows = conn.execute(newest.limit(size).offset((number - 1) * size)).mappings()
     return tuple(FileRow(**row) for row in rows), space(conn, account_id).files
+
+
+def run(conn: sa.Connection, account_id: str, wanted: FileFilter, after: FileRow | None) -> tuple[FileRow, ...]:
+    """The account's files from that one on, by age: one more than wanted, if there are more."""
+    query = sa.select(files).where(files.c.account_id == account_id)
+    if after is not None:
+        query = query.where(files.c.number > after.number if wanted.oldest_first else files.c.number < after.number)
+    if wanted.purpose is not None:
+        query = query.where(sa.func.coalesce(files.c.purpose, DEFAULT_PURPOSE) == wanted.purpose)
+    if wanted.since is not None:
+        query = query.where(files.c.created_at >= wanted.since)
+    if wanted.before is not None:
+        query = query.where(files.c.created_at < wanted.before)
+    order = files.c.number.asc() if wanted.oldest_first else files.c.number.desc()
+    return tuple(FileRow(**row) for row in conn.execute(query.order_by(order).limit(wanted.most + 1)).mappings())
 
 
 def space(conn: sa.Connection, account_id: str) -> Space:

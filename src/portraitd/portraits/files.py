@@ -5,22 +5,33 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from portraitd.blobs import Blobs
+from portraitd.blobs import BlobMissing, Blobs
 from portraitd.db import accounts, repeats
 from portraitd.db import files as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.files import FileRow, NewFile, Space
 from portraitd.db.repeats import Once
-from portraitd.errors import FileMissing
+from portraitd.errors import FileMissing, PayloadTooLarge, TooManyFiles
 from portraitd.portraits.erase import Eraser
 from portraitd.portraits.links import Links
 from portraitd.portraits.once import once
-from portraitd.portraits.requests import Account, FailedUpload, FilePage, StoredFile, Upload, UploadOutcome
+from portraitd.portraits.requests import (
+    Account,
+    FailedUpload,
+    FileFilter,
+    FilePage,
+    FileRun,
+    StoredFile,
+    StoredPicture,
+    Upload,
+    UploadOutcome,
+)
 
 _LINK_LIFE = timedelta(hours=24)
 
@@ -32,15 +43,6 @@ class Quota:
     max_files: int
     max_file_bytes: int
     max_bytes: int
-
-
-class _Refused(Exception):
-    """The file does not fit; `code` and `message` of wire-contract section 5.1."""
-
-    def __init__(self, code: str, message: str) -> None:
-        self.code = code
-        self.message = message
-        super().__init__(message)
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,23 @@ class FileCabinet:
         Under a `key` that was used, what came of it then. Raises IdempotencyKeyReused.
         """
         files = [_new(account, upload, self.clock()) for upload in uploads]
-        asked = once(account, key, "files", [[file.name, file.md5, file.description, file.purpose] for file in files])
-        put: set[str] = set()
-        try:
-            for file, upload in zip(files, uploads, strict=True):
-                if file.size <= self.quota.max_file_bytes:
-                    put.add(file.blob_key)
-                    self.blobs.put(file.blob_key, upload.data)
+        asked = once(account, key, "files", [_asked(file) for file in files])
+        with self._put(files, uploads) as kept:
             outcome = self._add(account, files, asked)
-            put -= {f"files/{file.id}" for file in outcome.stored}
-        finally:
-            for blob_key in put:
-                self.blobs.delete(blob_key)
+            kept |= {file.id for file in outcome.stored}
         return outcome
+
+    def keep(self, account: Account, upload: Upload, key: str | None = None) -> StoredFile:
+        """Keep one file; raises PayloadTooLarge, TooManyFiles, IdempotencyKeyReused.
+
+        Under a `key` that was used, the file kept then; FileMissing where that is being erased.
+        """
+        file = _new(account, upload, self.clock())
+        asked = once(account, key, "file", _asked(file))
+        with self._put([file], [upload]) as kept:
+            found = self._add_one(account, file, asked)
+            kept.add(found.id)
+        return self._shown(found)
 
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
         """Files, newest first."""
@@ -80,9 +86,26 @@ class FileCabinet:
             found, total = rows.page(conn, account.id, page, page_size)
         return FilePage(tuple(self._shown(file) for file in found), total)
 
+    def find(self, account: Account, wanted: FileFilter) -> FileRun:
+        """Files, by age; raises FileMissing when the list is to go on after one that is not there."""
+        with self.database.read() as conn:
+            after = rows.get(conn, wanted.after, account.id) if wanted.after else None
+            if wanted.after and after is None:
+                raise FileMissing
+            found = rows.run(conn, account.id, wanted, after)
+        return FileRun(tuple(self._shown(file) for file in found[: wanted.most]), len(found) > wanted.most)
+
     def get(self, account: Account, file_id: str) -> StoredFile:
         """The file; raises FileMissing."""
         return self._shown(self._row(account, file_id))
+
+    def open(self, account: Account, file_id: str) -> StoredPicture:
+        """The file's bytes; raises FileMissing."""
+        file = self._row(account, file_id)
+        try:
+            return StoredPicture(self.blobs.open(file.blob_key), file.size, "application/octet-stream", file.name)
+        except BlobMissing as error:  # erased between the two
+            raise FileMissing from error
 
     def delete(self, account: Account, file_id: str) -> None:
         """Erase the file; raises FileMissing."""
@@ -96,6 +119,22 @@ class FileCabinet:
             raise FileMissing
         return file
 
+    @contextmanager
+    def _put(self, files: Sequence[NewFile], uploads: Sequence[Upload]) -> Iterator[set[str]]:
+        """The bytes lie in the store while the block runs; afterwards, those of the ids it put into the set."""
+        kept: set[str] = set()
+        put: list[NewFile] = []
+        try:
+            for file, upload in zip(files, uploads, strict=True):
+                if file.size <= self.quota.max_file_bytes:
+                    put.append(file)
+                    self.blobs.put(file.blob_key, upload.data)
+            yield kept
+        finally:
+            for file in put:
+                if file.id not in kept:
+                    self.blobs.delete(file.blob_key)
+
     def _add(self, account: Account, files: Sequence[NewFile], asked: Once | None) -> UploadOutcome:
         """What came of the files, now or when it was first asked for; those that fit are kept, all at one moment."""
         with self.database.write() as conn:
@@ -107,7 +146,7 @@ class FileCabinet:
                     try:
                         self._check(file, rows.space(conn, account.id))
                         stored.append(rows.add(conn, file).id)
-                    except _Refused as refusal:
+                    except (PayloadTooLarge, TooManyFiles) as refusal:
                         failed.append((file.name, refusal.code, refusal.message))
                 return json.dumps({"stored": stored, "failed": failed})
 
@@ -116,17 +155,30 @@ class FileCabinet:
         stored = tuple(self._shown(file) for file in found if file)
         return UploadOutcome(stored, tuple(FailedUpload(*refused) for refused in came["failed"]))
 
+    def _add_one(self, account: Account, file: NewFile, asked: Once | None) -> FileRow:
+        """The file, now kept, or the one kept when that was first asked for."""
+        with self.database.write() as conn:
+
+            def add() -> str:
+                accounts.lock_account(conn, account.id)
+                self._check(file, rows.space(conn, account.id))
+                return rows.add(conn, file).id
+
+            found = rows.get(conn, repeats.make_once(self.database, conn, asked, add), account.id)
+        if found is None:
+            raise FileMissing
+        return found
+
     def _check(self, file: NewFile, space: Space) -> None:
-        """Raise _Refused unless the file fits into what the account may keep."""
+        """Raise PayloadTooLarge or TooManyFiles unless the file fits into what the account may keep."""
         quota = self.quota
         if file.size > quota.max_file_bytes:
-            raise _Refused("BadRequest.TooLarge", "Payload Too Large.")
+            raise PayloadTooLarge
         if space.files >= quota.max_files:
-            text = f"Out of number, <{space.files}> of <{quota.max_files}> files has been uploaded."
-            raise _Refused("BadRequest.TooMany", text)
+            raise TooManyFiles(space.files, quota.max_files)
         if space.bytes + file.size > quota.max_bytes:
             text = f"Out of space, <{space.bytes}> B of <{quota.max_bytes}> B storage space has been used."
-            raise _Refused("BadRequest.TooLarge", text)
+            raise PayloadTooLarge(text)
 
     def _shown(self, file: FileRow) -> StoredFile:
         return StoredFile(
@@ -142,6 +194,11 @@ class FileCabinet:
             description=file.description,
             purpose=file.purpose,
         )
+
+
+def _asked(file: NewFile) -> list[str | None]:
+    """What makes one upload another request than the next."""
+    return [file.name, file.md5, file.description, file.purpose]
 
 
 def _new(account: Account, upload: Upload, created_at: datetime) -> NewFile:

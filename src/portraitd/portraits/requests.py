@@ -172,6 +172,10 @@ class FinetuneJob:
 # -- files ------------------------------------------------------------------------------------------------------------
 
 
+#: What a file is for when nobody said.
+DEFAULT_PURPOSE = "fine-tune"
+
+
 @dataclass(frozen=True)
 class Upload:
     """One file of a multipart upload."""
@@ -200,6 +204,19 @@ class StoredFile:
     url: str
     description: str | None = None
     purpose: str | None = None
+
+
+@dataclass(frozen=True)
+class FileFilter:
+    """Which files to list, and how many at most; None means any. Times are aware UTC, [since, before)."""
+
+    most: int
+    #: Id of the file after which the list goes on.
+    after: str | None = None
+    oldest_first: bool = False
+    purpose: str | None = None
+    since: datetime | None = None
+    before: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -250,8 +267,16 @@ class FilePage:
 
 
 @dataclass(frozen=True)
+class FileRun:
+    """Files that follow one another, and whether more come after them."""
+
+    files: tuple[StoredFile, ...]
+    more: bool
+
+
+@dataclass(frozen=True)
 class StoredPicture:
-    """What a signed link leads to, open for reading; whoever gets it closes `content`."""
+    """A picture or file, open for reading; whoever gets it closes `content`."""
 
     content: BinaryIO = field(repr=False, compare=False)
     #: Length of `content` in bytes.

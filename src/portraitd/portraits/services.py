@@ -13,7 +13,9 @@ from typing import Protocol
 from portraitd.portraits.requests import (
     Account,
     FaceVerdict,
+    FileFilter,
     FilePage,
+    FileRun,
     Finetune,
     FinetuneJob,
     Generate,
@@ -82,11 +84,20 @@ class Files(Protocol):
         Under a `key` that was used, what came of it then. Raises IdempotencyKeyReused.
         """
 
+    def keep(self, account: Account, upload: Upload, key: str | None = None) -> StoredFile:
+        """Keep one file; raises PayloadTooLarge, TooManyFiles, IdempotencyKeyReused."""
+
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
         """Files, newest first."""
 
+    def find(self, account: Account, wanted: FileFilter) -> FileRun:
+        """Files, by age; raises FileMissing when the list is to go on after one that is not there."""
+
     def get(self, account: Account, file_id: str) -> StoredFile:
         """The file; raises FileMissing."""
+
+    def open(self, account: Account, file_id: str) -> StoredPicture:
+        """The file's bytes; raises FileMissing."""
 
     def delete(self, account: Account, file_id: str) -> None:
         """Erase the file; raises FileMissing."""

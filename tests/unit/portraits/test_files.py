@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from portraitd.errors import FileMissing
-from portraitd.portraits.requests import Upload
+from portraitd.errors import FileMissing, IdempotencyKeyReused, PayloadTooLarge, TooManyFiles
+from portraitd.portraits.requests import FileFilter, FileRun, Upload
 from portraitd.portraits.results import ResultStore
 from tests.unit.portraits.conftest import Place, picture
 
@@ -102,3 +102,73 @@ def test_a_large_file_is_never_held_whole_to_be_read(place: Place) -> None:
     assert opened is not None
     with opened.content:
         assert (opened.size, opened.media_type) == (stored.size, "application/octet-stream")
+
+
+# -- one at a time, and by age ----------------------------------------------------------------------------------------
+
+
+def test_one_file_that_does_not_fit_is_refused_and_leaves_nothing(new_place: Callable[..., Place]) -> None:
+    place = new_place(PORTRAITD_MAX_FILES="2", PORTRAITD_MAX_FILE_MB="1", PORTRAITD_MAX_STORAGE_MB="1")
+    files = place.services.files
+    with pytest.raises(PayloadTooLarge, match="Payload Too Large"):
+        files.keep(place.anne, Upload("large", bytes(MIB + 1)))
+    kept = files.keep(place.anne, Upload("one", bytes(MIB), purpose="batch"))
+    assert kept == files.get(place.anne, kept.id)
+    with pytest.raises(PayloadTooLarge, match=f"Out of space, <{MIB}> B of <{MIB}> B"):
+        files.keep(place.anne, Upload("over", b"x"))
+    files.keep(place.anne, Upload("two", b""))
+    with pytest.raises(TooManyFiles, match="Out of number, <2> of <2> files"):
+        files.keep(place.anne, Upload("three", b""), "a key")
+    assert len(place.blob_names("files")) == 2
+    files.delete(place.anne, kept.id)
+    assert files.keep(place.anne, Upload("three", b""), "a key").name == "three", "a refusal leaves its key free"
+
+
+def test_one_file_sent_twice_under_a_key_is_kept_once(place: Place) -> None:
+    files = place.services.files
+    first = files.keep(place.anne, Upload("a", b"x", purpose="batch"), "a key")
+    assert files.keep(place.anne, Upload("a", b"x", purpose="batch"), "a key") == first
+    assert len(place.blob_names("files")) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        files.keep(place.anne, Upload("a", b"y", purpose="batch"), "a key")
+    with pytest.raises(IdempotencyKeyReused):
+        files.upload(place.anne, (Upload("a", b"x", purpose="batch"),), "a key")
+    assert len(place.blob_names("files")) == 1
+    files.delete(place.anne, first.id)
+    assert files.keep(place.anne, Upload("a", b"x", purpose="batch"), "a key").id != first.id
+
+
+def test_files_are_found_by_age_and_purpose(place: Place) -> None:
+    files = place.services.files
+    one = files.keep(place.anne, Upload("1", b"", purpose="batch"))
+    two = files.keep(place.anne, Upload("2", b""))
+    three = files.keep(place.anne, Upload("3", b"", purpose="fine-tune"))
+    files.keep(place.bert, Upload("4", b""))
+
+    def names(run: FileRun) -> tuple[str, bool]:
+        return "".join(file.name for file in run.files), run.more
+
+    assert names(files.find(place.anne, FileFilter(3))) == ("321", False)
+    assert names(files.find(place.anne, FileFilter(2))) == ("32", True)
+    assert names(files.find(place.anne, FileFilter(2, after=two.id))) == ("1", False)
+    assert names(files.find(place.anne, FileFilter(1, after=one.id, oldest_first=True))) == ("2", True)
+    assert names(files.find(place.anne, FileFilter(9, purpose="fine-tune"))) == ("32", False)
+    assert names(files.find(place.anne, FileFilter(9, since=one.created_at))) == ("321", False)
+    assert names(files.find(place.anne, FileFilter(9, before=one.created_at))) == ("", False)
+    for foreign in (place.bert, place.anne):
+        with pytest.raises(FileMissing):
+            files.find(foreign, FileFilter(9, after=three.id if foreign is place.bert else "none"))
+
+
+def test_a_file_s_bytes(place: Place) -> None:
+    files = place.services.files
+    kept = files.keep(place.anne, Upload("a.jpg", picture()))
+    opened = files.open(place.anne, kept.id)
+    with opened.content:
+        assert (opened.content.read(), opened.size) == (picture(), kept.size)
+    assert (opened.media_type, opened.name) == ("application/octet-stream", "a.jpg")
+    with pytest.raises(FileMissing):
+        files.open(place.bert, kept.id)
+    place.house.blobs.delete(f"files/{kept.id}")
+    with pytest.raises(FileMissing):
+        files.open(place.anne, kept.id)
