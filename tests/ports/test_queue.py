@@ -124,19 +124,64 @@ def test_one_worker_takes_one_task_at_a_time(database: Database, queue: Queue) -
     assert max(most) == 1
 
 
-def test_a_long_queue_of_one_account_does_not_starve_another(database: Database, queue: Queue) -> None:
+@pytest.mark.parametrize("max_running", [1, 2, 16])
+def test_the_first_task_of_an_account_waits_for_one_running_task_per_worker(
+    database: Database, queue: Queue, max_running: int
+) -> None:
+    """The promise behind the private call in `queue.py`, whichever way DBOS takes through the lane."""
+    queue.prepare(max_running)
     got: list[str] = []
-    for number in range(30):
+    for number in range(40):
         submit(database, queue, f"many-{number}", "many")
-    submit(database, queue, "one", "few")
+
+    def handle(task_id: str) -> None:
+        if len(got) in {5, 12}:
+            # While this one is running. Somebody quite new, and then somebody who has been there before.
+            submit(database, queue, f"few-{len(got)}", "few")
+        got.append(task_id)
+
+    with serving(database, "e1", handle):
+        until(lambda: len(got) == 42, 60)
+    assert got.index("few-5") == 6
+    assert got.index("few-12") == 13
+
+
+def test_many_accounts_are_served_one_after_the_other(database: Database, queue: Queue) -> None:
+    got: list[str] = []
+    for number in range(3):
+        for account in "abcdef":
+            submit(database, queue, f"{account}{number}", account)
 
     def handle(task_id: str) -> None:
         got.append(task_id)
 
     with serving(database, "e1", handle):
-        until(lambda: "one" in got, 30)
-    # By chance alone, one of two accounts is passed over 20 times in a row once in a million runs.
-    assert got.index("one") < 20
+        until(lambda: len(got) == 18, 30)
+    rounds = [got[start : start + 6] for start in (0, 6, 12)]
+    assert [sorted(task_id[0] for task_id in turn) for turn in rounds] == [list("abcdef")] * 3
+
+
+def test_an_account_at_its_cap_does_not_hold_up_the_others(database: Database, queue: Queue) -> None:
+    """Two workers cannot be had in one process: another's running task is a row that says so."""
+    queue.prepare(1)
+    release = threading.Event()
+    started: list[str] = []
+
+    def hang(task_id: str) -> None:
+        started.append(task_id)
+        release.wait(30)
+
+    submit(database, queue, "a0", "a")
+    with serving(database, "elsewhere", hang):
+        until(lambda: started)
+    got: list[str] = []
+    for task_id in ("a1", "b0", "b1", "c0"):
+        submit(database, queue, task_id, task_id[0])
+    with serving(database, "e1", got.append):
+        until(lambda: len(got) == 3)
+        time.sleep(1)
+    release.set()
+    assert sorted(got) == ["b0", "b1", "c0"]
 
 
 def test_no_pickle_lies_in_the_database(database: Database, queue: Queue) -> None:

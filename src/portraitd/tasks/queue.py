@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from portraitd.db.engine import Database
 from portraitd.db.tasks import Kind
+from portraitd.tasks.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +48,18 @@ class Lane:
     poll_s: float
 
 
-LANES: tuple[Lane, ...] = (
-    # A worker takes one task at a time; accounts take turns at random, so a long queue of one cannot starve another.
-    Lane(Kind.GENERATE, per_account=16, poll_s=0.1),
-    # The contract's own limit (wire-contract section 8): one training of an account at a time.
-    Lane(Kind.FINETUNE, per_account=1, poll_s=0.25),
-)
+def lanes(max_running: int) -> tuple[Lane, ...]:
+    """The lanes of a service where an account may have that many generations running at once."""
+    return (
+        # A worker takes one task at a time, and accounts take turns (turns.py).
+        Lane(Kind.GENERATE, per_account=max_running, poll_s=0.1),
+        # The contract's own limit (wire-contract section 8): one training of an account at a time.
+        Lane(Kind.FINETUNE, per_account=1, poll_s=0.25),
+    )
+
+
+#: Limits no rate. DBOS takes a way of its own, in random order, through lanes with a cap of one and no rate.
+_ANY_RATE = {"limit": 10**9, "period": 1.0}
 
 
 class Queue:
@@ -62,17 +69,21 @@ class Queue:
         self._database = database
         self._opened: DBOSClient | None = None
 
-    def prepare(self) -> None:
-        """Make or upgrade DBOS's tables and write down the lanes."""
+    def prepare(self, max_running: int = 16) -> None:
+        """Make or upgrade DBOS's tables and write down the lanes.
+
+        What is written last holds for all workers, those that run already too.
+        """
         from dbos import DBOS
 
         _hush()
         DBOS.migrate(_plain_url(self._database))
-        for lane in LANES:
+        for lane in lanes(max_running):
             self._client.register_queue(
                 lane.kind.value,
                 worker_concurrency=1,
                 partition_concurrency=lane.per_account,
+                partition_limiter=_ANY_RATE if lane.per_account == 1 else None,
                 polling_interval_sec=lane.poll_s,
             )
 
@@ -165,8 +176,9 @@ class Receiver:
         def run(task_id: str) -> None:
             handle(task_id)
 
-        DBOS.listen_queues([lane.kind.value for lane in LANES])
+        DBOS.listen_queues([kind.value for kind in Kind])
         DBOS.launch()
+        _take_turns()
 
     def recover(self, executor_ids: Iterable[str]) -> None:
         """Hand the tasks of dead executors out again. Harmless when repeated, and when they hold none.
@@ -195,6 +207,19 @@ class Receiver:
             "run_migrations": False,
             "log_level": "WARNING",
         }
+
+
+def _take_turns() -> None:
+    """Have accounts asked in turn instead of by lot, which has no bound on how often one is passed over.
+
+    DBOS has no public way to choose; tests/ports holds the private one to its promise.
+    """
+    from dbos._dbos import _get_dbos_instance
+
+    system = _get_dbos_instance()._sys_db
+    by_lot = system.get_queue_partitions
+    turns = {kind.value: Turns() for kind in Kind}
+    system.get_queue_partitions = lambda name: turns[name].in_order(by_lot(name))  # type: ignore[method-assign]
 
 
 def _plain_url(database: Database) -> str:
