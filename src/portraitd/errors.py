@@ -156,6 +156,24 @@ class JobBusy(UnsupportedOperation):
 class Throttled(PortraitdError):
     code, status, text = "Throttling", 429, "Requests throttling triggered."
 
+    #: When asking again may help, in seconds from now.
+    retry_after_s: float = 60.0
+
+
+class TooMuchUnfinished(Throttled):
+    """More tasks wait or run than the account, or its key, may have."""
+
+    retry_after_s = 5.0
+
+
+class RateExceeded(Throttled):
+    code, status = "Throttling.RateQuota", 429
+    text = "Requests rate limit exceeded, please try again later."
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
 
 class TooManyJobs(Throttled):
     def __init__(self, limit: int) -> None:

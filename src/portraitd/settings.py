@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from portraitd.errors import SetupError
+from portraitd.portraits.rates import VENDOR, Rates, read_rates
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -37,6 +38,10 @@ class Settings:
     max_files: int
     max_file_mb: int
     max_storage_mb: int
+    limits: str
+    rates: Rates
+    max_running: int
+    max_unfinished: int
     retention_h: int
     identity_retention_h: int
     file_retention_h: int
@@ -71,6 +76,11 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _maybe_whole(low: int, high: int) -> Callable[[str], int | None]:
+    parse = _whole(low, high)
+    return lambda text: parse(text) if text else None
 
 
 def _one_of(*choices: str) -> Callable[[str], str]:
@@ -166,6 +176,28 @@ SETTINGS: tuple[Setting, ...] = (
         "PORTRAITD_MAX_STORAGE_MB", "max_storage_mb", "5120", "Most file space per account, in MiB.", _whole(1, 10**8)
     ),
     Setting(
+        "PORTRAITD_LIMITS",
+        "limits",
+        "generous",
+        "Where the next two come from: generous, or vendor for the vendor's own.",
+        _one_of("generous", "vendor"),
+    ),
+    Setting("PORTRAITD_RATES", "rates", "", "Most calls of an account, such as generate=2,read=600/m.", read_rates),
+    Setting(
+        "PORTRAITD_MAX_RUNNING",
+        "max_running",
+        "",
+        "Most generations of an account that run at once; more of them wait.",
+        _maybe_whole(1, 10**4),
+    ),
+    Setting(
+        "PORTRAITD_MAX_UNFINISHED",
+        "max_unfinished",
+        "10000",
+        "Most tasks of an account that wait or run; 0: any number.",
+        _whole(0, 10**6),
+    ),
+    Setting(
         "PORTRAITD_RETENTION_H", "retention_h", "24", "Hours that a finished task and its links live.", _whole(1, 10**5)
     ),
     Setting(
@@ -222,7 +254,11 @@ def _derived(values: Mapping[str, Any]) -> dict[str, Any]:
     home: Path = values["home"]
     host = "127.0.0.1" if values["host"] in {"0.0.0.0", "::"} else values["host"]  # noqa: S104 - compared, not bound
     bracketed = f"[{host}]" if ":" in host else host
+    vendor = values["limits"] == "vendor"
     return {
+        # What is named holds; what is not, the profile says.
+        "rates": {**read_rates(VENDOR if vendor else ""), **values["rates"]},
+        "max_running": values["max_running"] or (1 if vendor else 16),
         "public_url": values["public_url"] or f"http://{bracketed}:{values['port']}",
         "database_url": values["database_url"] or f"sqlite:///{home / 'portraitd.db'}",
         "storage_url": values["storage_url"] or str(home / "blobs"),

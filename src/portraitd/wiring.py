@@ -31,6 +31,7 @@ from portraitd.portraits.finetune import JobDesk, Trainer
 from portraitd.portraits.generate import Studio, TaskDesk
 from portraitd.portraits.identities import IdentityShelf
 from portraitd.portraits.imports import IdentityRegister
+from portraitd.portraits.limits import RateKeeper
 from portraitd.portraits.links import Links
 from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
 from portraitd.portraits.requests import ServiceFigures
@@ -117,7 +118,7 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     database = open_database(settings.database_url)
     migrate(database)
     queue = Queue(database)
-    queue.prepare()
+    queue.prepare(settings.max_running)
     blobs = blobs_of(settings)
     secret = _signing_secret(database)
     links = Links(settings.public_url, secret, clock)
@@ -146,8 +147,19 @@ def build_services(house: House) -> Services:
     quota = Quota(settings.max_files, settings.max_file_mb * MEGABYTE, settings.max_storage_mb * MEGABYTE)
     return Services(
         accounts=house.keys,
-        tasks=TaskDesk(house.database, house.life, house.queue, house.styles, house.links, house.retention),
-        finetunes=JobDesk(house.database, house.life, house.queue, house.eraser, settings.max_jobs, house.clock),
+        limits=RateKeeper(house.database, settings.rates),
+        tasks=TaskDesk(
+            house.database, house.life, house.queue, house.styles, house.links, house.retention, settings.max_unfinished
+        ),
+        finetunes=JobDesk(
+            house.database,
+            house.life,
+            house.queue,
+            house.eraser,
+            settings.max_jobs,
+            house.clock,
+            settings.max_unfinished,
+        ),
         files=FileCabinet(house.database, house.blobs, house.eraser, house.links, quota, house.clock),
         faces=FaceDesk(house.fetcher, house.judge),
         results=ResultStore(house.database, house.blobs, house.links),

@@ -20,11 +20,13 @@ from portraitd.errors import (
     JobBusy,
     MediaDownloadFailed,
     NotFound,
+    RateExceeded,
     ResourceAccessDenied,
     TooManyFiles,
     UnsupportedOperation,
     UploadRefused,
 )
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import (
     Account,
     FaceVerdict,
@@ -55,6 +57,19 @@ ANNE = "sk-anne"
 BERT = "sk-bert"
 ACCOUNTS = {ANNE: Account("1001", "11"), BERT: Account("1002", "22")}
 FACE_URL = "https://pictures.example/face.jpg"
+
+
+@dataclass
+class FakeLimits:
+    """Lets everything through but what is named here."""
+
+    refused: set[Meter] = field(default_factory=set)
+    taken: list[tuple[str, Meter, str]] = field(default_factory=list)
+
+    def take(self, account: Account, meter: Meter, of: str = "") -> None:
+        if meter in self.refused:
+            raise RateExceeded(1.25)
+        self.taken.append((account.id, meter, of))
 
 
 class FakeAccounts:
@@ -315,6 +330,7 @@ def link(path: str, signature: str = "good", valid: timedelta = timedelta(hours=
 class World:
     """The fakes, each within reach of a test."""
 
+    limits: FakeLimits = field(default_factory=FakeLimits)
     tasks: FakeTasks = field(default_factory=FakeTasks)
     finetunes: FakeFinetunes = field(default_factory=FakeFinetunes)
     files: FakeFiles = field(default_factory=FakeFiles)
@@ -325,6 +341,7 @@ class World:
     def services(self) -> Services:
         return Services(
             accounts=FakeAccounts(),
+            limits=self.limits,
             tasks=self.tasks,
             finetunes=self.finetunes,
             files=self.files,

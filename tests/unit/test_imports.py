@@ -21,18 +21,30 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "images": {"errors"},
     "logs": set(),
-    "settings": {"errors"},
+    "settings": {"errors", "portraits.rates"},
     "weights": {"errors"},
     "faces": {"errors", "images", "weights"},
     "styles": {"errors", "images"},
     "engines": {"errors", "images", "faces", "styles"},
     "blobs": {"errors"},
     # The words of requests and the doors of services are for everyone who needs them: they import nothing back.
-    "portraits.requests": set(),
-    "portraits.services": {"portraits.requests", "styles"},
+    "portraits.rates": set(),
+    "portraits.requests": {"portraits.rates"},
+    "portraits.services": {"portraits.rates", "portraits.requests", "styles"},
     "db": {"errors", "portraits.requests"},
     "tasks": {"errors", "logs", "db", "portraits.requests"},
-    "portraits": {"portraits.requests", "errors", "logs", "images", "engines.base", "faces", "blobs", "db", "styles"}
+    "portraits": {
+        "portraits.requests",
+        "portraits.rates",
+        "errors",
+        "logs",
+        "images",
+        "engines.base",
+        "faces",
+        "blobs",
+        "db",
+        "styles",
+    }
     | {"tasks"},
     "api": {"", "errors", "logs", "portraits", "tasks", "styles"},
     "wiring": {"settings", "errors", "images", "weights", "faces", "styles", "engines", "blobs", "db", "tasks"}
@@ -56,6 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY = {
     "dbos": {"tasks/queue.py"},
     "sqlalchemy": {"db/", "tasks/life.py", "tasks/queue.py", "portraits/identities.py", "portraits/finetune.py"}
+    | {"portraits/limits.py"}
     | {"wiring.py"},
     "obstore": {"blobs/"},
     "fastapi": {"api/", "wiring.py"},

@@ -1,8 +1,8 @@
 """One request of a known account, as a handler sees it; and its body.
 
 The order of checks (contract section 7.3) is the order in which a handler names these: the caller's key and workspace
-come first, then the body is read, and what is in it is looked at by the handler. Limits per account, the last check,
-belong right before a handler calls a service (`limits.py`, when there is one).
+come first, then the body is read, and what is in it is looked at by the handler. Limits per account are the last check:
+`Call.take`, right before a handler calls a service.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from portraitd.api.auth import check_workspace, read_key
 from portraitd.api.config import ApiConfig
 from portraitd.errors import BadIdempotencyKey
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import Account
 from portraitd.portraits.services import Services
 
@@ -31,6 +32,10 @@ class Call:
     headers: Mapping[str, str]
     services: Services
     config: ApiConfig
+
+    def take(self, meter: Meter, of: str = "") -> None:
+        """Count this call; raises RateExceeded when it is one too many."""
+        self.services.limits.take(self.account, meter, of)
 
 
 async def _known(request: Request) -> Call:

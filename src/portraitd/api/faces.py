@@ -12,6 +12,7 @@ from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import faces as wire
 from portraitd.errors import AsynchronousCallRefused
+from portraitd.portraits.rates import Meter
 
 
 def _wanted(call: KnownCall, body: RawBody) -> tuple[str, ...]:
@@ -19,7 +20,9 @@ def _wanted(call: KnownCall, body: RawBody) -> tuple[str, ...]:
     raw = base.read_object(body)
     base.check_model(raw, base.DETECT_MODEL, call.config)
     _check_synchronous(call)
-    return wire.read_detect(with_links(call, raw, base.DETECT_MODEL), call.config)
+    urls = wire.read_detect(with_links(call, raw, base.DETECT_MODEL), call.config)
+    call.take(Meter.DETECT)
+    return urls
 
 
 Wanted: TypeAlias = Annotated[tuple[str, ...], Depends(_wanted)]

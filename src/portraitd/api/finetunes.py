@@ -15,6 +15,7 @@ from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import finetunes as wire
 from portraitd.errors import NotFound
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import FinetuneJob, JobPage
 
 
@@ -24,12 +25,14 @@ def create(call: KnownCall, body: RawBody) -> wire.JobReply:
     base.check_model(raw, base.FINETUNE_MODEL, call.config)
     raw = with_links(call, raw, base.FINETUNE_MODEL)
     wanted = wire.read_finetune(raw, call.request_id, call.config)
+    call.take(Meter.FINETUNE)
     job = call.services.finetunes.submit(call.account, wanted, repeat_key(call))
     return wire.job_reply(job, call.request_id, call.config)
 
 
 def list_jobs(call: KnownCall, query: Annotated[wire.JobListQuery, Query()]) -> wire.JobListReply:
     """The account's jobs, newest first."""
+    call.take(Meter.LIST)
     if query.finds_nothing:
         page = JobPage((), 0)
     else:
@@ -39,12 +42,14 @@ def list_jobs(call: KnownCall, query: Annotated[wire.JobListQuery, Query()]) -> 
 
 def read(call: KnownCall, job_id: str) -> wire.JobReply:
     """A job as it stands."""
+    call.take(Meter.READ)
     job = call.services.finetunes.get(call.account, _known(job_id))
     return wire.job_reply(job, call.request_id, call.config)
 
 
 def cancel(call: KnownCall, job_id: str) -> base.StatusReply:
     """Stop a job. The body is never read."""
+    call.take(Meter.CANCEL)
     call.services.finetunes.cancel(call.account, _known(job_id))
     return base.StatusReply(request_id=call.request_id)
 
@@ -57,12 +62,14 @@ def delete(call: KnownCall, job_id: str) -> base.StatusReply:
 
 def logs(call: KnownCall, job_id: str, query: Annotated[wire.LogQuery, Query()]) -> wire.LogReply:
     """The log of a job, in pages."""
+    call.take(Meter.READ)
     job = call.services.finetunes.get(call.account, _known(job_id))
     return wire.log_reply(job, query, call.request_id)
 
 
 def stream(call: KnownCall, job_id: str) -> StreamingResponse:
     """Server-sent events: the job now and whenever its status changes, until it has ended."""
+    call.take(Meter.READ)
     job = call.services.finetunes.get(call.account, _known(job_id))
     # Proxies that collect a reply before they pass it on are asked not to.
     return StreamingResponse(_events(call, job), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})

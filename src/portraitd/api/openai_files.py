@@ -16,6 +16,7 @@ from portraitd.api.wire import files as native
 from portraitd.api.wire import openai_files as wire
 from portraitd.api.wire.base import is_id
 from portraitd.errors import FieldRequired, FileMissing, InvalidParameter
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import Upload
 
 #: The form, as OpenAPI tells it.
@@ -45,11 +46,13 @@ OneUpload: TypeAlias = Annotated[Upload, Depends(_upload)]
 
 def create(call: KnownCall, upload: OneUpload) -> wire.OpenaiFile:
     """Keep a file."""
+    call.take(Meter.OPENAI_FILE)
     return wire.file_reply(call.services.files.keep(call.account, upload, repeat_key(call)))
 
 
 def list_files(call: KnownCall, query: Annotated[wire.OpenaiListQuery, Query()]) -> wire.OpenaiFileList:
     """The account's files, newest first unless asked otherwise."""
+    call.take(Meter.OPENAI_FILE)
     wanted = wire.read_filter(query)
     if wanted.after is not None:
         _known(wanted.after)
@@ -58,11 +61,13 @@ def list_files(call: KnownCall, query: Annotated[wire.OpenaiListQuery, Query()])
 
 def read(call: KnownCall, file_id: str) -> wire.OpenaiFile:
     """One file."""
+    call.take(Meter.OPENAI_FILE)
     return wire.file_reply(call.services.files.get(call.account, _known(file_id)))
 
 
 def content(call: KnownCall, file_id: str) -> StreamingResponse:
     """A file's bytes, as they came."""
+    call.take(Meter.OPENAI_FILE)
     file = call.services.files.open(call.account, _known(file_id))
     headers = {"Content-Length": str(file.size)}
     return StreamingResponse(chunks(file.content), media_type=file.media_type, headers=headers)
@@ -70,6 +75,7 @@ def content(call: KnownCall, file_id: str) -> StreamingResponse:
 
 def delete(call: KnownCall, file_id: str) -> wire.OpenaiDeleted:
     """Erase a file."""
+    call.take(Meter.OPENAI_FILE)
     call.services.files.delete(call.account, _known(file_id))
     return wire.OpenaiDeleted(id=file_id)
 

@@ -7,6 +7,7 @@ from portraitd.api.uploads import with_links
 from portraitd.api.wire import base
 from portraitd.api.wire import portraits as wire
 from portraitd.errors import SynchronousCallRefused
+from portraitd.portraits.rates import Meter
 
 
 def create(call: KnownCall, body: RawBody) -> wire.Accepted:
@@ -16,6 +17,7 @@ def create(call: KnownCall, body: RawBody) -> wire.Accepted:
     _check_asynchronous(call)
     raw = with_links(call, raw, base.GENERATION_MODEL)
     wanted = wire.read_generate(raw, call.request_id, call.services.styles, call.config)
+    call.take(Meter.GENERATE)
     task = call.services.tasks.submit(call.account, wanted, repeat_key(call))
     return wire.accepted(task, call.request_id)
 

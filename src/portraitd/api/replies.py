@@ -7,6 +7,7 @@ A result needs no help: handlers return a model of `wire`, which already is the 
 from __future__ import annotations
 
 import logging
+import math
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from portraitd.api.wire import openai_files
 from portraitd.api.wire.base import wrong_fields
-from portraitd.errors import FieldRequired, InvalidParameter, PathNotFound, PortraitdError, SetupError
+from portraitd.errors import FieldRequired, InvalidParameter, PathNotFound, PortraitdError, SetupError, Throttled
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ def refusal(error: Exception, request: Request) -> JSONResponse:
     told = _told(error)
     request.app.state.meter.refused(told.code)
     headers, wrong = {}, _wrong(error, told)
+    if isinstance(told, Throttled):
+        # Seconds are all that HTTP has; the official client reads the finer one first.
+        headers["Retry-After"] = str(math.ceil(told.retry_after_s))
+        headers["retry-after-ms"] = str(math.ceil(told.retry_after_s * 1000))
     if told.status >= 500:
         logger.error("the request failed", exc_info=error)
         if request.method == "POST" and "idempotency-key" not in request.headers:

@@ -15,6 +15,7 @@ from portraitd.api.multipart import read_form
 from portraitd.api.wire import base
 from portraitd.api.wire import uploads as wire
 from portraitd.errors import InvalidParameter, MediaDownloadFailed, PortraitdError, UploadRefused
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import UPLOAD_SCHEME as SCHEME
 from portraitd.portraits.services import Services
 
@@ -31,6 +32,7 @@ FORM: Mapping[str, dict[str, Any]] = {
 def ticket(call: KnownCall, query: Annotated[wire.TicketQuery, Query()]) -> wire.TicketReply:
     """Leave to upload files that a request for this model may name."""
     base.check_known_model(query.model, call.config)
+    call.take(Meter.TICKET, query.model)
     return wire.ticket_reply(call.services.uploads.ticket(call.account, query.model), call.request_id)
 
 

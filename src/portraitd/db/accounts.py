@@ -22,6 +22,9 @@ class KeyRow:
     name: str
     created_at: datetime
     revoked_at: datetime | None
+    #: Limits of its own, as they were given; None: its account's.
+    rates: str | None = None
+    max_unfinished: int | None = None
 
 
 def add_account(conn: sa.Connection, account_id: str, name: str, created_at: datetime) -> None:
@@ -49,6 +52,7 @@ def lock_account(conn: sa.Connection, account_id: str) -> None:
 
 def add_key(conn: sa.Connection, key: KeyRow, key_sha256: str) -> None:
     row = {"id": key.id, "account_id": key.account_id, "name": key.name, "created_at": key.created_at}
+    row |= {"rates": key.rates, "max_unfinished": key.max_unfinished}
     conn.execute(sa.insert(api_keys).values(row | {"key_sha256": key_sha256}))
 
 
@@ -99,4 +103,6 @@ def _keys() -> sa.Select[Any]:
         api_keys.c.name,
         api_keys.c.created_at,
         api_keys.c.revoked_at,
+        api_keys.c.rates,
+        api_keys.c.max_unfinished,
     ).join(accounts)

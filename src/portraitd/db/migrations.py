@@ -40,7 +40,11 @@ def index_waiting_tasks(conn: sa.Connection) -> None:
     _run(conn, "CREATE INDEX tasks_waiting ON tasks (kind, account_id, submitted_at, id) WHERE state = 'PENDING'")
 
 
-STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats, index_waiting_tasks)
+def add_limits(conn: sa.Connection) -> None:
+    _run(conn, _LIMITS)
+
+
+STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats, index_waiting_tasks, add_limits)
 
 
 def migrate(database: Database, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:
@@ -81,6 +85,16 @@ CREATE TABLE repeats (
 );
 CREATE INDEX repeats_by_made ON repeats (made);
 CREATE INDEX repeats_by_age ON repeats (created_at)
+"""
+
+_LIMITS = """
+ALTER TABLE api_keys ADD COLUMN rates TEXT;
+ALTER TABLE api_keys ADD COLUMN max_unfinished INTEGER;
+CREATE TABLE meters (
+    account_id TEXT NOT NULL REFERENCES accounts (id), key_id TEXT NOT NULL, name TEXT NOT NULL,
+    free_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (account_id, key_id, name)
+);
+CREATE INDEX tasks_unfinished_by_account ON tasks (account_id, key_id) WHERE state IN ('PENDING', 'RUNNING')
 """
 
 _FIRST_TABLES = """

@@ -83,7 +83,13 @@ api_keys = sa.Table(
     sa.Column("key_sha256", sa.Text, nullable=False, unique=True),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("revoked_at", Moment),
+    #: Limits of its own, as they were given; NULL: its account's.
+    sa.Column("rates", sa.Text),
+    sa.Column("max_unfinished", sa.Integer),
 )
+
+#: Has a task no end yet? Spelled out, for what is bound as a parameter says nothing to a partial index.
+UNFINISHED = sa.text("state IN ('PENDING', 'RUNNING')")
 
 #: All work that outlives a request: generations and trainings live by the same rules (tasks/life.py).
 tasks = sa.Table(
@@ -112,6 +118,9 @@ tasks = sa.Table(
     sa.Column("cancel_asked_at", Moment),
     sa.Index("tasks_by_account", "account_id", "kind", "submitted_at"),
     sa.Index("tasks_by_end", "kind", "ended_at"),
+    sa.Index(
+        "tasks_unfinished_by_account", "account_id", "key_id", sqlite_where=UNFINISHED, postgresql_where=UNFINISHED
+    ),
 )
 
 #: Pictures of SUCCEEDED tasks, in order of generation.
@@ -177,6 +186,18 @@ repeats = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Index("repeats_by_made", "made"),
     sa.Index("repeats_by_age", "created_at"),
+)
+
+#: How far each limited rate is used up (meters.py).
+meters = sa.Table(
+    "meters",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    #: "" for what all keys of the account share.
+    sa.Column("key_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    #: Seconds since 1970.
+    sa.Column("free_at", sa.Float, nullable=False),
 )
 
 #: Running sums that workers add to, for a monitor (figures.py).

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from portraitd.db.schema import UNFINISHED as IS_UNFINISHED
 from portraitd.db.schema import results, tasks, usage
 from portraitd.portraits.requests import TaskFilter, TaskState
 
@@ -165,6 +166,14 @@ def ahead(conn: sa.Connection, task: TaskRow) -> int:
     foreign = seen.where(tasks.c.account_id != task.account_id).subquery()
     by_account = sa.select(sa.func.count()).select_from(foreign).group_by(foreign.c.account_id)
     return own + sum(min(count, own + 1) for count in conn.execute(by_account).scalars())
+
+
+def count_unfinished(conn: sa.Connection, account_id: str, key_id: str | None, most: int) -> int:
+    """How many tasks of all kinds of an account, or of one of its keys, have not ended; `most` when more."""
+    query = sa.select(sa.literal(1)).select_from(tasks).where(tasks.c.account_id == account_id, IS_UNFINISHED)
+    if key_id is not None:
+        query = query.where(tasks.c.key_id == key_id)
+    return conn.execute(sa.select(sa.func.count()).select_from(query.limit(most).subquery())).scalar_one()
 
 
 def unfinished(conn: sa.Connection) -> tuple[str, ...]:

@@ -10,12 +10,29 @@ from datetime import datetime, timedelta
 from portraitd.db import accounts as rows
 from portraitd.db.accounts import KeyRow
 from portraitd.db.engine import Clock, Database
-from portraitd.errors import InvalidApiKey
+from portraitd.errors import InvalidApiKey, SetupError
+from portraitd.portraits.rates import read_rates
 from portraitd.portraits.requests import Account
 from portraitd.portraits.tokens import PREFIX, Tokens
 
 #: The account that exists from the first start.
 DEFAULT_ACCOUNT = "default"
+
+
+@dataclass(frozen=True)
+class KeyLimits:
+    """Limits of a key's own, in place of the service's; None: the service's."""
+
+    #: As settings spell them; raises SetupError for any that make no sense.
+    rates: str | None = None
+    #: Tasks that wait or run; 0 is no limit.
+    max_unfinished: int | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            read_rates(self.rates or "")
+        except ValueError as error:
+            raise SetupError(str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -34,7 +51,7 @@ class KeyRing:
             row = rows.live_key(conn, _sha256(key)) if key_id is None else rows.live_key_of_id(conn, key_id)
         if row is None:
             raise InvalidApiKey
-        return Account(row.account_id, row.id, by_token)
+        return Account(row.account_id, row.id, by_token, read_rates(row.rates or ""), row.max_unfinished)
 
     def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
         """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token.
@@ -45,13 +62,23 @@ class KeyRing:
             raise InvalidApiKey
         return self.tokens.make(account.key_id, life)
 
-    def create(self, name: str, account: str = DEFAULT_ACCOUNT) -> str:
+    def create(self, name: str, account: str = DEFAULT_ACCOUNT, limits: KeyLimits | None = None) -> str:
         """A new key for the named account, which is made if need be. It cannot be shown again."""
+        limits = limits or KeyLimits()
         # 192 random bits: a plain hash of it cannot be guessed back, so none of the slow password hashes is needed.
         key = f"sk-{secrets.token_hex(24)}"
         with self.database.write() as conn:
             account_id = rows.ensure_account(conn, account, self.clock())
-            row = KeyRow(secrets.token_hex(4), account_id, account, name, self.clock(), None)
+            row = KeyRow(
+                id=secrets.token_hex(4),
+                account_id=account_id,
+                account=account,
+                name=name,
+                created_at=self.clock(),
+                revoked_at=None,
+                rates=limits.rates,
+                max_unfinished=limits.max_unfinished,
+            )
             rows.add_key(conn, row, _sha256(key))
         return key
 

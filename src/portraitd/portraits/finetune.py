@@ -31,6 +31,7 @@ from portraitd.errors import (
     UnsupportedOperation,
 )
 from portraitd.portraits.erase import Eraser, identity_key
+from portraitd.portraits.limits import check_unfinished
 from portraitd.portraits.once import once
 from portraitd.portraits.photos import CHECKED_PHOTO
 from portraitd.portraits.requests import Account, Finetune, FinetuneJob, JobPage, JobState, TaskFilter, TaskState
@@ -63,11 +64,13 @@ class JobDesk:
     #: Most jobs of an account that are unfinished or succeeded.
     max_jobs: int
     clock: Clock
+    #: Most tasks of an account that have not ended; 0: no limit.
+    max_unfinished: int = 0
 
     def submit(self, account: Account, request: Finetune, key: str | None = None) -> FinetuneJob:
         """Accept a training; under a `key` that was used, the one accepted then, as it was.
 
-        Raises FileMissing, MissingTrainingFiles, TooManyPhotos, TooManyJobs, IdempotencyKeyReused.
+        Raises FileMissing, MissingTrainingFiles, TooManyPhotos, TooManyJobs, TooMuchUnfinished, IdempotencyKeyReused.
         """
         if not request.sources:
             raise MissingTrainingFiles
@@ -127,6 +130,7 @@ class JobDesk:
         for source in request.sources:
             if not is_url(source) and files.get(conn, source, account.id) is None:
                 raise FileMissing
+        check_unfinished(conn, account, self.max_unfinished)
 
     def _new(self, conn: sa.Connection, account: Account, request: Finetune) -> NewTask:
         minute = self.clock().astimezone(_BEIJING).strftime("%Y%m%d%H%M")

@@ -32,6 +32,7 @@ from portraitd.errors import AlgorithmFailed, CancelRefused, InvalidParameter, P
 from portraitd.images import Image
 from portraitd.portraits import photos
 from portraitd.portraits.identities import IdentityShelf, is_usable
+from portraitd.portraits.limits import check_unfinished
 from portraitd.portraits.links import Links
 from portraitd.portraits.once import once
 from portraitd.portraits.photos import Fetches, Judge, Limits, Purpose
@@ -59,11 +60,13 @@ class TaskDesk:
     links: Links
     #: How long results outlive their task's end.
     retention: timedelta
+    #: Most tasks of an account that have not ended; 0: no limit.
+    max_unfinished: int = 0
 
     def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
         """Accept a generation: durable once this returns; under a `key` that was used, the task made then.
 
-        Raises ResourceAccessDenied for an unusable identity, IdempotencyKeyReused.
+        Raises ResourceAccessDenied for an unusable identity, TooMuchUnfinished, IdempotencyKeyReused.
         """
         identity_id = self._identity(request)
         task = NewTask(
@@ -83,6 +86,7 @@ class TaskDesk:
             def accept() -> str:
                 if identity_id is not None and not is_usable(conn, account.id, identity_id):
                     raise ResourceAccessDenied
+                check_unfinished(conn, account, self.max_unfinished)
                 self.life.accept(conn, task)
                 self.queue.enqueue(conn, task.id, task.kind, account.id)
                 return task.id

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import BinaryIO
 
+from portraitd.portraits.rates import Rates
+
 
 @dataclass(frozen=True)
 class Account:
@@ -17,6 +19,9 @@ class Account:
     key_id: str
     #: Whether they came with a token of the key.
     by_token: bool = False
+    #: Limits of the key's own, in place of the service's.
+    rates: Rates = field(default_factory=dict)
+    max_unfinished: int | None = None
 
 
 #: What names of temporary uploads begin with.

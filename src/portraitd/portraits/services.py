@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import (
     Account,
     FaceVerdict,
@@ -40,11 +41,16 @@ class Accounts(Protocol):
         """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token."""
 
 
+class Limits(Protocol):
+    def take(self, account: Account, meter: Meter, of: str = "") -> None:
+        """Count one call; raises RateExceeded when it is one too many. `of` parts what is counted by itself."""
+
+
 class Tasks(Protocol):
     def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
         """Accept a generation: durable once this returns; under a `key` that was used, the task made then.
 
-        Raises ResourceAccessDenied for an unusable identity, IdempotencyKeyReused.
+        Raises ResourceAccessDenied for an unusable identity, TooMuchUnfinished, IdempotencyKeyReused.
         """
 
     def get(self, account: Account, task_id: str) -> Task | None:
@@ -61,7 +67,7 @@ class Finetunes(Protocol):
     def submit(self, account: Account, request: Finetune, key: str | None = None) -> FinetuneJob:
         """Accept a training; under a `key` that was used, the one accepted then, as it was.
 
-        Raises FileMissing, MissingTrainingFiles, TooManyJobs, IdempotencyKeyReused.
+        Raises FileMissing, MissingTrainingFiles, TooManyJobs, TooMuchUnfinished, IdempotencyKeyReused.
         """
 
     def get(self, account: Account, job_id: str) -> FinetuneJob:
@@ -129,6 +135,7 @@ class Services:
     """Everything the HTTP edge can reach."""
 
     accounts: Accounts
+    limits: Limits
     tasks: Tasks
     finetunes: Finetunes
     files: Files

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dbos import DBOSClient, DBOSConfig
+    from dbos._queue import QueueRateLimit
 
 _APP = "portraitd"
 
@@ -59,7 +60,7 @@ def lanes(max_running: int) -> tuple[Lane, ...]:
 
 
 #: Limits no rate. DBOS takes a way of its own, in random order, through lanes with a cap of one and no rate.
-_ANY_RATE = {"limit": 10**9, "period": 1.0}
+_ANY_RATE: QueueRateLimit = {"limit": 10**9, "period": 1.0}
 
 
 class Queue:
@@ -219,7 +220,11 @@ def _take_turns() -> None:
     system = _get_dbos_instance()._sys_db
     by_lot = system.get_queue_partitions
     turns = {kind.value: Turns() for kind in Kind}
-    system.get_queue_partitions = lambda name: turns[name].in_order(by_lot(name))  # type: ignore[method-assign]
+
+    def in_turn(queue_name: str) -> list[str]:
+        return turns[queue_name].in_order(by_lot(queue_name))
+
+    system.get_queue_partitions = in_turn  # type: ignore[method-assign]  # there is no other way in
 
 
 def _plain_url(database: Database) -> str:

@@ -1,21 +1,26 @@
 """Fairness between accounts: whoever was asked longest ago is asked first, and a newcomer before all others.
 
 So a task of an account that has nothing running waits for one running task per worker at most, however many tasks of
-others are queued. Each worker keeps its own count: it has one task of a kind at a time, so that its turns are all there is.
+another are queued. Each worker keeps its own count, and has one task of a kind at a time.
 """
 
 from __future__ import annotations
 
 import itertools
-import random
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+#: Accounts remembered per lane; whoever was asked longer ago is a newcomer again.
+_REMEMBERED = 10_000
 
 
 class Turns:
     """Remembers, for one lane of one worker, in which order accounts were asked for a task."""
 
     def __init__(self) -> None:
+        #: Who was asked when, the one asked longest ago first. Accounts that have nothing waiting now stay in it, or
+        #: some that send one task after the other would be newcomers each time, and keep out one with many.
         self._asked: dict[str, int] = {}
         self._count = itertools.count(1)
 
@@ -24,14 +29,15 @@ class Turns:
 
         An account is taken for asked once the next one is wanted, or none is left.
         """
-        # One that has nothing waiting now comes back as a newcomer: it has waited for nothing.
-        self._asked = {account: self._asked[account] for account in accounts if account in self._asked}
         # Newcomers by lot, or workers that start together would all begin with the same account.
-        drawn = random.sample(accounts, len(accounts))
-        return _InTurn(sorted(drawn, key=lambda account: self._asked.get(account, 0)), self._note)
+        order = sorted(accounts, key=lambda account: (self._asked.get(account, 0), secrets.randbits(32)))
+        return _InTurn(order, self._note)
 
     def _note(self, account: str) -> None:
+        self._asked.pop(account, None)
         self._asked[account] = next(self._count)
+        if len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]
 
 
 class _InTurn(list[str]):
