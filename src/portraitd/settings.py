@@ -42,6 +42,9 @@ class Settings:
     rates: Rates
     max_running: int
     max_unfinished: int
+    unknown_model: int
+    bare_keys: bool
+    workspaces: frozenset[str]
     retention_h: int
     identity_retention_h: int
     file_retention_h: int
@@ -90,6 +93,14 @@ def _one_of(*choices: str) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _yes_or_no(text: str) -> bool:
+    return _one_of("yes", "no")(text) == "yes"
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())
 
 
 def _token(text: str) -> str:
@@ -197,6 +208,15 @@ SETTINGS: tuple[Setting, ...] = (
         "Most tasks of an account that wait or run; 0: any number.",
         _whole(0, 10**6),
     ),
+    Setting(
+        "PORTRAITD_UNKNOWN_MODEL",
+        "unknown_model",
+        "400",
+        "Answer to an unknown model: 400, or 404 as the vendor's pages have it.",
+        lambda text: int(_one_of("400", "404")(text)),
+    ),
+    Setting("PORTRAITD_BARE_KEYS", "bare_keys", "no", "Accept keys without the word Bearer: yes or no.", _yes_or_no),
+    Setting("PORTRAITD_WORKSPACES", "workspaces", "", "The workspace ids that exist; none named: any will do.", _names),
     Setting(
         "PORTRAITD_RETENTION_H", "retention_h", "24", "Hours that a finished task and its links live.", _whole(1, 10**5)
     ),

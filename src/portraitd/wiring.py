@@ -177,6 +177,9 @@ def build_web(house: House) -> FastAPI:
     config = ApiConfig(
         max_count=settings.max_n,
         max_upload_bytes=_max_form_mb(settings.max_file_mb) * MEGABYTE,
+        workspaces=settings.workspaces or None,
+        accept_bare_keys=settings.bare_keys,
+        unknown_model_is_404=settings.unknown_model == 404,
         metrics_token=settings.metrics_token,
     )
     desk = FigureDesk(house.database, settings.lease_s, house.clock)

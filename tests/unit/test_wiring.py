@@ -15,6 +15,7 @@ from portraitd.portraits.identities import BUILT_IN, astronaut
 from portraitd.portraits.photos import Purpose
 from portraitd.settings import Settings, load_settings
 from portraitd.tasks.executors import Presence
+from tests.api.client import ASYNC, GENERATE, ask
 from tests.fakes.stores import FakeClock
 
 
@@ -84,3 +85,17 @@ def test_the_built_in_identities_have_their_photos() -> None:
         assert picture.ndim == 3
         assert picture.shape[2] == 3
         assert min(picture.shape[:2]) >= 512
+
+
+def test_what_the_vendor_s_pages_disagree_on_is_a_setting(tmp_path: Path) -> None:
+    wish = {"PORTRAITD_UNKNOWN_MODEL": "404", "PORTRAITD_BARE_KEYS": "yes", "PORTRAITD_WORKSPACES": "llm-1, llm-2"}
+    expected = ([400, 401, 200, 200], [404, 200, 403, 200])
+    for number, environ in enumerate(({}, wish)):
+        with wiring.open_house(settings_in(tmp_path / str(number), **environ)) as house:
+            app, key = wiring.build_web(house), house.keys.create("test")
+            strict = ask(app, "POST", GENERATE, key=key, headers=ASYNC, json={"model": "other"})
+            bare = ask(app, "GET", "/api/v1/tasks", key=None, headers={"Authorization": key})
+            foreign = ask(app, "GET", "/api/v1/tasks", key=key, headers={"X-DashScope-WorkSpace": "llm-3"})
+            own = ask(app, "GET", "/api/v1/tasks", key=key, headers={"X-DashScope-WorkSpace": "llm-2"})
+        statuses = [reply.status_code for reply in (strict, bare, foreign, own)]
+        assert statuses == expected[number]
