@@ -67,6 +67,8 @@ def test_the_list_of_routes_is_the_contracts() -> None:
         ("GET", "/api/v1/tasks/"),
         ("GET", "/api/v1/tasks/1"),
         ("POST", "/api/v1/tasks/1/cancel"),
+        ("GET", "/api/v1/tasks/1/"),
+        ("POST", "/api/v1/tasks/1/cancel/"),
         ("POST", "/api/v1/tokens"),
         ("GET", "/api/v1/uploads"),
         ("POST", "/api/v1/files"),

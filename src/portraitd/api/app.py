@@ -122,6 +122,9 @@ def _routes() -> list[BaseRoute]:
         _api("GET", "/tasks/", tasks.list_tasks),
         _api("GET", "/tasks/{task_id}", tasks.read),
         _api("POST", "/tasks/{task_id}/cancel", tasks.cancel),
+        # So the asynchronous classes of the vendor's client spell the two.
+        _api("GET", "/tasks/{task_id}/", tasks.read),
+        _api("POST", "/tasks/{task_id}/cancel/", tasks.cancel),
         _api("POST", "/files", files.upload, takes_form(FORM, "files", _ONCE)),
         _api("GET", "/files", files.list_files),
         _api("GET", "/files/{file_id}", files.read),
