@@ -13,6 +13,7 @@ from portraitd.engines.classic.enlarge import resampled, textured
 from portraitd.engines.classic.framing import PORTRAIT, Frame, Wish, find_frame, read_person
 from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.skin import retouch
+from portraitd.engines.classic.turning import turned_to_camera
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
@@ -39,6 +40,7 @@ class Cutout:
 
 def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
     """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1)."""
+    view = turned_to_camera(view, wish.most_turn_deg)
     if view.alpha is None:
         raise AlgorithmFailed
     frame = find_frame(read_person(view, view.alpha()), wish)

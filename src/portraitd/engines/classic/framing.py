@@ -47,6 +47,8 @@ class Wish:
     eyes_at_most: float = 1024.0
     #: Share of the head's own tilt that is taken out.
     straighten: float = 0.0
+    #: The head is turned towards the camera by this much at most, degrees.
+    most_turn_deg: float = 0.0
     #: The face may be this much larger than the greatest width where only that hides a deep cut; 1 forbids it.
     emergency: float = 1.0
 

@@ -18,13 +18,24 @@ from portraitd.images import Floats, Image
 
 _ACROSS, _DOWN = PORTRAIT.width / 358, PORTRAIT.height / 441
 #: Width of the face, px: the lower half of 207 +- 14, which leaves hair and shoulders room.
-FACE_PX = (198 * _ACROSS, 195 * _ACROSS, 212 * _ACROSS)
+FACE_PX = (201 * _ACROSS, 195 * _ACROSS, 212 * _ACROSS)
 #: Room above the hair, px.
 HEADROOM = (14 * _DOWN, 8 * _DOWN, 20 * _DOWN)
 #: The eyes' line at most this far down, px.
 EYES_AT_MOST = PORTRAIT.height - 210 * _DOWN
 
-WISH = Wish(FACE_PX, ((PORTRAIT.width - 1) / 2, 4.0), HEADROOM, EYES_AT_MOST, straighten=1.0, emergency=1.6)
+#: Farther turned, the cheek that the photo hides would have to be made up.
+MOST_TURN_DEG = 20.0
+
+WISH = Wish(
+    FACE_PX,
+    ((PORTRAIT.width - 1) / 2, 4.0),
+    HEADROOM,
+    EYES_AT_MOST,
+    straighten=1.0,
+    most_turn_deg=MOST_TURN_DEG,
+    emergency=1.6,
+)
 GRADE = Grade(contrast=1.04, grain=0.9)
 
 
