@@ -30,7 +30,7 @@ _SECRETS = (
     # A URL's query, where links of all kinds keep their signatures; and the password of a database's URL.
     (re.compile(r"(\w://[^\s?#'\"<>]*)[?#][^\s'\"<>]*"), r"\1?..."),
     (re.compile(r"(\w://)[^\s/@'\"<>]+@"), r"\1...@"),
-    (re.compile(r"(?i)(bearer\s+|signature=|expires=|ossaccesskeyid=|\b(?:sk|st)-)[^\s&'\"]+"), r"\1..."),
+    (re.compile(r"(?i)(bearer\s+|signature=|expires=|ossaccesskeyid=|\b(?:sk|st)-|\bwhsec_)[^\s&'\"]+"), r"\1..."),
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 

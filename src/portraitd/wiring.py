@@ -22,6 +22,7 @@ from portraitd.engines.base import Engine
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import Image
 from portraitd.portraits.accounts import KeyRing
+from portraitd.portraits.courier import Courier
 from portraitd.portraits.erase import Eraser
 from portraitd.portraits.faces import FaceDesk
 from portraitd.portraits.fetch import Fetcher
@@ -34,6 +35,7 @@ from portraitd.portraits.imports import IdentityRegister
 from portraitd.portraits.limits import RateKeeper
 from portraitd.portraits.links import Links
 from portraitd.portraits.photos import MEGABYTE, Judge, Purpose, Verdict
+from portraitd.portraits.post import Poster
 from portraitd.portraits.requests import ServiceFigures
 from portraitd.portraits.results import ResultStore
 from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
@@ -42,6 +44,7 @@ from portraitd.portraits.tokens import Tokens
 from portraitd.portraits.training_set import SourceReader
 from portraitd.portraits.turns import TakingTurns
 from portraitd.portraits.uploads import UploadDesk
+from portraitd.portraits.webhooks import Sender, WebhookDesk
 from portraitd.settings import Settings
 from portraitd.styles.catalog import StyleCatalog, load_catalog
 from portraitd.styles.packs import with_packs
@@ -92,6 +95,16 @@ class House:
     @property
     def register(self) -> IdentityRegister:
         return IdentityRegister(self.database, self.blobs, self.eraser, self.clock)
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(Poster(self.settings.fetch_allow), self.clock)
+
+    @property
+    def webhooks(self) -> WebhookDesk:
+        from portraitd.api.wire import events
+
+        return WebhookDesk(self.database, self.clock, self.sender, events.trial)
 
     @property
     def tokens(self) -> Tokens:
@@ -194,6 +207,8 @@ def _max_form_mb(max_file_mb: int) -> int:
 
 def build_worker(house: House, engine: Engine) -> Worker:
     """A worker for this process, its engine warm already."""
+    from portraitd.api.wire import events
+
     settings = house.settings
     # What a task reads and puts away waits for a store that is away; a request or a sweep has no time for that.
     blobs = house.blobs.patient(OUTAGE_S)
@@ -211,7 +226,8 @@ def build_worker(house: House, engine: Engine) -> Worker:
     }
     bench = Bench(house.database, house.life, handlers, tally=tally)
     chores = (*_chores(house, bench), Chore(_TALLY_EVERY_S, lambda: tally.flush(house.database), last=True))
-    watch = Watch(presence, reaper, settings.lease_s / 6, chores, grace_s=settings.lease_s)
+    courier = Courier(house.database, house.sender, events.task_ended, tally)
+    watch = Watch(presence, reaper, settings.lease_s / 6, chores, grace_s=settings.lease_s, beside=(courier.run,))
     return Worker(receiver, bench, watch)
 
 

@@ -21,6 +21,7 @@ FIGURES = ServiceFigures(
     stages=(StageTimes("generate", "make", ((1.0, 4.0), (float("inf"), 6.0)), 33.5),),
     ends={("generate", "FAILED", "InvalidURL"): 2.0},
     pictures={"made": 7.0},
+    deliveries={"given up": 3.0},
 )
 
 
@@ -62,6 +63,7 @@ def test_the_service_s_figures(api: Api) -> None:
     assert found["portraitd_stage_seconds_sum kind=generate stage=make"] == 33.5
     assert found["portraitd_task_ends_total code=InvalidURL kind=generate state=FAILED"] == 2
     assert found["portraitd_pictures_total outcome=made"] == 7
+    assert found["portraitd_webhook_deliveries_total outcome=given up"] == 3
     assert found["process_resident_memory_bytes"] > 1_000_000
 
 

@@ -16,6 +16,7 @@ from tests.crash.service import Service, environment, until
 from tests.fakes import engines
 from tests.fakes.servers import Bucket, Cluster
 
+HOOK = "http://127.0.0.1:1/the-zebra-s-ear"
 NAME, WORDS = "zanzibar-portrait.png", "the face of a zebra from zanzibar"
 
 
@@ -68,7 +69,7 @@ def service(request: pytest.FixtureRequest, new_service: StartService) -> Servic
         cluster: Cluster = request.getfixturevalue("cluster")
         url = {"PORTRAITD_DATABASE_URL": cluster.database(), "PORTRAITD_STORAGE_URL": f"s3://pictures/{uuid4().hex}"}
         settings = {**bucket.settings, **url}
-    service = new_service(FAKE_ENGINE_SLOW_S="1.5", **settings)
+    service = new_service(FAKE_ENGINE_SLOW_S="1.5", PORTRAITD_FETCH_ALLOW="127.0.0.0/8", **settings)
     service.start()
     service.until_working()
     return service
@@ -104,6 +105,9 @@ def test_an_account_goes_without_a_trace_while_it_works(service: Service, reques
     assert key.returncode == 0, key.stderr
     service.key_file = service.home / "other-key"
     service.key_file.write_text(key.stdout.strip())
+    # Nobody listens there: events wait, and have to be erased, too.
+    hook = service.run("webhook", "set", HOOK, "--account", "zanzibar")
+    assert hook.returncode == 0, hook.stderr
     data = photo(2)
     file_id = upload(service, data)
     job_id = train(service, file_id)
@@ -112,7 +116,11 @@ def test_an_account_goes_without_a_trace_while_it_works(service: Service, reques
     running, waiting = service.submit(engines.SLOW, 4), service.submit(engines.SLOW, 4)
     until(lambda: {service.state(running), service.state(waiting)} & {"RUNNING"})
     account_id = service.rows([done])[done].account_id
-    traces = Traces([account_id, "zanzibar", file_id, WORDS, job_id, done, running, waiting], [data])
+    ids = [account_id, "zanzibar", file_id, job_id, done, running, waiting]
+    traces = Traces([*ids, WORDS, HOOK, hook.stdout.strip()], [data])
+    assert traces_left(service, Traces([HOOK]), request, thorough=False), (
+        "the webhook is not there: the test looks wrong"
+    )
     service.key_file.unlink()
     deleted = service.run("account", "delete", "zanzibar", "--yes")
     assert deleted.returncode == 0, deleted.stderr

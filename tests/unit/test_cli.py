@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 from typer.testing import CliRunner, Result
 
 from portraitd import cli, wiring
@@ -19,6 +20,7 @@ from portraitd.portraits.identities import is_usable
 from portraitd.portraits.retention import Sweeper
 from portraitd.settings import SETTINGS, load_settings
 from tests.fakes.engines import FAILS_EVERY_SECOND, flat
+from tests.fakes.receivers import receiver, status
 
 Run = Callable[..., Result]
 
@@ -58,6 +60,46 @@ def test_keys_are_made_shown_once_listed_and_revoked(run: Run) -> None:
     assert isinstance(run("key", "revoke", account.key_id).exception, SetupError)
     assert key not in (load_settings().home / "portraitd.db").read_bytes().decode("latin-1")
     house.close()
+
+
+def test_a_webhook_is_set_tried_listed_and_removed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("key", "create", "laptop", "--account", "anne")
+    with receiver() as there:
+        refused = run("webhook", "set", there.url(), "--account", "anne").exception
+        assert "PORTRAITD_FETCH_ALLOW" in str(refused)
+        monkeypatch.setenv("PORTRAITD_FETCH_ALLOW", "127.0.0.0/8")
+        secret = run("webhook", "set", there.url(), "--account", "anne").stdout.strip()
+        assert run("webhook", "test", "--account", "anne").stdout == "taken: 204\n"
+        there.answers = [status(500)]
+        assert str(run("webhook", "test", "--account", "anne").exception) == "the webhook does not take events: 500"
+        for got in there.got:
+            assert Webhook(secret).verify(got.body, got.headers)["data"] == {}
+        listed = run("webhook", "list").stdout
+        assert there.url() in listed
+        assert "anne" in listed
+        assert secret not in listed
+        assert run("webhook", "set", there.url(), "--account", "anne").stdout.strip() not in {secret, ""}
+    assert run("webhook", "remove", "--account", "anne").exit_code == 0
+    assert "http" not in run("webhook", "list").stdout
+    assert secret not in (load_settings().home / "portraitd.db").read_bytes().decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("set", "https://hook.example/", "--account", "nobody"), "there is no account named nobody"),
+        (("set", "ftp://hook.example/", "--account", "anne"), "events are sent to http and https URLs"),
+        (("set", "https://user:word@hook.example/", "--account", "anne"), "events are sent to http and https URLs"),
+        (("set", "http://169.254.169.254/latest", "--account", "anne"), "169.254.169.254 is not at a public address"),
+        (("test", "--account", "anne"), "the account anne has no webhook"),
+        (("remove", "--account", "anne"), "the account anne has no webhook"),
+    ],
+)
+def test_what_a_webhook_cannot_be(run: Run, words: tuple[str, ...], said: str) -> None:
+    run("key", "create", "laptop", "--account", "anne")
+    refused = run("webhook", *words).exception
+    assert isinstance(refused, SetupError)
+    assert refused.message.startswith(said)
 
 
 def test_keys_of_one_account_are_one_account_s(run: Run) -> None:

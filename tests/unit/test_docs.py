@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
+from standardwebhooks import WebhookVerificationError
 from typer.core import TyperGroup
 
 from portraitd.cli import app
 from portraitd.cli.serve import EXAMPLE
+from portraitd.portraits.webhooks import new_secret, signed
 from portraitd.settings import SETTINGS, Setting
 from portraitd.styles.catalog import load_catalog
 
@@ -69,6 +73,31 @@ def test_readme_and_styles_page_have_each_style() -> None:
 def test_the_printed_example_is_the_readme_s() -> None:
     for part in EXAMPLE.strip().split("\n\n")[1::2]:
         assert part in README
+
+
+def blocks_of(page: str) -> list[str]:
+    """The Python on a page."""
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks_of("webhooks.md"), ids=["library", "by hand"])
+def test_the_receivers_on_the_webhooks_page_tell_ours_from_others(code: str) -> None:
+    there: dict[str, Any] = {}
+    exec(code, there)
+    secret, body, now = new_secret(), b'{"a": "\xe4\xbd\xa0"}', datetime.now(UTC)
+    headers = dict(signed(secret, "msg_1", now, body))
+    assert there["event_of"](secret, headers, body) == {"a": "你"}
+    several = headers | {"webhook-signature": "v1,bm8= " + headers["webhook-signature"]}
+    assert there["event_of"](secret, several, body) == {"a": "你"}
+    old = signed(secret, "msg_1", now - timedelta(minutes=6), body)
+    for key, given, text in (
+        (new_secret(), headers, body),
+        (secret, headers, body + b" "),
+        (secret, headers | {"webhook-id": "msg_2"}, body),
+        (secret, dict(old), body),
+    ):
+        with pytest.raises((ValueError, WebhookVerificationError)):
+            there["event_of"](key, given, text)
 
 
 def test_links_between_pages_lead_somewhere() -> None:

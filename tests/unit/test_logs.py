@@ -27,6 +27,7 @@ SECRETS = [
     ("Authorization: Bearer s3cret", "Authorization: Bearer ..."),
     ("authorization=bearer   s3cret", "authorization=bearer   ..."),
     ("the key sk-0s3cret is wrong", "the key sk-... is wrong"),
+    ("the webhook's whsec_s3cret", "the webhook's whsec_..."),
     ("{'token': 'st-s3cret'}", "{'token': 'st-...'}"),
     ("/results/a.jpg?Expires=s3cret&OSSAccessKeyId=s3cret&Signature=s3cret", None),
 ]

@@ -110,6 +110,12 @@ def _families(figures: ServiceFigures) -> Iterator[Metric]:
     for outcome, many in figures.pictures.items():
         pictures.add_metric((outcome,), many)
     yield pictures
+    told = CounterMetricFamily(
+        "portraitd_webhook_deliveries", "Attempts to tell webhooks, by what came of them.", labels=("outcome",)
+    )
+    for outcome, many in figures.deliveries.items():
+        told.add_metric((outcome,), many)
+    yield told
 
 
 async def read(request: Request) -> Response:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from portraitd.cli import accounts, doctor, identities, keys, make, serve, styles, tasks, weights
+from portraitd.cli import accounts, doctor, identities, keys, make, serve, styles, tasks, webhooks, weights
 from portraitd.errors import PortraitdError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(accounts.app, name="account")
 app.add_typer(identities.app, name="identity")
 app.add_typer(tasks.app, name="task")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(weights.app, name="weights")
 app.add_typer(styles.app, name="styles")
 

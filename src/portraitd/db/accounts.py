@@ -10,6 +10,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from portraitd.db.schema import accounts, api_keys, secrets
+from portraitd.errors import SetupError
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,14 @@ def add_account(conn: sa.Connection, account_id: str, name: str, created_at: dat
 def account_named(conn: sa.Connection, name: str) -> str | None:
     """The account's id, or None."""
     return conn.execute(sa.select(accounts.c.id).where(accounts.c.name == name)).scalar_one_or_none()
+
+
+def existing_account(conn: sa.Connection, name: str) -> str:
+    """Id of the named account; raises SetupError when there is none."""
+    account_id = account_named(conn, name)
+    if account_id is None:
+        raise SetupError(f"there is no account named {name}; `portraitd key list` shows those that there are")
+    return account_id
 
 
 def ensure_account(conn: sa.Connection, name: str, now: datetime) -> str:

@@ -44,7 +44,18 @@ def add_limits(conn: sa.Connection) -> None:
     _run(conn, _LIMITS)
 
 
-STEPS: tuple[Step, ...] = (create_first_tables, create_figures, create_repeats, index_waiting_tasks, add_limits)
+def create_webhooks(conn: sa.Connection) -> None:
+    _run(conn, _WEBHOOKS)
+
+
+STEPS: tuple[Step, ...] = (
+    create_first_tables,
+    create_figures,
+    create_repeats,
+    index_waiting_tasks,
+    add_limits,
+    create_webhooks,
+)
 
 
 def migrate(database: Database, steps: tuple[Step, ...] = STEPS) -> tuple[str, ...]:
@@ -95,6 +106,21 @@ CREATE TABLE meters (
     free_at DOUBLE PRECISION NOT NULL, PRIMARY KEY (account_id, key_id, name)
 );
 CREATE INDEX tasks_unfinished_by_account ON tasks (account_id, key_id) WHERE state IN ('PENDING', 'RUNNING')
+"""
+
+_WEBHOOKS = """
+CREATE TABLE webhooks (
+    account_id TEXT PRIMARY KEY REFERENCES accounts (id), url TEXT NOT NULL, secret TEXT NOT NULL,
+    created_at BIGINT NOT NULL, disabled_at BIGINT
+);
+CREATE TABLE deliveries (
+    id TEXT PRIMARY KEY, account_id TEXT NOT NULL REFERENCES accounts (id),
+    task_id TEXT NOT NULL REFERENCES tasks (id), created_at BIGINT NOT NULL, due_at BIGINT,
+    attempts INTEGER NOT NULL, outcome TEXT, answer TEXT, answered_at BIGINT
+);
+CREATE INDEX deliveries_due ON deliveries (account_id, due_at, created_at) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_by_task ON deliveries (task_id);
+CREATE INDEX deliveries_by_age ON deliveries (created_at)
 """
 
 _FIRST_TABLES = """

@@ -200,6 +200,36 @@ meters = sa.Table(
     sa.Column("free_at", sa.Float, nullable=False),
 )
 
+#: Where accounts want to be told of tasks that ended. The secret signs what is sent, so it cannot be kept as a hash.
+webhooks = sa.Table(
+    "webhooks",
+    metadata,
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), primary_key=True),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("disabled_at", Moment),
+)
+
+#: Events for webhooks, one for each task that ended (webhooks.py).
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("account_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("task_id", sa.Text, sa.ForeignKey("tasks.id"), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    #: When to send it, by the database's clock; none once it has an outcome.
+    sa.Column("due_at", Moment),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("outcome", sa.Text),
+    #: What the last attempt was answered, and when.
+    sa.Column("answer", sa.Text),
+    sa.Column("answered_at", Moment),
+    sa.Index("deliveries_by_task", "task_id"),
+    sa.Index("deliveries_by_age", "created_at"),
+)
+
 #: Running sums that workers add to, for a monitor (figures.py).
 figures = sa.Table(
     "figures",

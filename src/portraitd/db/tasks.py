@@ -12,7 +12,7 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from portraitd.db.schema import UNFINISHED as IS_UNFINISHED
-from portraitd.db.schema import results, tasks, usage
+from portraitd.db.schema import deliveries, results, tasks, usage
 from portraitd.portraits.requests import TaskFilter, TaskState
 
 #: Tasks are counted so far and no further: of a hundred thousand, the count would take longer than all the rest.
@@ -219,10 +219,11 @@ def pictures_among(conn: sa.Connection, blob_keys: Sequence[str]) -> set[str]:
 
 
 def erase(conn: sa.Connection, task_ids: Sequence[str]) -> None:
-    """Forget tasks and their results. What they cost stays, under numbers that say nothing."""
+    """Forget tasks, their results and events. What they cost stays, under numbers that say nothing."""
     for task_id in task_ids:
         conn.execute(sa.update(usage).where(usage.c.task_id == task_id).values(task_id=str(uuid4())))
-    conn.execute(sa.delete(results).where(results.c.task_id.in_(task_ids)))
+    for table in (results, deliveries):
+        conn.execute(sa.delete(table).where(table.c.task_id.in_(task_ids)))
     conn.execute(sa.delete(tasks).where(tasks.c.id.in_(task_ids)))
 
 

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from portraitd.blobs import Blobs
-from portraitd.db import accounts, belongings, files, identities, repeats
+from portraitd.db import accounts, belongings, files, identities, repeats, webhooks
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Database
 from portraitd.db.files import FileRow
 from portraitd.db.identities import IdentityRow
 from portraitd.db.tasks import Kind
-from portraitd.errors import SetupError
 from portraitd.portraits.uploads import folder_of
 from portraitd.tasks.life import Life
 from portraitd.tasks.queue import Queue
@@ -69,11 +68,10 @@ class Eraser:
     def account(self, name: str, life: Life) -> None:
         """Erase an account and all it has, running tasks included; raises SetupError when there is none of the name."""
         with self.database.read() as conn:
-            account_id = accounts.account_named(conn, name)
-        if account_id is None:
-            raise SetupError(f"there is no account named {name}; `portraitd key list` shows those that there are")
+            account_id = accounts.existing_account(conn, name)
         with self.database.write() as conn:
             accounts.shut(conn, account_id)
+            webhooks.remove(conn, account_id)
         # Its workers learn of it between two pictures, put nothing more away, and erase what they had put.
         self._stop(account_id, life)
         self._bytes_of(account_id)

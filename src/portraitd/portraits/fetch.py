@@ -122,7 +122,7 @@ class Fetcher:
         headers = [("Host", target.host_header), ("Accept-Encoding", "identity"), ("User-Agent", "portraitd")]
         backend = PinnedBackend(self.resolve, self.allow, deadline)
         with (
-            _as_our_errors(target),
+            as_our_errors(target),
             httpcore.ConnectionPool(ssl_context=self.trust(), network_backend=backend) as pool,
             pool.stream("GET", request_url, headers=headers) as response,
         ):
@@ -148,12 +148,12 @@ def _read(response: httpcore.Response, limit_bytes: int) -> bytes | str:
 
 
 @contextmanager
-def _as_our_errors(target: Target) -> Iterator[None]:
+def as_our_errors(target: Target) -> Iterator[None]:
     """httpcore's errors as the contract's."""
     try:
         yield
     except InvalidURL:
-        logger.info("refused to fetch from %s: unknown name, or an address outside the allowed networks", target.host)
+        logger.info("refused to connect to %s: unknown name, or an address outside the allowed networks", target.host)
         raise
     except httpcore.TimeoutException as error:
         raise DownloadTimeout(target.host) from error

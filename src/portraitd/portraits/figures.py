@@ -39,6 +39,7 @@ class FigureDesk:
             },
             stages=_stages(sums),
             ends={labels: value for (name, labels), value in sums.items() if name == tally.ENDS},
+            deliveries={labels[0]: value for (name, labels), value in sums.items() if name == tally.DELIVERIES},
             pictures={labels[0]: value for (name, labels), value in sums.items() if name == tally.PICTURES},
         )
 

@@ -128,6 +128,24 @@ class TaskFilter:
     page_size: int = 10
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What an account's webhook is told of a task or a training that has ended."""
+
+    #: The same at every attempt to tell it.
+    event_id: str
+    task_id: str
+    is_training: bool
+    state: TaskState
+    account_id: str
+    key_id: str
+    #: Of the request that submitted it.
+    request_id: str
+    model: str
+    ended_at: datetime
+    started_at: datetime | None = None
+
+
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
@@ -317,3 +335,5 @@ class ServiceFigures:
     ends: Mapping[tuple[str, ...], float]
     #: Pictures, by "made" and "failed".
     pictures: Mapping[str, float]
+    #: Attempts to tell a webhook, by what came of them.
+    deliveries: Mapping[str, float] = field(default_factory=dict)

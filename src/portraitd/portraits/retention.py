@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from portraitd.db import files, identities, meters, repeats
+from portraitd.db import files, identities, meters, repeats, webhooks
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock
 from portraitd.db.tasks import Kind
@@ -76,6 +76,7 @@ class Sweeper:
         with self.eraser.database.write() as conn:
             repeats.forget_before(conn, now - repeats.KEPT)
             meters.forget_empty(conn, now.timestamp())
+            webhooks.forget_before(conn, now - webhooks.KEPT)
         erased += self._sweep_uploads(now)
         while self.eraser.queue.forget_finished(now - self.keep.tasks):
             pass

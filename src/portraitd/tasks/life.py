@@ -1,8 +1,9 @@
 """A task's life: the states it can be in, the moves between them, and what happens together with each move.
 
 The row decides. Every move is one UPDATE that names the state it comes from, so of any number of processes that try to
-end a task, exactly one succeeds; its usage is written in the same transaction. A task that is begun again (its worker
-died) carries a higher attempt number, and whoever holds an older number has lost it: nothing it writes counts.
+end a task, exactly one succeeds; its usage, and the event that tells of its end, are written in the same transaction. A
+task that is begun again (its worker died) carries a higher attempt number, and whoever holds an older number has lost
+it: nothing it writes counts.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeAlias
 import sqlalchemy as sa
 
 from portraitd.db import tasks as rows
+from portraitd.db import webhooks
 from portraitd.db.engine import Clock, Database
 from portraitd.db.tasks import NewTask, ResultRow, Stand, TaskRow
 from portraitd.errors import AlgorithmFailed, PortraitdError
@@ -138,7 +140,7 @@ class Life:
         """Was the task still PENDING? It is CANCELED now, and never begins."""
         with self._database.write() as conn:
             canceled = {"state": TaskState.CANCELED.value, "ended_at": self._clock()}
-            return rows.move(conn, task_id, Stand((TaskState.PENDING,)), canceled)
+            return _noted(conn, task_id, rows.move(conn, task_id, Stand((TaskState.PENDING,)), canceled))
 
     def ask_to_cancel(self, task_id: str) -> bool:
         """Was the task RUNNING? Its worker sees the wish at its next report."""
@@ -178,4 +180,12 @@ class Life:
 
 def _move(conn: sa.Connection, task_id: str, to: TaskState, attempt: int | None, columns: Mapping[str, object]) -> bool:
     come_from = tuple(state for state, targets in MOVES.items() if to in targets)
-    return rows.move(conn, task_id, Stand(come_from, attempt), {"state": to.value, **columns})
+    moved = rows.move(conn, task_id, Stand(come_from, attempt), {"state": to.value, **columns})
+    return _noted(conn, task_id, moved) if to.is_terminal else moved
+
+
+def _noted(conn: sa.Connection, task_id: str, ended: bool) -> bool:
+    """`ended`; if so, the account's webhook is to be told, as surely as the task has ended."""
+    if ended:
+        webhooks.note_end(conn, task_id)
+    return ended

@@ -25,6 +25,8 @@ STAGE_COUNT = "stage_count"
 ENDS = "ends"
 #: Labels: "made" or "failed".
 PICTURES = "pictures"
+#: Labels: an outcome of db.webhooks, or "failed" for an attempt that will be repeated.
+DELIVERIES = "deliveries"
 
 
 class Tally:

@@ -191,6 +191,8 @@ class Watch:
     chores: Sequence[Chore]
     #: How long a run may go on after it lost its task before the process is given up, in seconds.
     grace_s: float = 30.0
+    #: What else goes on in this process until it stops, each in a thread of its own.
+    beside: Sequence[Callable[[threading.Event], None]] = ()
 
 
 class Worker:
@@ -209,8 +211,9 @@ class Worker:
         presence.enter()
         self._receiver.serve(self._bench.handle)
         _log.info("worker %s takes tasks", presence.id)
-        # In a thread of their own: a long chore must not keep this process from saying that it is alive.
-        threading.Thread(target=self._do_chores, args=(stop,), daemon=True, name="chores").start()
+        # In threads of their own: a long chore must not keep this process from saying that it is alive.
+        for act in (self._do_chores, *self._watch.beside):
+            threading.Thread(target=act, args=(stop,), daemon=True, name="beside").start()
         status = self._keep(stop)
         # One that was taken for dead has nothing to finish: its tasks are others' now.
         self._drain(drain_s if status == 0 else 0)

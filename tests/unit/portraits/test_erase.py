@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from portraitd.db import schema
+from portraitd.db import schema, webhooks
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.portraits.requests import Account, Finetune, Upload
 from tests.unit.portraits.conftest import Place, picture
@@ -21,7 +21,9 @@ def test_every_table_belongs_to_accounts_or_is_known_not_to() -> None:
 
 
 def fill(place: Place, account: Account) -> None:
-    """Give the account a file, an identity, a finished task, a waiting one and one that is being done."""
+    """Give the account a webhook, a file, an identity, a finished task, a waiting one and one that is being done."""
+    with place.house.database.write() as conn:
+        webhooks.put(conn, account.id, "https://hook.example/", "whsec_c2VjcmV0", place.clock())
     files = place.services.files.upload(account, (Upload("me.jpg", picture(), "my face"),)).stored
     job = place.services.finetunes.submit(account, Finetune(request_id="r", sources=(files[0].id,)))
     place.work(job.id)
