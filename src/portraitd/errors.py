@@ -115,6 +115,10 @@ class EmptyInput(PortraitdError):
     code, status, text = "BadRequest.EmptyInput", 400, "Required input parameter missing from request."
 
 
+class EmptyParameters(PortraitdError):
+    code, status, text = "BadRequest.EmptyParameters", 400, 'Required parameter "parameters" missing from request.'
+
+
 class IllegalInput(PortraitdError):
     code, status, text = "BadRequest.IllegalInput", 400, "The input parameter requires json format."
 

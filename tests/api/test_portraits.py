@@ -178,11 +178,15 @@ def test_the_style_is_required(api: Api, style: Any) -> None:
     assert_invalid(api, changed(PRESET, parameters={"style": style}))
 
 
-@pytest.mark.parametrize("parameters", [..., None, [], "x", {}])
-def test_the_parameters_are_required(api: Api, parameters: Any) -> None:
-    assert_invalid(
-        api, {**changed(PRESET, parameters=...), **({} if parameters is ... else {"parameters": parameters})}
-    )
+@pytest.mark.parametrize("body", [changed(PRESET, parameters=...), {**PRESET, "parameters": None}])
+def test_the_parameters_are_required(api: Api, body: Any) -> None:
+    text = 'Required parameter "parameters" missing from request.'
+    assert_error_shape(api.generate(body), 400, "BadRequest.EmptyParameters", text)
+
+
+@pytest.mark.parametrize("parameters", [[], "x", {}])
+def test_the_parameters_are_an_object_with_a_style(api: Api, parameters: Any) -> None:
+    assert_invalid(api, {**PRESET, "parameters": parameters})
 
 
 # -- resources --------------------------------------------------------------------------------------------------------
@@ -330,7 +334,8 @@ def test_the_order_of_checks(world: World) -> None:
         ({**good, "X-DashScope-Async": "disable"}, b"{", "BadRequest.IllegalInput"),
         ({**good, "X-DashScope-Async": "disable"}, b'{"parameters": 3}', "BadRequest.EmptyModel"),
         ({**good, "X-DashScope-Async": "disable"}, b'{"model": "facechain-generation"}', "AccessDenied"),
-        (good, b'{"model": "facechain-generation"}', "InvalidParameter"),
+        (good, b'{"model": "facechain-generation"}', "BadRequest.EmptyParameters"),
+        (good, b'{"model": "facechain-generation", "parameters": 3}', "InvalidParameter"),
     ]
     codes = [api("POST", GENERATE, content=body, headers=headers).json()["code"] for headers, body, _ in steps]
     assert codes == [code for _, _, code in steps]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from portraitd.api.config import ApiConfig
 from portraitd.api.wire.base import GENERATION_MODEL, Body, Json, Link, Name, Part, Reply, checked
-from portraitd.errors import EmptyInput, InvalidParameter, InvalidURL
+from portraitd.errors import EmptyInput, EmptyParameters, InvalidParameter, InvalidURL
 from portraitd.portraits.fetch import check_url
 from portraitd.portraits.requests import Generate, Task
 from portraitd.styles.catalog import Mode, StyleCatalog
@@ -65,8 +65,10 @@ class Accepted(Reply):
 def read_generate(raw: Json, request_id: str, styles: StyleCatalog, config: ApiConfig) -> Generate:
     """What is asked for, checked as far as that goes without I/O.
 
-    Raises InvalidParameter, InvalidStyle, EmptyInput, InvalidURL.
+    Raises EmptyParameters, InvalidParameter, InvalidStyle, EmptyInput, InvalidURL.
     """
+    if "parameters" not in raw:
+        raise EmptyParameters
     body = checked(GenerateBody, raw)
     wanted = body.parameters
     mode = styles.get(wanted.style).mode
