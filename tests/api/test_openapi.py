@@ -5,8 +5,10 @@ much that it does not, and answers only what the document says.
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -24,7 +26,9 @@ from schemathesis.specs.openapi.checks import (
 from portraitd import wiring
 from portraitd.api.app import ApiConfig, build_app
 from portraitd.api.openapi import JSON
+from portraitd.api.wire import events
 from portraitd.db.engine import utc_now
+from portraitd.portraits.requests import Ended, TaskState
 from portraitd.settings import load_settings
 from portraitd.tasks.executors import Presence
 from tests.api.client import ASYNC, GENERATE, ask, assert_success
@@ -84,6 +88,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     house.close()
 
 
+ABOUT: Any = {"request_id": "r", "model": "facechain-generation", "ended_at": datetime(2026, 1, 2, tzinfo=UTC)}
+
 #: Read from an application over fakes, since tests are made of it before there is a database.
 schema = schemathesis.openapi.from_asgi("/openapi.json", build_app(World().services, ApiConfig()))
 
@@ -130,6 +136,18 @@ def test_a_body_s_fields_and_refusals_are_told(served: Served) -> None:
     parameters = said["components"]["schemas"]["Parameters"]["properties"]
     assert len(parameters["style"]["enum"]) == 12
     assert parameters["n"]["anyOf"][0]["maximum"] == 4
+
+
+def test_what_webhooks_are_sent_is_told(served: Served) -> None:
+    said = assert_document(served)
+    post = said["webhooks"]["taskEnded"]["post"]
+    assert post["requestBody"]["content"][JSON]["schema"] == {"$ref": "#/components/schemas/EventPart"}
+    ended = Ended("e", "t", is_training=False, state=TaskState.FAILED, account_id="a", key_id="k", **ABOUT)
+    sent = json.loads(events.task_ended(ended))
+    schemas = said["components"]["schemas"]
+    for part, name in ((sent, "EventPart"), (sent["data"], "EndedPart")):
+        assert set(schemas[name]["required"]) <= set(part) <= set(schemas[name]["properties"])
+    assert schemas["EndedPart"]["properties"]["start_time"]["type"] == "integer"
 
 
 def assert_document(served: Served) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from portraitd import __version__
 from portraitd.api.wire.base import Body, Part, Refusal
+from portraitd.api.wire.events import EventPart
 from portraitd.api.wire.faces import DetectBody
 from portraitd.api.wire.finetunes import FinetuneBody
 from portraitd.api.wire.openai_files import OpenaiRefusal
@@ -42,6 +43,9 @@ JSON = "application/json"
 _SCHEMAS = "#/components/schemas/"
 _BODIES = (GenerateBody, DetectBody, FinetuneBody)
 _BEARER = {"BearerKey": {"type": "http", "scheme": "bearer", "description": "An API key of `portraitd key create`."}}
+
+#: Headers of Standard Webhooks.
+_SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 #: Why a request is refused, by status. Every path of the API may answer each of these.
 _REFUSALS = {
@@ -108,9 +112,11 @@ def document(routes: Sequence[BaseRoute], refusals: Mapping[str, type[Part]]) ->
         routes=routes,
     )
     replies = made.setdefault("components", {}).setdefault("schemas", {})
+    replies |= _schemas((EventPart,))
     for schema in replies.values():
         _say_absent_is_absent(schema)
     replies |= _schemas((*_BODIES, *refusals.values()))
+    made["webhooks"] = _webhooks()
     for name in ("HTTPValidationError", "ValidationError"):
         replies.pop(name, None)
     made["components"]["securitySchemes"] = _BEARER
@@ -118,6 +124,17 @@ def document(routes: Sequence[BaseRoute], refusals: Mapping[str, type[Part]]) ->
         for operation in operations.values():
             _complete(operation, next((model for root, model in refusals.items() if path.startswith(root)), None))
     return made
+
+
+def _webhooks() -> Piece:
+    """What the service itself asks, of a URL that the operator set."""
+    text = {"type": "string"}
+    signed = [{"name": name, "in": "header", "required": True, "schema": text} for name in _SIGNED]
+    content = {JSON: {"schema": {"$ref": _SCHEMAS + EventPart.__name__}}}
+    answers = {"2XX": {"description": "Taken."}, "410": {"description": "No more of them."}}
+    answers["default"] = {"description": "To be sent again later, under the same webhook-id."}
+    told = {"summary": "A task or a training has ended.", "parameters": signed, "responses": answers}
+    return {"taskEnded": {"post": told | {"requestBody": {"required": True, "content": content}}}}
 
 
 def _complete(operation: Piece, refusal: type[Part] | None) -> None:
