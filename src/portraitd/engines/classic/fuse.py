@@ -9,7 +9,8 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from portraitd.engines.classic import finish, light
+from portraitd.engines.classic import cover, finish, light
+from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, with_mouth
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
@@ -28,6 +29,9 @@ from portraitd.images import Floats, Image, Mask, Points
 BAND_SCALE = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
+
+#: Softness of the edge between lips and teeth, in face widths.
+LIP_EDGE = 0.006
 
 Pixels = TypeVar("Pixels", Image, Floats)
 
@@ -53,8 +57,9 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     target, face = template.face, view.face()
     if look.retouch > 0:
         face = replace(face, image=retouch(face.image, face.mesh.points, look.retouch))
-    follow = look.expression if _mouths_agree(face, target) else 0.0
-    posed = pose_shape(_shape_for(identity, view), target.mesh.points, follow)
+    wanted = mouth_in_picture(target.mesh.points)
+    shape = _shape_for(identity, view)
+    posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     warped = _warp(face, raster, target)
     shrink = min(1.0, WORK_PX / target.mesh.box.width)
@@ -72,19 +77,21 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
         after = _greyed(after)
     gain = (after + np.float32(1.0)) / (before.astype(np.float32) + np.float32(1.0))
     matched = _match_texture(warped, gain, template, place.alpha, rng)
+    teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
+    if teeth > 0:
+        matched = _with_teeth(matched, template, posed, raster, teeth)
     return _lay_in(template, matched, after - under, place)
 
 
-def _mouths_agree(face: FaceRegion, target: FaceRegion) -> bool:
-    """Whether both mouths are open, or both shut: lips follow a smile, but a shut mouth has no teeth to show."""
-    return (_opening(face.mesh.points) > 0.1) == (_opening(target.mesh.points) > 0.1)
-
-
-def _opening(points: Points) -> float:
-    """Gap between the inner lips over the width of the mouth."""
-    left, right = regions.MOUTH_CORNERS
-    width = float(np.linalg.norm(points[left] - points[right]))
-    return float(np.linalg.norm(points[13] - points[14])) / max(1e-6, width)
+def _with_teeth(face: Floats, template: TemplateFace, posed: Points, raster: Raster, share: float) -> Floats:
+    """(H, W, 3) the face with the template's teeth between its lips: a photo with a shut mouth shows none."""
+    target = template.face
+    between = cover.features(posed[:, :2], face.shape[:2], (regions.LIPS_INNER,), 0.0)
+    sigma = max(0.6, LIP_EDGE * target.mesh.box.width)
+    between = cv2.GaussianBlur(between, (0, 0), sigma) * np.float32(share)
+    x, y = cv2.split(raster.interpolate(target.mesh.xy.astype(np.float32)))
+    teeth = cv2.remap(target.image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+    return np.asarray(cv2.blendLinear(teeth, face, between, 1 - between), np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -38,14 +38,13 @@ def rim_weights() -> Floats:
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
-def pose_shape(shape: Points, target: Points, expression: float = 0.0) -> Points:
+def pose_shape(shape: Points, target: Points) -> Points:
     """(468, 3) px: the person's shape turned and placed like the target mesh, its rim on the target's contour.
 
-    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face. expression: 0 to 1, how
-    far lips, lids and brows follow the target's.
+    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face.
     """
     posed = fit_similarity(shape, target, rigid_weights()).apply(shape)
-    w = np.maximum(rim_weights(), expression * (1.0 - rigid_weights()))[:, None]
+    w = rim_weights()[:, None]
     return np.asarray(posed * (1 - w) + target * w, np.float32)
 
 

@@ -15,19 +15,19 @@ class Look:
     retouch: float = 0.0
     #: Brightness of the face against the template's, natural log.
     glow: float = 0.0
-    #: 0 to 1: how far lips, lids and brows follow the template's expression.
-    expression: float = 0.0
+    #: 0 to 1: how far the mouth follows the template's; 0 is the person's own expression.
+    expression: float = 0.8
     #: Strength of the face's own modelling (light and shade): 1 as it is.
     modelling: float = 1.0
 
 
-#: Consecutive seeds are different choices: as it is; another photo, freshened; polished and bright; the template's
+#: Consecutive seeds are different choices: as it is; another photo, freshened; polished and bright; the person's own
 #: expression in a deeper light.
 LOOKS = (
     Look(),
     Look(view_rank=1, retouch=0.4, glow=0.09, modelling=0.85),
     Look(retouch=0.9, glow=0.18, modelling=0.65),
-    Look(view_rank=2, expression=0.7, glow=-0.1, modelling=1.3),
+    Look(view_rank=2, expression=0.0, glow=-0.1, modelling=1.3),
 )
 
 
