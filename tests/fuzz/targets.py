@@ -20,7 +20,7 @@ from portraitd import images, logs
 from portraitd.api import auth
 from portraitd.api.config import ApiConfig
 from portraitd.api.multipart import read_form, with_plain_name
-from portraitd.api.wire import base, faces, finetunes, portraits
+from portraitd.api.wire import base, faces, finetunes, openai_files, portraits
 from portraitd.db.engine import utc_now
 from portraitd.errors import InvalidImageFormat, InvalidImageResolution, InvalidParameter, InvalidURL, PortraitdError
 from portraitd.portraits.addresses import may_reach
@@ -109,6 +109,8 @@ def header(data: bytes) -> None:
         assert auth.read_key(text, _CONFIG).split() != []
     with suppress(PortraitdError):
         base.read_compact_time(text)
+    with suppress(PortraitdError):
+        openai_files.read_filter(openai_files.OpenaiListQuery(create_after=text.rstrip("\n")))
     assert not base.is_id(text) or text.isprintable()
     assert b"\n" not in with_plain_name(data.replace(b"\n", b" ").replace(b"%0A", b"").replace(b"%0a", b""))
 

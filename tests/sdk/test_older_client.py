@@ -16,7 +16,7 @@ WHEEL_SHA256 = "6ca4eefc34bcfd54cc58a58aac6ba4a1dfdb65906a599a2b436ccc8ba08d9cbd
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: What does not need the second version of the client's own classes.
-MODULES = ("test_calls", "test_real_service")
+MODULES = ("test_calls", "test_real_service", "test_client_cli")
 
 
 def names_of(module: str) -> list[str]:
@@ -33,9 +33,18 @@ def older(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
         wanted = tmp_path_factory.mktemp("older") / "requirements.txt"
         wanted.write_text(f"dashscope=={VERSION} --hash=sha256:{WHEEL_SHA256}\n")
         part = folder.with_name(f"{folder.name}.{os.getpid()}")
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--retries=1",
+        ]
         command = [*pip, "--only-binary=:all:", "--require-hashes", "--target", str(part), "--requirement", str(wanted)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=180)
         if done.returncode:
             pytest.skip(f"dashscope {VERSION} cannot be installed: {done.stderr.strip().splitlines()[-1]}")
         part.rename(folder)
@@ -50,7 +59,7 @@ def outcomes(older: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tupl
     modules = [str(HERE / f"{module}.py") for module in MODULES]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *modules]
     environ = os.environ | {"PYTHONPATH": path, "DASHSCOPE_UNDER_TEST": VERSION}
-    done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, check=False, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=400)
     assert report.exists(), done.stdout[-4000:] + done.stderr[-4000:]
     found: dict[tuple[str, str], list[str]] = {}
     for case in ElementTree.parse(report).iter("testcase"):
@@ -60,6 +69,7 @@ def outcomes(older: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tupl
     return found
 
 
+@pytest.mark.timeout(600)  # the first one's runs them all
 @pytest.mark.parametrize(("module", "name"), [(module, name) for module in MODULES for name in names_of(module)])
 def test_with_the_older_client(outcomes: dict[tuple[str, str], list[str]], module: str, name: str) -> None:
     assert outcomes[module, name] == []
