@@ -110,7 +110,7 @@ def test_another_models_job_is_refused(api: Api) -> None:
         (JOB, {}),
         (replace(JOB, ahead=2), {"portraitd": {"queue_position": 2}}),
         (replace(JOB, state=JobState.QUEUING), {"status": "QUEUING"}),
-        (replace(JOB, state=JobState.RUNNING), {"status": "RUNNING"}),
+        (replace(JOB, state=JobState.RUNNING, done=2 / 3), {"status": "RUNNING", "portraitd": {"progress": 0.67}}),
         (replace(JOB, state=JobState.CANCELING, code="x", message="y"), {"status": "CANCELING"}),
         (
             replace(JOB, state=JobState.SUCCEEDED, ended_at=ENDED_AT),

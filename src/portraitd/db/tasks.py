@@ -40,7 +40,7 @@ class NewTask:
     model: str
     request: Mapping[str, Any]
     seed: int
-    #: Pictures wanted; 1 for a training.
+    #: Pictures wanted; steps of a training.
     total: int
 
 

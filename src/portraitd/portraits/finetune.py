@@ -44,6 +44,8 @@ from portraitd.tasks.worker import Finished, Report
 _log = logging.getLogger(__name__)
 
 MODEL = "facechain-finetune"
+#: Of a training: its photos are here, they are checked, the identity is made.
+STEPS = 3
 _BEIJING = timezone(timedelta(hours=8))
 _ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
@@ -146,7 +148,7 @@ class JobDesk:
             model=MODEL,
             request={"sources": list(request.sources)},
             seed=0,
-            total=1,
+            total=STEPS,
         )
 
     def _shown(self, conn: sa.Connection, job: TaskRow) -> FinetuneJob:
@@ -160,6 +162,8 @@ class JobDesk:
             ended_at=job.ended_at,
             code=job.code,
             message=job.message,
+            # No more than all: a training accepted by an older portraitd has one step.
+            done=min(1.0, job.succeeded / job.total),
         )
 
     def _state(self, conn: sa.Connection, job: TaskRow) -> JobState:
@@ -192,14 +196,15 @@ class Trainer:
         """The identity, in the blob store. Raises the first photo's error when no photo is usable."""
         with self.tally.timed(task.kind, "fetch"):
             copies = self._copies(task)
+        report(1, 0)
         with self.tally.timed(task.kind, "check"):
             photos = self._usable(copies)
-        report(0, 0)
+        report(2, 0)
         with self.tally.timed(task.kind, "make"):
             trained = self.engine.train(photos)
         for left_out in trained.left_out:
             _log.info("%s was not used: %s", left_out.name, left_out.error.code)
-        report(1, 0)
+        report(STEPS, 0)
         key = identity_key(task.id)
         with self.tally.timed(task.kind, "store"):
             self.blobs.put(key, trained.identity)

@@ -190,6 +190,8 @@ class FinetuneJob:
     message: str | None = None
     #: As in Task.
     ahead: int | None = None
+    #: Share of its steps that are done, while RUNNING.
+    done: float = 0.0
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portraitd.blobs import Blobs
 from portraitd.errors import (
     FileMissing,
     InvalidParameter,
@@ -271,6 +272,29 @@ def test_waiting_behind_another_job_is_called_queuing(place: Place) -> None:
     jobs = place.services.finetunes.list(place.anne, 1, 10)
     assert {job.id: job.state for job in jobs.jobs} == {first: JobState.RUNNING, second: JobState.QUEUING}
     assert place.services.finetunes.list(place.bert, 1, 10).total == 0
+
+
+def test_a_running_job_tells_which_steps_are_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id = submit(place, PHOTO)
+    seen: list[float] = []
+
+    def look() -> None:
+        job = place.services.finetunes.get(place.anne, job_id)
+        assert job.state is JobState.RUNNING
+        seen.append(round(job.done, 2))
+
+    fetch, train, put = place.web.fetch, place.engine.train, type(place.house.blobs).put
+
+    def watched_put(blobs: Blobs, key: str, data: bytes) -> None:
+        look()
+        put(blobs, key, data)
+
+    place.web.pages[PHOTO] = picture()
+    monkeypatch.setattr(place.web, "fetch", lambda *asked: (look(), fetch(*asked))[1])
+    monkeypatch.setattr(place.engine, "train", lambda photos: (look(), train(photos))[1])
+    monkeypatch.setattr(type(place.house.blobs), "put", watched_put)
+    place.work(job_id)
+    assert seen == [0.0, 0.0, 0.0, 0.67, 1.0], "fetching, keeping two copies, training, keeping the identity"
 
 
 def test_a_waiting_job_tells_its_place(place: Place) -> None:

@@ -66,7 +66,7 @@ class Extras(Part):
 
     #: How many waiting tasks come first; 0: it is next.
     queue_position: int | None = None
-    #: Share of the pictures that are done, 0 to 1.
+    #: Share of the pictures, or of a training's steps, that are done, 0 to 1.
     progress: float | None = None
 
 

@@ -159,6 +159,13 @@ def _log_lines(job: FinetuneJob) -> list[str]:
     return [*lines, END_OF_LOG]
 
 
+def _extras(job: FinetuneJob) -> Extras | None:
+    """How far an unfinished job is."""
+    if job.state is JobState.RUNNING:
+        return Extras(progress=round(job.done, 2))
+    return None if job.ahead is None else Extras(queue_position=job.ahead)
+
+
 def _job(job: FinetuneJob, config: ApiConfig) -> JobPart:
     told = job.state in {JobState.FAILED, JobState.CANCELED}
     return JobPart(
@@ -177,5 +184,5 @@ def _job(job: FinetuneJob, config: ApiConfig) -> JobPart:
         usage=USAGE.get(job.state),
         code=job.code if told else None,
         message=job.message if told else None,
-        portraitd=None if job.ahead is None else Extras(queue_position=job.ahead),
+        portraitd=_extras(job),
     )
