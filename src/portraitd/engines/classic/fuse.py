@@ -11,7 +11,7 @@ import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, with_mouth
-from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise
+from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, rim_weights
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement, place_face
@@ -21,7 +21,7 @@ from portraitd.engines.classic.template import TemplateFace
 from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import align_to_mean, pose_of, rigid_weights
+from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
@@ -30,6 +30,8 @@ BAND_SCALE = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
 
+#: How much nearer to the nose's tip the jaw's colours are read, as a share of the way.
+OFF_THE_EDGE = 0.045
 #: Softness of the edge between lips and teeth, in face widths.
 LIP_EDGE = 0.006
 
@@ -109,7 +111,7 @@ def _shape_for(identity: Identity, view: View) -> Points:
 
 def _warp(face: FaceRegion, raster: Raster, target: FaceRegion) -> Image:
     """(H, W, 3) the face in the template's geometry."""
-    image, points = face.image, face.mesh.xy
+    image, points = face.image, _off_the_edge(face.mesh)
     ratio = target.mesh.box.height / max(1.0, face.mesh.box.height)
     if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
         size = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
@@ -118,6 +120,22 @@ def _warp(face: FaceRegion, raster: Raster, target: FaceRegion) -> Image:
         points = (points + 0.5) * scale - 0.5
     x, y = cv2.split(raster.interpolate(points.astype(np.float32)))
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _off_the_edge(mesh: FaceMesh) -> Points:
+    """(468, 2) px where each point's colour is read: along the jaw a little further in than the contour.
+
+    There a photo shows the jaw's own outline, its shadow, or a collar that a contour a little too wide takes in.
+    """
+    middle = mesh.xy[regions.NOSE_TIP]
+    return np.asarray(mesh.xy + (middle - mesh.xy) * (OFF_THE_EDGE * _along_jaw()), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _along_jaw() -> Floats:
+    """(468, 1) 1 on the contour along cheeks and chin, falling to 0 inside it and above the ears."""
+    low = np.clip((mean_face().points[:, 1] - 0.2) / 0.4, 0, 1)
+    return np.asarray((rim_weights() ** 2 * low)[:, None], np.float32)
 
 
 def _display(log_light: Floats) -> Floats:
