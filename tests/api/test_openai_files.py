@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ from fastapi.routing import APIRoute
 from portraitd.api.app import FRAMING_BYTES, ApiConfig, build_app
 from tests.api.client import Api, assert_stamped, assert_success
 from tests.api.fakes import ANNE, BERT, World
+from tests.api.whole import JOBS, opened
+from tests.unit.portraits.conftest import picture
 
 PATH = "/compatible-mode/v1/files"
 DATA = b"\xff\xd8picture"
@@ -83,6 +86,19 @@ def test_both_doors_lead_to_the_same_files(api: Api) -> None:
     assert said(api("GET", f"{PATH}/{there_id}"))["purpose"] == "fine-tune", "where nobody said what it is for"
     said(api("DELETE", f"{PATH}/{there_id}"))
     assert api("GET", f"/api/v1/files/{there_id}").status_code == 400
+
+
+def test_a_file_uploaded_here_is_trained_from_and_shares_the_limits(tmp_path: Path) -> None:
+    with opened(tmp_path) as whole:
+        sent = whole("POST", PATH, files={"file": ("me.jpg", picture())}, data={"purpose": "fine-tune"})
+        body = {"model": "facechain-finetune", "training_file_ids": [said(sent)["id"]]}
+        job_id = whole.said("POST", JOBS, json=body)["output"]["job_id"]
+        whole.place.work(job_id)
+        assert whole.said("GET", f"{JOBS}/{job_id}")["output"]["status"] == "SUCCEEDED"
+        for _ in range(99):
+            whole.said("POST", "/api/v1/files", files=[("files", ("a", b"x"))])
+        full = whole("POST", PATH, files={"file": ("a", b"x")}, data={"purpose": "batch"})
+        assert_refused(full, 400, "BadRequest.TooMany")
 
 
 # -- lists ------------------------------------------------------------------------------------------------------------
