@@ -135,6 +135,19 @@ def test_an_underexposed_photo_is_lifted(face_models: FaceModels) -> None:
     assert np.median(picture[430:640, 300:460]) > 95
 
 
+def test_a_faded_photo_gets_its_blacks_back(face_models: FaceModels) -> None:
+    from skimage import data
+
+    clear = np.asarray(data.astronaut())
+    faded = (110 + (clear.astype(np.float32) - 110) * 0.4).astype(np.uint8)
+    style, darkest = STYLES.get("f_idcard_female"), []
+    for name, photo in (("clear", clear), ("faded", faded)):
+        picture = make_preset(_identity(face_models, Photo(name, photo)), style, seed=0)
+        darkest.append(float(np.percentile(picture[100:900, 200:568], 1)))
+    assert darkest[0] < 25
+    assert darkest[1] < 60
+
+
 def test_hair_cut_by_the_photo_is_not_drawn_out_into_bands(face_models: FaceModels) -> None:
     from skimage import data
 

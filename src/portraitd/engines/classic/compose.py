@@ -46,6 +46,9 @@ class Light:
 
 #: Linear luma that the brightest places of a person (eyes, teeth, collars) have at least in a well exposed photo.
 BRIGHTEST_LEAST = 0.38
+#: Linear luma that the darkest places of a person have at most in a clear photo, and the most that is taken for haze.
+DARKEST_MOST = 0.012
+MOST_VEIL = 0.12
 #: An underexposed photo is lifted by this much at most: beyond it there is only noise.
 MOST_LIFT = 7.0
 
@@ -53,6 +56,9 @@ MOST_LIFT = 7.0
 def person_light(cutout: Cutout) -> Floats:
     """(H, W, 3) linear light of the cutout as if photographed in neutral light and well exposed."""
     linear = to_linear(cutout.colours)
+    veil = np.float32(_veil(linear, cutout.alpha))
+    if veil > 0:
+        linear = np.maximum(linear - veil, 0) / (1 - veil)
     gains = np.ones(3, np.float32) if is_grey(cutout) else neutral_gains(skin_light(linear, cutout.points))
     linear *= gains * np.float32(_lift(linear, cutout.alpha))
     return linear
@@ -62,6 +68,14 @@ def is_grey(cutout: Cutout) -> bool:
     """Whether the person's photo is black and white."""
     some = cutout.colours[::6, ::6][cutout.alpha[::6, ::6] > 0.9].astype(np.int16)
     return some.size > 0 and float(np.ptp(some, axis=1).mean()) < 4.0
+
+
+def _veil(linear: Floats, alpha: Mask) -> float:
+    """Linear light that lies over all of a hazy or faded photo: what its darkest places, pupils and hair, have of it."""
+    luma = linear[::4, ::4][alpha[::4, ::4] > 0.9] @ LUMA
+    if luma.size == 0:
+        return 0.0
+    return float(np.clip(float(np.percentile(luma, 0.5)) - DARKEST_MOST, 0.0, MOST_VEIL))
 
 
 def _lift(linear: Floats, alpha: Mask) -> float:
