@@ -71,7 +71,7 @@ def is_grey(cutout: Cutout) -> bool:
 
 
 def _veil(linear: Floats, alpha: Mask) -> float:
-    """Linear light that lies over all of a hazy or faded photo: what its darkest places, pupils and hair, have of it."""
+    """Linear light that lies over all of a hazy or faded photo, as its darkest places (pupils, hair) show it."""
     luma = linear[::4, ::4][alpha[::4, ::4] > 0.9] @ LUMA
     if luma.size == 0:
         return 0.0
