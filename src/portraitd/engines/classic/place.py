@@ -18,7 +18,7 @@ from portraitd.images import Floats, Mask, Points
 
 #: Width of the blend inside the contour, in face widths: of detail, of tone, and what the forehead adds to tone's.
 FEATHER = 0.008
-TONE_FEATHER = 0.05
+TONE_FEATHER = 0.055
 FOREHEAD_FEATHER = 0.06
 
 
