@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_id_photos_keep_the_standard(face_models: FaceModels, astronaut: Identit
 
 def test_id_photos_of_several_photos_keep_the_standard(face_models: FaceModels, several: Identity) -> None:
     _check_id_photo(face_models, make_preset(several, STYLES.get("f_idcard_male"), seed=1), BACKDROPS[1])
+
+
+def test_an_id_photo_in_a_pack_s_clothes_keeps_the_standard(
+    face_models: FaceModels, astronaut: Identity, portraits_folder: Path
+) -> None:
+    pack = tuple(portraits_folder / "templates" / name for name in ("Working_suit.jpg", "T-shirt.jpg"))
+    style = replace(STYLES.get("f_idcard_female"), templates=pack)
+    engine = ClassicEngine(face_models)
+    made = list(engine.generate(PresetJob(style, astronaut.to_bytes(), count=2, seed=0)))
+    bare = make_preset(astronaut, STYLES.get("f_idcard_female"), seed=0)
+    for portrait, backdrop in zip(made, BACKDROPS, strict=False):
+        assert isinstance(portrait, Portrait)
+        _check_id_photo(face_models, portrait.image, backdrop)
+        assert np.abs(portrait.image[-150:].astype(int) - bare[-150:]).mean() > 20, "other clothes"
 
 
 @pytest.mark.parametrize("style_id", PRESETS)

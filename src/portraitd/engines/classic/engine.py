@@ -15,6 +15,7 @@ from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.looks import look_of
 from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.presets import make_preset
+from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.template import TemplateFace, read_template
@@ -25,6 +26,7 @@ from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.verdict import VerdictLimits, judge
 from portraitd.images import Image
+from portraitd.styles.catalog import Style
 
 #: How strongly `skin_retouch` works on a user's photos.
 PHOTO_RETOUCH = 0.7
@@ -108,10 +110,26 @@ class ClassicEngine:
         if not pack:
             return lambda seed: (make_preset(identity, job.style, seed), None)
 
+        if isinstance(recipe := read_recipe(job.style), IdPhotoRecipe):
+            backdrops = len(recipe.backdrops)
+            return lambda seed: (self._dressed_id_photo(pack, identity, job.style, seed, backdrops), None)
+
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             return self._template_maker(pick_template(pack, identity, seed), identity)(seed)
 
         return make
+
+    def _dressed_id_photo(
+        self, pack: Sequence[TemplateFace], identity: Identity, style: Style, seed: int, backdrops: int
+    ) -> Image:
+        """The ID photo of the person in a pack's picture: its clothes and hair, the standard's frame and backdrop.
+
+        Consecutive seeds are one picture's backdrops.
+        """
+        template = pick_template(pack, identity, seed // backdrops)
+        image, _ = self._template_maker(template, identity)(seed)
+        dressed, _ = train_identity(self._models, self._embedder, [Photo("dressed", image)])
+        return make_preset(dressed, style, seed)
 
     def _template_maker(
         self, template: TemplateFace, identity: Identity
