@@ -19,6 +19,7 @@ from portraitd.images import encode_jpeg
 from portraitd.portraits.identities import is_usable
 from portraitd.portraits.retention import Sweeper
 from portraitd.settings import SETTINGS, load_settings
+from portraitd.styles.catalog import Mode
 from tests.fakes.engines import FAILS_EVERY_SECOND, flat
 from tests.fakes.receivers import receiver, status
 
@@ -240,6 +241,36 @@ def test_styles_are_listed_and_added_to(run: Run, photo: Path) -> None:
     style = wiring.styles_of(load_settings()).get("f_business_female")
     assert [path.name for path in style.templates] == ["photo.jpg"]
     assert run("styles", "add", "f_nothing", photo).exception is not None
+
+
+def test_a_pack_is_pulled_from_a_folder_listed_and_removed(
+    run: Run, portraits_folder: Path, tmp_path: Path, photo: Path
+) -> None:
+    assert run("styles", "add", "f_idcard_male", photo).exit_code == 0
+    pulled = run("styles", "pull", "facechain", "--from", portraits_folder)
+    assert pulled.exit_code == 0, pulled.output
+    told = pulled.stdout.splitlines()
+    assert "Apache-2.0" in told[0]
+    assert "github.com/modelscope/facechain" in told[0]
+    presets = [style for style in wiring.styles_of(load_settings()) if style.mode is Mode.PRESET]
+    assert all(style.templates for style in presets)
+    again = run("styles", "pull", "facechain", "--from", tmp_path)
+    assert again.exit_code == 0, "nothing is missing, so nothing is asked for"
+    assert len(again.stdout.splitlines()) == 1
+    assert run("styles", "remove", "facechain").exit_code == 0
+    left = [path.name for style in wiring.styles_of(load_settings()) for path in style.templates]
+    assert left == ["photo.jpg"]
+
+
+def test_a_pack_that_cannot_be_had_is_told(run: Run, tmp_path: Path) -> None:
+    assert isinstance(run("styles", "pull", "facechain", "--from", tmp_path).exception, SetupError)
+    assert isinstance(run("styles", "pull", "facechan").exception, SetupError)
+    both = run("styles", "pull", "facechain", "--from", tmp_path, "--mirror", "http://127.0.0.1:1")
+    assert isinstance(both.exception, SetupError)
+    unreachable = run("styles", "pull", "facechain", "--mirror", "http://127.0.0.1:1/facechain")
+    assert "Apache-2.0" in unreachable.stdout, "told before the first picture is asked for"
+    assert isinstance(unreachable.exception, SetupError)
+    assert "http://127.0.0.1:1/facechain/style_image/" in unreachable.exception.message
 
 
 def test_a_pack_for_no_style_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
