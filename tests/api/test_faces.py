@@ -8,10 +8,12 @@ import pytest
 
 from portraitd.api.app import ApiConfig
 from portraitd.errors import ConnectionRefused, DownloadTimeout, InvalidURL, MediaDownloadFailed, PortraitdError
+from portraitd.portraits.hints import BY_REASON
 from tests.api.client import DETECT, Api, assert_error_shape, assert_success
 from tests.api.fakes import FACE_URL, World
 
 BODY: dict[str, Any] = {"model": "facechain-facedetect", "input": {"images": [FACE_URL]}, "parameters": {}}
+NO_HINT = {"en": "", "zh": ""}
 TREE_URL = "https://pictures.example/tree.jpg"
 
 
@@ -23,9 +25,17 @@ def test_verdicts_and_reasons_line_up_with_the_pictures(api: Api) -> None:
     reply = assert_success(api.detect(asking([FACE_URL, TREE_URL, FACE_URL])))
     reply.pop("request_id")
     assert reply == {
-        "output": {"is_face": [True, False, True], "failed_reason": ["", "no face detected", ""]},
+        "output": {
+            "is_face": [True, False, True],
+            "failed_reason": ["", "no face detected", ""],
+            "portraitd": {"hints": [NO_HINT, BY_REASON["no face detected"]._asdict(), NO_HINT]},
+        },
         "usage": {},
     }
+
+
+def test_where_nothing_is_wrong_there_is_no_hint(api: Api) -> None:
+    assert set(assert_success(api.detect(asking([FACE_URL])))["output"]) == {"is_face", "failed_reason"}
 
 
 @pytest.mark.parametrize("parameters", [{}, None, {"anything": 1}, "nonsense"])

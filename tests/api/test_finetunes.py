@@ -12,6 +12,7 @@ import pytest
 
 from portraitd.api.app import ApiConfig
 from portraitd.errors import InvalidParameter, JobBusy, UnsupportedOperation
+from portraitd.portraits.hints import BY_CODE
 from portraitd.portraits.requests import FinetuneJob, JobState
 from tests.api.client import Api, assert_error_shape, assert_stamped, assert_success
 from tests.api.fakes import FACE_URL, World
@@ -123,6 +124,7 @@ def test_another_models_job_is_refused(api: Api) -> None:
                 "end_time": "2025-09-02 09:56:02",
                 "code": "InvalidFile.NoHuman",
                 "message": "No photo.",
+                "portraitd": {"hint": BY_CODE["InvalidFile.NoHuman"]._asdict()},
             },
         ),
         (

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from portraitd.portraits.hints import BY_CODE
 from portraitd.portraits.requests import Result, Task, TaskState
 from tests.api.client import Api, assert_error_shape, assert_success
 from tests.api.fakes import BERT, World
@@ -80,7 +81,9 @@ def test_a_running_task_tells_which_share_is_done(api: Api, succeeded: int, fail
     assert read(api, running)["output"]["portraitd"] == {"progress": progress}
 
 
-@pytest.mark.parametrize("task", [SUCCEEDED, FAILED, replace(WAITING, state=TaskState.CANCELED)])
+@pytest.mark.parametrize(
+    "task", [SUCCEEDED, replace(FAILED, code="InternalError.Algo"), replace(WAITING, state=TaskState.CANCELED)]
+)
 def test_a_task_that_has_ended_tells_nothing_beside_the_contract(api: Api, task: Task) -> None:
     assert "portraitd" not in read(api, task)["output"]
 
@@ -110,6 +113,7 @@ def test_failed_is_http_200_with_the_code_inside(api: Api) -> None:
             "code": "InvalidImageResolution",
             "message": "The input image resolution is too large or small",
             "task_metrics": {"TOTAL": 2, "SUCCEEDED": 0, "FAILED": 2},
+            "portraitd": {"hint": BY_CODE["InvalidImageResolution"]._asdict()},
         },
         "usage": {"image_count": 0},
     }

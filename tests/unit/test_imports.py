@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engines": {"errors", "images", "faces", "styles"},
     "blobs": {"errors"},
     # The words of requests and the doors of services are for everyone who needs them: they import nothing back.
+    "portraits.hints": set(),
     "portraits.rates": set(),
     "portraits.requests": {"portraits.rates"},
     "portraits.services": {"portraits.rates", "portraits.requests", "styles"},

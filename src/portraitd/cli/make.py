@@ -15,11 +15,13 @@ from portraitd.cli.photos import read_photo, read_photos
 from portraitd.cli.tables import show
 from portraitd.cli.weights import ensure_weights
 from portraitd.errors import InvalidStyle, PortraitdError, SetupError
+from portraitd.portraits.hints import BY_CODE, BY_REASON
 from portraitd.settings import load_settings
 from portraitd.styles.catalog import Mode, Style, StyleCatalog
 
 if TYPE_CHECKING:
     from portraitd.engines.base import Engine, Failure, Job, Photo, Portrait
+    from portraitd.portraits.requests import FaceVerdict
 
 _OUT = Path("portraits")
 _MAX_TRAIN_FREE_PHOTOS = 5
@@ -87,12 +89,17 @@ def detect(
     ensure_weights(settings)
     desk = FaceDesk(Fetcher(), wiring.judge_of(settings))
     verdicts = [desk.judge_file(picture.read_bytes()) for picture in pictures]
-    answers = [("yes" if verdict.is_face else "no", verdict.reason) for verdict in verdicts]
+    answers = [("yes" if verdict.is_face else "no", _why(verdict)) for verdict in verdicts]
     show(
         ("picture", "usable", "reason"), [(str(path), *answer) for path, answer in zip(pictures, answers, strict=True)]
     )
     if not all(verdict.is_face for verdict in verdicts):
         raise typer.Exit(1)
+
+
+def _why(verdict: FaceVerdict) -> str:
+    hint = BY_REASON.get(verdict.reason)
+    return f"{verdict.reason}. {hint.en} {hint.zh}" if hint else verdict.reason
 
 
 def _style(catalog: StyleCatalog, style_id: str) -> Style:
@@ -129,7 +136,9 @@ def _make(engine: Engine, order: _Order) -> tuple[Portrait | Failure, ...]:
         except SetupError:
             raise
         except PortraitdError as error:
-            raise SetupError(f"{error.message} (`portraitd detect` checks each picture.)") from error
+            hint = BY_CODE.get(error.code)
+            told = f" {hint.en} {hint.zh}" if hint else ""
+            raise SetupError(f"{error.message}{told} (`portraitd detect` checks each picture.)") from error
 
 
 def _job(engine: Engine, order: _Order) -> Job:

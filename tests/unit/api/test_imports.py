@@ -18,6 +18,7 @@ ALLOWED = (
     "portraitd.errors",
     "portraitd.logs",
     "portraitd.portraits.fetch",
+    "portraitd.portraits.hints",
     "portraitd.portraits.rates",
     "portraitd.portraits.requests",
     "portraitd.portraits.services",

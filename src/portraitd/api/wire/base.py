@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from portraitd.api.config import ApiConfig
 from portraitd.errors import EmptyModel, IllegalInput, InvalidParameter, ModelNotFound, UnknownModel, WrongModelForPath
+from portraitd.portraits.hints import Hint
 
 #: Everything the contract shows as local time is Beijing's, without saying so.
 BEIJING = timezone(timedelta(hours=8), "Beijing")
@@ -61,6 +62,13 @@ class Refusal(Reply):
     message: str
 
 
+class HintPart(Part):
+    """What is wrong with a picture and what to do, in plain words; both "" where nothing is."""
+
+    en: str = ""
+    zh: str = ""
+
+
 class Extras(Part):
     """What we tell beside the contract, all of it under one name of ours that its clients pass over."""
 
@@ -68,6 +76,15 @@ class Extras(Part):
     queue_position: int | None = None
     #: Share of the pictures, or of a training's steps, that are done, 0 to 1.
     progress: float | None = None
+    #: Of what failed: why, and what to do.
+    hint: HintPart | None = None
+    #: The same of a face check, one for each picture.
+    hints: list[HintPart] | None = None
+
+
+def hint_part(hint: Hint | None) -> HintPart | None:
+    """The hint on the wire."""
+    return None if hint is None else HintPart(en=hint.en, zh=hint.zh)
 
 
 class StatusPart(Part):

@@ -18,10 +18,12 @@ from portraitd.api.wire.base import (
     Reply,
     Text,
     checked,
+    hint_part,
     local_s,
 )
 from portraitd.errors import InvalidParameter, MissingTrainingFiles
 from portraitd.portraits.fetch import check_url
+from portraitd.portraits.hints import BY_CODE
 from portraitd.portraits.requests import Finetune, FinetuneJob, JobPage, JobState
 
 #: What a job counts as in `usage`, by how it ended; the other states have no usage.
@@ -160,7 +162,10 @@ def _log_lines(job: FinetuneJob) -> list[str]:
 
 
 def _extras(job: FinetuneJob) -> Extras | None:
-    """How far an unfinished job is."""
+    """How far an unfinished job is, and what to do about one that failed."""
+    if job.state is JobState.FAILED:
+        hint = hint_part(BY_CODE.get(job.code or ""))
+        return None if hint is None else Extras(hint=hint)
     if job.state is JobState.RUNNING:
         return Extras(progress=round(job.done, 2))
     return None if job.ahead is None else Extras(queue_position=job.ahead)

@@ -8,8 +8,20 @@ from typing import Annotated
 from pydantic import Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import Extras, PageNo, PageSize, Part, Reply, epoch_ms, is_id, local_ms, read_compact_time
+from portraitd.api.wire.base import (
+    Extras,
+    PageNo,
+    PageSize,
+    Part,
+    Reply,
+    epoch_ms,
+    hint_part,
+    is_id,
+    local_ms,
+    read_compact_time,
+)
 from portraitd.errors import InvalidParameter
+from portraitd.portraits.hints import BY_CODE
 from portraitd.portraits.requests import Result, Task, TaskFilter, TaskPage, TaskState
 
 #: How far back a list reaches, and the longest span one may ask for.
@@ -164,7 +176,10 @@ def _span(query: ListQuery, now: datetime) -> tuple[datetime, datetime]:
 
 
 def _extras(task: Task) -> Extras | None:
-    """How far an unfinished task is."""
+    """How far an unfinished task is, and what to do about one that failed."""
+    if task.state is TaskState.FAILED:
+        hint = hint_part(BY_CODE.get(task.code or ""))
+        return None if hint is None else Extras(hint=hint)
     if task.state is TaskState.RUNNING:
         return Extras(progress=round((task.succeeded + task.failed) / task.total, 2))
     return None if task.ahead is None else Extras(queue_position=task.ahead)
