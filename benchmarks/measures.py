@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import cv2
 import numpy as np
@@ -11,12 +11,12 @@ from skimage.color import deltaE_ciede2000
 
 from portraitd.engines.classic.complexion import bare_skin
 from portraitd.engines.classic.template import read_template
-from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
+from portraitd.faces.expression import expression_of
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import person_probability
-from portraitd.faces.shape import align_to_mean, mean_face, pose_of
+from portraitd.faces.shape import mean_face, pose_of
 from portraitd.images import Floats, Image, Points
 
 #: Patches of bare cheek, mesh points; the mirror twins are the other side's.
@@ -53,29 +53,9 @@ def pose_error(result: Seen, template: Seen) -> dict[str, float]:
     return {**each, "worst": max(each.values())}
 
 
-def expression(points: Points) -> dict[str, float]:
-    """Shares read in the mean face's frame, so that pose plays no part.
-
-    eyes: gap of the lids over the width of the eye, mean of both; mouth: gap of the inner lips over the width of the
-    mouth; smile: how far the corners of the mouth lie above its middle, over its width.
-    """
-    p = align_to_mean(points).inverse().apply(points)
-
-    def apart(a: int, b: int) -> float:
-        return float(np.linalg.norm(p[a] - p[b]))
-
-    width = apart(*regions.MOUTH_CORNERS)
-    corners = (p[regions.MOUTH_CORNERS[0], 1] + p[regions.MOUTH_CORNERS[1], 1]) / 2
-    return {
-        "eyes": (apart(159, 145) / apart(33, 133) + apart(386, 374) / apart(263, 362)) / 2,
-        "mouth": apart(13, 14) / width,
-        "smile": float((p[13, 1] + p[14, 1]) / 2 - corners) / width,
-    }
-
-
 def expression_error(result: Seen, template: Seen) -> dict[str, float]:
-    """Absolute difference of each of `expression`'s shares."""
-    a, b = expression(result.mesh.points), expression(template.mesh.points)
+    """Absolute difference of each of `Expression`'s shares."""
+    a, b = (asdict(expression_of(seen.mesh.points)) for seen in (result, template))
     return {key: abs(a[key] - b[key]) for key in a}
 
 

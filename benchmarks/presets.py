@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from idchecks import id_checks
 from measures import Seen, see
 from portraitd.engines.base import Portrait, PresetJob
 from portraitd.engines.classic.framing import CHEEK_SIDES, roll_of
+from portraitd.engines.classic.idchecks import id_checks
 from portraitd.faces.embed import distance
 from portraitd.images import Floats, Image
 from portraitd.styles.catalog import Mode, Style, load_catalog
@@ -60,9 +60,9 @@ def make(studio: Studio, style: Style, sitter: Sitter, count: int) -> Iterator[F
             yield Framed(*key, None, {}, ("face found",))
             continue
         apart = distance(studio.embed(seen), sitter.mean)
-        checks = id_checks(seen) if style.id in ID_STYLES else ()
-        failed = tuple(check.name for check in checks if not check.passed)
-        yield Framed(*key, apart, {check.name: check.value for check in checks} or framing(seen), failed)
+        checks = id_checks(seen.image, seen.mesh) if style.id in ID_STYLES else ()
+        failed = tuple(found.check.value for found in checks if not found.passed)
+        yield Framed(*key, apart, {found.check.value: found.value for found in checks} or framing(seen), failed)
 
 
 def framing(seen: Seen) -> dict[str, float]:

@@ -91,14 +91,33 @@ def decode(data: bytes) -> Image:
     return np.array(_upright(rgb, turn), order="C")
 
 
-def encode_jpeg(image: Image, quality: int = 95) -> bytes:
-    """The (H, W, 3) uint8 image as a JPEG file with 4:4:4 colour, so that red edges stay sharp."""
-    return _encode(image, format="JPEG", quality=quality, subsampling=0, optimize=False)
+def encode_jpeg(image: Image, quality: int = 95, dpi: int | None = None) -> bytes:
+    """The (H, W, 3) uint8 image as a JPEG file with 4:4:4 colour, so that red edges stay sharp.
+
+    dpi: pixels per inch of paper, told to printers.
+    """
+    density = {} if dpi is None else {"dpi": (dpi, dpi)}
+    return _encode(image, format="JPEG", quality=quality, subsampling=0, optimize=False, **density)
 
 
 def encode_png(image: Image) -> bytes:
     """The (H, W, 3) uint8 image, or a (H, W) uint8 mask, as a PNG file."""
     return _encode(image, format="PNG", compress_level=3)
+
+
+def fill(image: Image, size: Size) -> Image:
+    """(H, W, 3) of `size`: the largest part of its proportions, resampled; the sides lose alike, the top nothing.
+
+    Nothing is stretched: both axes are scaled by one factor, up to the rounding of `size` to whole pixels.
+    """
+    from PIL import Image as Pillow
+
+    height, width = image.shape[:2]
+    part_width = min(float(width), height * size.width / size.height)
+    part_height = part_width * size.height / size.width
+    left = (width - part_width) / 2
+    box = (left, 0.0, left + part_width, min(float(height), part_height))
+    return np.array(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS, box), order="C")
 
 
 def to_linear(image: Image) -> Floats:

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -57,6 +58,7 @@ from portraitd.tasks.worker import Bench, Chore, Handler, Watch, Worker
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from portraitd.engines.classic.idchecks import Finding
     from portraitd.faces.models import FaceModels
     from portraitd.weights.store import WeightStore
 
@@ -299,6 +301,13 @@ def judge_of(settings: Settings) -> Judge:
         if own is not None:
             return cast(Judge, own)
     return _RealJudge(settings)
+
+
+def examiner_of(settings: Settings) -> Callable[[Image], tuple[Finding, ...]]:
+    """What checks a finished ID photo against the standards."""
+    from portraitd.engines.classic.idchecks import examine
+
+    return partial(examine, models_of(settings))
 
 
 class _RealJudge:

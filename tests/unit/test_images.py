@@ -313,3 +313,22 @@ def test_jpeg_keeps_red_edges_sharp() -> None:
 def test_a_mask_can_be_kept_as_png() -> None:
     mask = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert (images.decode(images.encode_png(mask))[..., 0] == mask).all()
+
+
+def test_fill_cuts_the_sides_alike_and_nothing_at_the_top() -> None:
+    picture = np.zeros((100, 80, 3), np.uint8)
+    picture[:10, 31:51] = 255
+    narrow = images.fill(picture, images.Size(25, 50))
+    assert narrow.shape == (50, 25, 3)
+    assert narrow[2, 12].min() > 250
+    rows, columns = (np.flatnonzero((narrow[..., 0] > 127).any(axis=axis)) for axis in (1, 0))
+    assert rows.tolist() == list(range(5)), "nothing lost at the top"
+    assert columns.tolist() == list(range(8, 18)), "15 of 80 lost on either side, one factor for both axes"
+    low = images.fill(picture, images.Size(80, 50))
+    assert np.array_equal(low, picture[:50]), "lost below"
+
+
+def test_a_jpeg_tells_printers_its_density() -> None:
+    data = images.encode_jpeg(np.zeros((8, 8, 3), np.uint8), dpi=350)
+    with Pillow.open(io.BytesIO(data)) as read:
+        assert read.info["dpi"] == (350, 350)

@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "images",
         "styles",
         "engines.base",
+        "engines.classic.idchecks",
         "weights",
         "db",
         "tasks",

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from portraitd.cli import accounts, doctor, identities, keys, make, serve, styles, tasks, webhooks, weights
+from portraitd.cli import accounts, doctor, identities, idphoto, keys, make, serve, styles, tasks, webhooks, weights
 from portraitd.errors import PortraitdError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app.command()(serve.serve)
 app.command()(serve.worker)
 app.command()(make.generate)
 app.command()(make.detect)
+app.command()(idphoto.idphoto)
 app.command()(doctor.doctor)
 app.add_typer(keys.app, name="key")
 app.add_typer(accounts.app, name="account")

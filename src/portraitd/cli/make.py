@@ -28,7 +28,7 @@ _MAX_TRAIN_FREE_PHOTOS = 5
 
 
 @dataclass(frozen=True)
-class _Order:
+class Order:
     """What `generate` was asked for, read and found possible."""
 
     style: Style
@@ -62,7 +62,7 @@ def generate(  # noqa: PLR0917 - one parameter per option
 
     settings = load_settings()
     chosen = style or ("train_free_portrait_url_template" if template else "f_idcard_female")
-    order = _Order(
+    order = Order(
         style=_style(wiring.styles_of(settings), chosen),
         photos=read_photos(photos),
         template=read_photo(template) if template else None,
@@ -72,7 +72,7 @@ def generate(  # noqa: PLR0917 - one parameter per option
     )
     _check(order)
     ensure_weights(settings)
-    outcomes = _make(wiring.load_engine(settings), order)
+    outcomes = make_portraits(wiring.load_engine(settings), order)
     if not _write(outcomes, out):
         raise typer.Exit(1)
 
@@ -109,7 +109,7 @@ def _style(catalog: StyleCatalog, style_id: str) -> Style:
         raise SetupError(f"no style is called {style_id}; see `portraitd styles list`") from error
 
 
-def _check(order: _Order) -> None:
+def _check(order: Order) -> None:
     """Raises SetupError for what does not go together, before anything slow."""
     style = order.style
     if style.mode is Mode.PRESET and order.template:
@@ -123,7 +123,7 @@ def _check(order: _Order) -> None:
         )
 
 
-def _make(engine: Engine, order: _Order) -> tuple[Portrait | Failure, ...]:
+def make_portraits(engine: Engine, order: Order) -> tuple[Portrait | Failure, ...]:
     """All outcomes, with a progress bar on the error stream meanwhile."""
     # Standard output is for the files' names, so it must not go through the bar's console.
     with Progress(console=Console(stderr=True), redirect_stdout=False, redirect_stderr=False, transient=True) as bars:
@@ -141,7 +141,7 @@ def _make(engine: Engine, order: _Order) -> tuple[Portrait | Failure, ...]:
             raise SetupError(f"{error.message}{told} (`portraitd detect` checks each picture.)") from error
 
 
-def _job(engine: Engine, order: _Order) -> Job:
+def _job(engine: Engine, order: Order) -> Job:
     from portraitd.engines.base import PresetJob, TemplateJob, TrainFreeJob
 
     if order.style.mode is Mode.TRAIN_FREE:
