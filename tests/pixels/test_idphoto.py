@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from portraitd import cli
+from portraitd.cli.idphoto import ADVICE
 from portraitd.engines.classic.idchecks import Check, examine
 from portraitd.errors import SetupError
 from portraitd.faces.models import FaceModels
@@ -28,6 +29,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face_models: FaceModels
     monkeypatch.setenv("PORTRAITD_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PORTRAITD_WEIGHTS", str(face_models.folder))
     return lambda *args: CliRunner().invoke(cli.app, ["idphoto", *[str(arg) for arg in args]])
+
+
+def test_every_check_has_advice_that_can_be_told() -> None:
+    assert set(ADVICE) == {check.name for check in Check}
+    for hint in ADVICE.values():
+        assert "{" not in hint.en.format(value=9)
+        assert hint.en.isascii()
+        assert hint.zh.format(value=9).endswith("。")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +62,9 @@ def test_every_size_keeps_the_standard(
 def test_a_turned_head_fails_and_is_told_what_to_do(run: Run, portraits_folder: Path, tmp_path: Path) -> None:
     done = run(portraits_folder / "templates" / "Chinese_winter_hanfu.jpg", "-o", tmp_path)
     assert done.exit_code == 1
+    assert "The head is turned by" in done.stdout
     assert "take a photo looking straight into the camera" in done.stdout
-    assert "the head is turned by" in done.stdout
+    assert "请正对镜头重新拍摄" in done.stdout
     assert done.stdout.count("NO") >= 1
 
 

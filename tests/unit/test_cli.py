@@ -187,6 +187,7 @@ def test_generate_trains_for_a_template_when_asked_to(run: Run, photo: Path, tmp
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [str(tmp_path / "out" / "portrait-7.jpg")]
     assert "black.jpg was not used: No human face detected." in result.stderr
+    assert "清楚拍到本人正脸" in result.stderr, "and what to do, in both languages"
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from portraitd.cli.make import Order, make_portraits
+from portraitd.cli.make import Order, make_portraits, plainly
 from portraitd.cli.photos import read_photos
 from portraitd.cli.tables import show
 from portraitd.cli.weights import ensure_weights
 from portraitd.errors import SetupError
+from portraitd.portraits.hints import Hint
 from portraitd.settings import load_settings
 
 if TYPE_CHECKING:
@@ -61,18 +62,51 @@ _PRINTS: Mapping[Format, _Print] = {
 }
 
 #: What to do when a check has failed, by its name; `{value}` is what was measured.
-_ADVICE: Mapping[str, str] = {
-    "FACES": "{value:.0f} faces were found: take a photo that shows one person, face to the camera",
-    "FACE_WIDTH": "the face is too wide or too narrow: take a photo that shows the head with room on all sides",
-    "HEAD_HEIGHT": "the head is too large or too small: take a photo that shows all of the head and the shoulders",
-    "EYE_LINE": "the eyes are too low: take a photo with the camera at the height of the eyes",
-    "HAIR_GAP": "the hair is too near to the top edge or too far from it: take a photo with room above the head",
-    "CENTRE": "the face is not in the middle: take a photo looking straight into the camera",
-    "TILT": "the head is tilted by {value:.0f} degrees: take a photo with both eyes at one height",
-    "TURN": "the head is turned by {value:.0f} degrees: take a photo looking straight into the camera",
-    "BACKDROP": "the backdrop is uneven: take a photo with room beside the head, hair away from the corners",
-    "EYES": "the eyes are nearly closed: take a photo with both eyes open",
-    "MOUTH": "the mouth is open: take a photo with the mouth closed and a calm face",
+ADVICE: Mapping[str, Hint] = {
+    "FACES": Hint(
+        "{value:.0f} faces were found: take a photo that shows one person, face to the camera.",
+        "找到 {value:.0f} 张人脸：请拍一张正对镜头的单人照。",
+    ),
+    "FACE_WIDTH": Hint(
+        "The face is too wide or too narrow: take a photo that shows the head with room on all sides.",
+        "面部过宽或过窄：请拍一张头部四周留有空间的照片。",
+    ),
+    "HEAD_HEIGHT": Hint(
+        "The head is too large or too small: take a photo that shows all of the head and the shoulders.",
+        "头部过大或过小：请拍一张头部和双肩都完整的照片。",
+    ),
+    "EYE_LINE": Hint(
+        "The eyes are too low: take a photo with the camera at the height of the eyes.",
+        "眼睛位置过低：请让镜头与双眼同高，重新拍摄。",
+    ),
+    "HAIR_GAP": Hint(
+        "The hair is too near to the top edge or too far from it: take a photo with room above the head.",
+        "头顶离上边缘过近或过远：请拍一张头顶留有空间的照片。",
+    ),
+    "CENTRE": Hint(
+        "The face is not in the middle: take a photo looking straight into the camera.",
+        "面部没有居中：请正对镜头重新拍摄。",
+    ),
+    "TILT": Hint(
+        "The head is tilted by {value:.0f} degrees: take a photo with both eyes at one height.",
+        "头部倾斜约 {value:.0f} 度：请保持双眼水平，重新拍摄。",
+    ),
+    "TURN": Hint(
+        "The head is turned by {value:.0f} degrees: take a photo looking straight into the camera.",
+        "头部侧转约 {value:.0f} 度：请正对镜头重新拍摄。",
+    ),
+    "BACKDROP": Hint(
+        "The backdrop is uneven: take a photo with room beside the head, hair away from the corners.",
+        "背景不均匀：请在头部两侧留出空间，不要让头发伸到上方两角，重新拍摄。",
+    ),
+    "EYES": Hint(
+        "The eyes are nearly closed: take a photo with both eyes open.",
+        "眼睛没有完全睁开：请睁开双眼重新拍摄。",
+    ),
+    "MOUTH": Hint(
+        "The mouth is open: take a photo with the mouth closed and a calm face.",
+        "嘴巴张开了：请闭合双唇、表情自然，重新拍摄。",
+    ),
 }
 
 
@@ -152,7 +186,7 @@ def _write(outcome: Portrait | Failure, path: Path, size: Format) -> Image:
     from portraitd.engines.base import Failure
 
     if isinstance(outcome, Failure):
-        raise SetupError(f"the ID photo could not be made: {outcome.error.message}")
+        raise SetupError(f"the ID photo could not be made: {plainly(outcome.error)}")
     wanted = _PRINTS[size]
     image = images.fill(outcome.image, images.Size(*wanted.pixels)) if wanted.pixels else outcome.image
     data = images.encode_jpeg(image, dpi=wanted.dpi)
@@ -181,16 +215,17 @@ def _print(checked: Sequence[_Checked], dpi: int) -> None:
         show(("check", "value", "limits", "passed"), rows)
         for finding in one.findings:
             if not finding.passed:
-                typer.echo(_advice(finding))
+                typer.echo(" ".join(_advice(finding)))
 
 
 def _figure(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}"
 
 
-def _advice(finding: Finding) -> str:
+def _advice(finding: Finding) -> Hint:
     # A degree that just fails must not be told as one that passes.
-    return _ADVICE[finding.check.name].format(value=math.ceil(finding.value))
+    value = math.ceil(finding.value)
+    return Hint(*(text.format(value=value) for text in ADVICE[finding.check.name]))
 
 
 def _as_json(one: _Checked) -> dict[str, Any]:
@@ -207,7 +242,7 @@ def _as_json(one: _Checked) -> dict[str, Any]:
                 "least": finding.least,
                 "most": finding.most,
                 "passed": finding.passed,
-                "advice": "" if finding.passed else _advice(finding),
+                "advice": (Hint("", "") if finding.passed else _advice(finding))._asdict(),
             }
             for finding in one.findings
         ],

@@ -136,9 +136,13 @@ def make_portraits(engine: Engine, order: Order) -> tuple[Portrait | Failure, ..
         except SetupError:
             raise
         except PortraitdError as error:
-            hint = BY_CODE.get(error.code)
-            told = f" {hint.en} {hint.zh}" if hint else ""
-            raise SetupError(f"{error.message}{told} (`portraitd detect` checks each picture.)") from error
+            raise SetupError(f"{plainly(error)} (`portraitd detect` checks each picture.)") from error
+
+
+def plainly(error: PortraitdError) -> str:
+    """The error's message, and behind it what to do, where that is known."""
+    hint = BY_CODE.get(error.code)
+    return f"{error.message} {hint.en} {hint.zh}" if hint else error.message
 
 
 def _job(engine: Engine, order: Order) -> Job:
@@ -149,7 +153,7 @@ def _job(engine: Engine, order: Order) -> Job:
         return TrainFreeJob(order.template.image, order.photos, order.retouch, order.count, order.seed)
     trained = engine.train(order.photos)
     for left_out in trained.left_out:
-        typer.echo(f"{left_out.name} was not used: {left_out.error.message}", err=True)
+        typer.echo(f"{left_out.name} was not used: {plainly(left_out.error)}", err=True)
     if order.template:
         return TemplateJob(order.template.image, trained.identity, order.count, order.seed)
     return PresetJob(order.style, trained.identity, order.count, order.seed)
@@ -165,7 +169,7 @@ def _write(outcomes: Iterable[Portrait | Failure], out: Path) -> bool:
         out.mkdir(parents=True, exist_ok=True)
         for number, outcome in enumerate(outcomes, 1):
             if isinstance(outcome, Failure):
-                typer.echo(f"portrait {number} could not be made: {outcome.error.message}", err=True)
+                typer.echo(f"portrait {number} could not be made: {plainly(outcome.error)}", err=True)
                 well = False
                 continue
             path = out / f"portrait-{outcome.seed}.jpg"
