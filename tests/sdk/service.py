@@ -89,7 +89,7 @@ def _until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         try:
             with urllib.request.urlopen(f"{url}/readyz", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, or busy starting its workers
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
     pytest.fail(f"not ready:\n{log.read_text()}")
