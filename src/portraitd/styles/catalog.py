@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class Style:
     classic: Mapping[str, Any]
     #: Pictures of a style pack that serve this style, possibly none.
     templates: tuple[Path, ...] = ()
+    #: What the diffusion engine paints, checked by that engine too.
+    diffusion: Mapping[str, Any] = field(default_factory=dict)
 
 
 class StyleCatalog:
@@ -53,7 +55,7 @@ class StyleCatalog:
         return iter(self._styles.values())
 
 
-_KEYS = {"name", "english", "mode", "classic"}
+_KEYS = {"name", "english", "mode", "classic", "diffusion"}
 
 
 def read_style(folder: Path) -> Style:
@@ -64,7 +66,14 @@ def read_style(folder: Path) -> Style:
         unknown = set(raw) - _KEYS
         if unknown:
             raise SetupError(f"{path}: unknown keys {sorted(unknown)}")
-        return Style(folder.name, raw["name"], raw["english"], Mode(raw["mode"]), raw.get("classic", {}))
+        return Style(
+            folder.name,
+            raw["name"],
+            raw["english"],
+            Mode(raw["mode"]),
+            raw.get("classic", {}),
+            diffusion=raw.get("diffusion", {}),
+        )
     except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
         raise SetupError(f"{path}: {error}") from error
 
