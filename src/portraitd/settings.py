@@ -32,6 +32,8 @@ class Settings:
     fetch_allow: tuple[Network, ...]
     style_packs: tuple[Path, ...]
     engine: str
+    diffusion_model: Path | None
+    diffusion_tier: str
     workers: int
     max_n: int
     max_jobs: int
@@ -182,6 +184,20 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("PORTRAITD_STYLE_PACKS", "style_packs", "", "Folders of template pictures for styles.", _folders),
     Setting("PORTRAITD_ENGINE", "engine", "classic", "The engine that makes the pictures.", _name),
+    Setting(
+        "PORTRAITD_DIFFUSION_MODEL",
+        "diffusion_model",
+        "",
+        "Folder of the diffusion engine's model.",
+        _maybe_path,
+    ),
+    Setting(
+        "PORTRAITD_DIFFUSION_TIER",
+        "diffusion_tier",
+        "auto",
+        "Where that model lies: auto, resident, offload or cpu.",
+        _one_of("auto", "resident", "offload", "cpu"),
+    ),
     Setting("PORTRAITD_WORKERS", "workers", "1", "Worker processes that `serve` starts.", _whole(0, 64)),
     Setting("PORTRAITD_MAX_N", "max_n", "4", "Most pictures per task.", _whole(1, 16)),
     Setting(

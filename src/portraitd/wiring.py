@@ -62,8 +62,14 @@ if TYPE_CHECKING:
     from portraitd.faces.models import FaceModels
     from portraitd.weights.store import WeightStore
 
-#: Every engine by name, as "module:factory". A factory takes the FaceModels and returns an Engine.
-ENGINES: Mapping[str, str] = {"classic": "portraitd.engines.classic.engine:ClassicEngine"}
+#: Every engine by name, as "module:factory". A factory takes the FaceModels and returns an Engine; the diffusion
+#: engine's takes the choice of its model too.
+ENGINES: Mapping[str, str] = {
+    "classic": "portraitd.engines.classic.engine:ClassicEngine",
+    "diffusion": "portraitd.engines.diffusion.engine:make_engine",
+}
+#: The sets of weights that each engine cannot start without. The diffusion engine ranks its pictures by likeness.
+ENGINE_WEIGHTS: Mapping[str, tuple[str, ...]] = {"classic": ("classic",), "diffusion": ("classic", "embedder")}
 
 #: How often a worker adds what it counted to the database's sums, in seconds.
 _TALLY_EVERY_S = 10
@@ -265,9 +271,13 @@ def load_engine(settings: Settings) -> Engine:
     if not factory:
         raise SetupError(f"PORTRAITD_ENGINE={settings.engine!r}: expected one of {', '.join(ENGINES)}")
     try:
-        make = cast("Callable[[FaceModels], Engine]", getattr(importlib.import_module(module), factory))
+        make = cast("Callable[..., Engine]", getattr(importlib.import_module(module), factory))
     except (ImportError, AttributeError) as error:
         raise SetupError(f"PORTRAITD_ENGINE={settings.engine!r}: cannot be loaded: {error}") from error
+    if settings.engine == "diffusion":
+        from portraitd.engines.diffusion.painter import ModelChoice
+
+        return make(models_of(settings), ModelChoice(settings.diffusion_model, settings.diffusion_tier))
     return make(models_of(settings))
 
 

@@ -77,8 +77,10 @@ ONLY = {
     "pydantic": {"api/"},
     "prometheus_client": {"api/"},
     "torch": {"engines/diffusion/"},
-    "cv2": {"faces/", "engines/classic/"},
-    "PIL": {"images.py"},
+    "diffusers": {"engines/diffusion/"},
+    "transformers": {"engines/diffusion/"},
+    "cv2": {"faces/", "engines/classic/", "engines/diffusion/"},
+    "PIL": {"images.py", "engines/diffusion/klein.py"},  # diffusers' pipelines take Pillow's pictures
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -70,6 +70,7 @@ def ensure_weights(settings: Settings) -> None:
     from portraitd.weights.progress import RichBars
 
     store = wiring.weights_of(settings)
-    if settings.engine in wiring.ENGINES and store.missing(settings.engine):
+    needed = wiring.ENGINE_WEIGHTS.get(settings.engine, ())
+    if store.missing(needed):
         with RichBars() as bars:
-            store.ensure(settings.engine, bars)
+            store.ensure(needed, bars)

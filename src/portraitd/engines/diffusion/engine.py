@@ -1,0 +1,184 @@
+"""The diffusion engine: what `engines.base.Engine` asks for, painted by a model.
+
+An identity is the classic engine's: the person's photos, which the model takes as references, and their embedding. A
+result is the best of a few candidates, and candidates come from the result's own seed: result k needs seed + k alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, TemplateJob, Trained
+from portraitd.engines.classic.identity import Identity, View, train_identity
+from portraitd.engines.classic.people import PHOTO_RETOUCH, People
+from portraitd.engines.classic.presets import make_preset
+from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.skin import retouch
+from portraitd.engines.diffusion.crop import FaceCrop, Square
+from portraitd.engines.diffusion.folder import named_folder
+from portraitd.engines.diffusion.painter import ModelChoice, Painter, check_packages, load_painter
+from portraitd.engines.diffusion.prompt import read_prompt
+from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
+from portraitd.faces.embed import RECOGNISER
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
+from portraitd.images import Image
+from portraitd.styles.catalog import Style
+
+_log = logging.getLogger(__name__)
+
+#: Pictures painted for each one that is returned.
+CANDIDATES = 2
+#: Reference photos given to the model: the contract's most for template and photos.
+MOST_REFERENCES = 5
+#: Side of a reference, in longer sides of the face's box: the whole head.
+REFERENCE_ROOM = 2.0
+#: No retouch of the references.
+PLAIN = 0.0
+
+PRESET_PROMPT = "A photograph of the person in the reference pictures, the same face, the same hair."
+TEMPLATE_PROMPT = (
+    "Replace the face with the face of the person in the reference pictures. Keep the pose of the head, the direction "
+    "of the gaze, the expression and the light of the picture."
+)
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the results of one job are made."""
+
+    #: The style's prompt for a result's seed, and a candidate's seed in: a picture out.
+    draw: Callable[[int, int], Image]
+    #: Where the face is in every picture drawn; None: it has to be found, and one without a face is none.
+    mesh: FaceMesh | None = None
+    #: The chosen candidate and the result's seed in: the result out.
+    finish: Callable[[Image, int], Image] | None = None
+
+
+def make_engine(models: FaceModels, choice: ModelChoice) -> DiffusionEngine:
+    """The engine, its model not loaded yet. Raises SetupError where its packages or the model's folder are missing."""
+    check_packages()
+    named_folder(choice.folder)
+    return DiffusionEngine(models, partial(load_painter, choice))
+
+
+def candidate_seed(seed: int, number: int) -> int:
+    """The seed of a result's candidate `number`, 63 bits: neighbouring results share none."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+class DiffusionEngine:
+    """Portraits painted by a model. Not thread-safe, as `Engine` says."""
+
+    name = "diffusion"
+
+    def __init__(
+        self,
+        models: FaceModels,
+        load: Callable[[], Painter],
+        people: People | None = None,
+        candidates: int = CANDIDATES,
+    ) -> None:
+        """`load`: gives the model, called when it is first needed."""
+        self._models = models
+        self._load = load
+        self._people = people or People(models)
+        self._candidates = candidates
+        self._loaded: Painter | None = None
+
+    def warm(self) -> None:
+        """Load the model. Raises SetupError where its files, memory or the scorer's weights are missing."""
+        self._models.path(RECOGNISER)  # candidates are ranked by it: without it a seed would not say which one
+        _log.info("the diffusion engine runs %s", self._painter().runs_on)
+
+    def train(self, photos: Sequence[Photo]) -> Trained:
+        """One person's identity. Raises the first photo's error when no photo is usable."""
+        return self._people.train(photos)
+
+    def generate(self, job: Job) -> Iterator[Portrait | Failure]:
+        """Exactly `job.count` outcomes; result k is made from seed + k alone."""
+        if isinstance(job, PresetJob):
+            identity = self._people.read(job.identity)
+            way = self._preset_way(job, identity)
+        elif isinstance(job, TemplateJob):
+            identity = self._people.read(job.identity)
+            way = self._template_way(job.template, identity.views, PLAIN)
+        else:
+            identity = self._people.of_photos(job.photos, retouched=False)
+            way = self._template_way(job.template, identity.views, PHOTO_RETOUCH if job.retouch else PLAIN)
+        for seed in range(job.seed, job.seed + job.count):
+            try:
+                yield self._best(identity, way, seed)
+            except SetupError:
+                raise
+            except PortraitdError as error:
+                yield Failure(error)
+
+    def _best(self, identity: Identity, way: Way, seed: int) -> Portrait:
+        """The candidate most like the person, finished."""
+        best: tuple[float, Image, float | None] | None = None
+        for number in range(CANDIDATES):
+            image = way.draw(seed, candidate_seed(seed, number))
+            try:
+                likeness = self._people.likeness(identity, image, way.mesh or self._people.mesh(image))
+            except NoHumanFace:
+                continue
+            rank = -1.0 if likeness is None else likeness
+            if best is None or rank > best[0]:
+                best = (rank, image, likeness)
+        if best is None:
+            raise AlgorithmFailed
+        _, image, likeness = best
+        return Portrait(way.finish(image, seed) if way.finish else image, seed, likeness)
+
+    def _preset_way(self, job: PresetJob, identity: Identity) -> Way:
+        prompt = read_prompt(job.style)
+        recipe = read_recipe(job.style)
+        painter = self._painter()
+        references = self._references(identity.views, PLAIN)
+
+        def draw(seed: int, candidate: int) -> Image:
+            return painter.paint(f"{PRESET_PROMPT} {prompt.for_seed(seed)}", references, candidate)
+
+        if isinstance(recipe, IdPhotoRecipe):
+            return Way(draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
+        return Way(draw)
+
+    def _id_photo(self, image: Image, style: Style, seed: int) -> Image:
+        """The painted person cut out, in the standard's geometry, before one of its backdrops."""
+        person, _ = train_identity(self._models, self._people.embedder, [Photo("candidate", image)])
+        return make_preset(person, style, seed)
+
+    def _template_way(self, template: Image, views: Sequence[View], strength: float) -> Way:
+        mesh = self._people.mesh(template)
+        painter = self._painter()
+        crop = FaceCrop.of(template, mesh, painter.crop_px)
+        references = self._references(views, strength)
+
+        def draw(_: int, candidate: int) -> Image:
+            return crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, references, candidate))
+
+        return Way(draw, mesh)
+
+    def _references(self, views: Sequence[View], strength: float) -> tuple[Image, ...]:
+        """The person's best photos as squares of one size, the skin retouched by `strength`."""
+        side_px = self._painter().reference_px
+        return tuple(_head(view, strength, side_px) for view in views[:MOST_REFERENCES])
+
+    def _painter(self) -> Painter:
+        if self._loaded is None:
+            self._loaded = self._load()
+        return self._loaded
+
+
+def _head(view: View, strength: float, side_px: int) -> Image:
+    """(side_px, side_px, 3): the view's head."""
+    image = view.image()
+    if strength:
+        image = retouch(image, view.mesh.points, strength)
+    return Square.around(view.mesh, REFERENCE_ROOM).cut_from(image, side_px)

@@ -1,0 +1,60 @@
+"""Where a model lies while it works: chosen by what the card has free, or by a setting."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from portraitd.errors import SetupError
+
+GIB = 2**30
+#: Free memory asked for besides the weights, for what a picture needs while it is made. An estimate, not a measurement.
+ROOM_BYTES = 3 * GIB
+
+
+class Tier(enum.Enum):
+    """How a model lies in memory."""
+
+    #: All of it on the card.
+    RESIDENT = "resident"
+    #: On the card is the part that works; the others wait in the machine's memory.
+    OFFLOAD = "offload"
+    #: No card at all.
+    CPU = "cpu"
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is free, bytes."""
+
+    #: None without a card.
+    card: int | None
+    machine: int
+
+
+def choose_tier(wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> Tier:
+    """The tier to use. weights: bytes by part, of 16-bit numbers. Raises SetupError where memory is short."""
+    whole, largest = sum(weights.values()), max(weights.values())
+    #: In 32 bits on the processor: not all of them are fast, or right, in 16.
+    needs = {Tier.RESIDENT: whole + room, Tier.OFFLOAD: largest + room, Tier.CPU: 2 * whole + room}
+    if wanted == "auto":
+        if memory.card is None:
+            raise SetupError(
+                "PORTRAITD_ENGINE=diffusion finds no CUDA card; PORTRAITD_DIFFUSION_TIER=cpu runs it on the processor, "
+                "which is slow; PORTRAITD_ENGINE=classic needs no card"
+            )
+        fits = memory.card >= needs[Tier.RESIDENT]
+        tier = Tier.RESIDENT if fits else Tier.OFFLOAD
+    else:
+        tier = Tier(wanted)
+    free = memory.machine if tier is Tier.CPU else memory.card
+    if free is None:
+        raise SetupError(f"PORTRAITD_DIFFUSION_TIER={wanted} needs a CUDA card, and there is none")
+    if free < needs[tier]:
+        where = "the machine" if tier is Tier.CPU else "the card"
+        raise SetupError(
+            f"the diffusion model needs {needs[tier] / GIB:.1f} GiB free on {where} at tier {tier.value}; "
+            f"{free / GIB:.1f} GiB are free"
+        )
+    return tier

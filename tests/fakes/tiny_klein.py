@@ -1,0 +1,76 @@
+"""A FLUX.2 [klein] folder that fits a test: the real classes, tiny, with random weights from a fixed seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import Qwen2TokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+_TEXT_WIDTH = 16
+_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def make_tiny_klein(folder: Path, seed: int = 0) -> Path:
+    """The folder, filled by the pipeline's own `save_pretrained`."""
+    torch.manual_seed(seed)
+    pipeline = Flux2KleinPipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+        vae=AutoencoderKLFlux2(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(8, 8, 8, 8),
+            layers_per_block=1,
+            latent_channels=4,
+            norm_num_groups=4,
+            sample_size=64,
+        ),
+        text_encoder=Qwen3ForCausalLM(_text_config()).eval(),
+        tokenizer=_tokenizer(),
+        transformer=Flux2Transformer2DModel(
+            in_channels=16,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=3 * _TEXT_WIDTH,
+            timestep_guidance_channels=16,
+            axes_dims_rope=(4, 4, 4, 4),
+            guidance_embeds=False,
+        ),
+        is_distilled=True,
+    )
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def _text_config() -> Qwen3Config:
+    # The pipeline reads the hidden states after layers 9, 18 and 27.
+    return Qwen3Config(
+        vocab_size=300,
+        hidden_size=_TEXT_WIDTH,
+        intermediate_size=16,
+        num_hidden_layers=28,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        head_dim=8,
+    )
+
+
+def _tokenizer() -> Qwen2TokenizerFast:
+    """Bytes as tokens, with Qwen's marks and a chat template."""
+    vocabulary = {letter: number for number, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    fast = Qwen2TokenizerFast(
+        tokenizer_object=tokenizer, vocab=vocabulary, merges=[], pad_token="<|endoftext|>", eos_token="<|im_end|>"
+    )
+    fast.chat_template = _CHAT
+    return fast

@@ -1,0 +1,318 @@
+"""The engine around a model: candidates and seeds, references, failures, paste-back. Most of it needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from portraitd import wiring
+from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob
+from portraitd.engines.classic.identity import Identity, view_of
+from portraitd.engines.classic.people import People
+from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.diffusion import painter
+from portraitd.engines.diffusion.crop import FaceCrop
+from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
+from portraitd.errors import AlgorithmFailed, NoHumanFace, SetupError
+from portraitd.faces.embed import RECOGNISER
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
+from portraitd.faces.shape import mean_face
+from portraitd.images import Image, Size, from_linear
+from portraitd.portraits.identities import astronaut
+from portraitd.settings import Settings, load_settings
+from portraitd.styles.catalog import Mode, load_catalog
+
+if TYPE_CHECKING:
+    from portraitd.engines.diffusion.klein import Klein
+
+SCENE = "f_autumnleaf_female"
+
+
+class Flat:
+    """A painter of one grey, which follows from the seed; notes what it was asked for."""
+
+    runs_on = "nothing"
+    portrait = Size(48, 64)
+    crop_px = 64
+    reference_px = 32
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int, tuple[Image, ...]]] = []
+
+    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
+        self.asked.append((prompt, seed, tuple(references)))
+        return np.full((64, 48, 3), self.grey(seed), np.uint8)
+
+    def repaint(self, crop: FaceCrop, prompt: str, references: Sequence[Image], seed: int) -> Image:
+        self.asked.append((prompt, seed, tuple(references)))
+        return np.full_like(crop.image, self.grey(seed))
+
+    @staticmethod
+    def grey(seed: int) -> int:
+        return seed % 251
+
+
+def _mesh(side: int) -> FaceMesh:
+    points = mean_face().points * side / 8 + np.array([side / 2, side / 2.2, 0])
+    return FaceMesh(points.astype(np.float32), 1.0)
+
+
+class Sure(People):
+    """Sees a face in the middle of every picture that is brighter than DARK, and likes bright ones."""
+
+    DARK = 0
+
+    def mesh(self, image: Image) -> FaceMesh:
+        if image.mean() < self.DARK:
+            raise NoHumanFace
+        return _mesh(min(image.shape[:2]))
+
+    def likeness(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
+        return round(float(image.mean()) / 255, 4)
+
+    def of_photos(self, photos: Sequence[Photo], retouched: bool) -> Identity:
+        views = [view_of(photo.name, photo.image, _mesh(len(photo.image)), 0.5) for photo in photos]
+        return Identity(tuple(views), mean_face().points, None)
+
+
+def _noise(seed: int, side: int = 160) -> Image:
+    return np.random.default_rng(seed).integers(40, 216, (side, side, 3), np.uint8)
+
+
+def _person(count: int) -> bytes:
+    views = [view_of(f"{n}.jpg", _noise(n), _mesh(160), 0.5) for n in range(count)]
+    return Identity(tuple(views), mean_face().points, None).to_bytes()
+
+
+@pytest.fixture
+def flat() -> Flat:
+    return Flat()
+
+
+@pytest.fixture
+def engine(flat: Flat, tmp_path: Path) -> DiffusionEngine:
+    models = FaceModels(tmp_path)
+    return DiffusionEngine(models, lambda: flat, Sure(models))
+
+
+def _preset(count: int, seed: int, people: int = 2) -> PresetJob:
+    return PresetJob(load_catalog().get(SCENE), _person(people), count, seed)
+
+
+def test_a_result_is_the_best_of_its_own_candidates(engine: DiffusionEngine) -> None:
+    outcomes = list(engine.generate(_preset(4, seed=100)))
+    for seed, outcome in zip(range(100, 104), outcomes, strict=True):
+        assert isinstance(outcome, Portrait)
+        greys = [Flat.grey(candidate_seed(seed, number)) for number in range(2)]
+        assert outcome.seed == seed
+        assert (outcome.image == max(greys)).all()
+        assert outcome.similarity == round(max(greys) / 255, 4)
+
+
+def test_result_k_needs_seed_and_k_alone(engine: DiffusionEngine) -> None:
+    together = list(engine.generate(_preset(4, seed=100)))
+    (alone,) = engine.generate(_preset(1, seed=102))
+    assert isinstance(alone, Portrait)
+    assert isinstance(together[2], Portrait)
+    assert np.array_equal(alone.image, together[2].image)
+
+
+def test_seeds_of_neighbours_have_no_candidate_in_common() -> None:
+    seeds = {candidate_seed(seed, number) for seed in range(500) for number in range(4)}
+    assert len(seeds) == 2000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_picture_without_a_face_fails_alone(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = {seed: max(Flat.grey(candidate_seed(seed, n)) for n in range(2)) for seed in range(100, 116)}
+    monkeypatch.setattr(Sure, "DARK", sorted(best.values())[8])
+    outcomes = list(engine.generate(_preset(16, seed=100)))
+    for (_, grey), outcome in zip(sorted(best.items()), outcomes, strict=True):
+        if grey < Sure.DARK:
+            assert isinstance(outcome, Failure)
+            assert isinstance(outcome.error, AlgorithmFailed)
+        else:
+            assert isinstance(outcome, Portrait)
+    assert {type(outcome) for outcome in outcomes} == {Failure, Portrait}
+
+
+def test_whoever_stops_asking_stops_the_painting(engine: DiffusionEngine, flat: Flat) -> None:
+    outcomes = engine.generate(_preset(4, seed=100))
+    list(islice(outcomes, 1))
+    assert len(flat.asked) == 2
+    del outcomes
+    assert len(flat.asked) == 2
+
+
+def test_the_style_s_prompt_changes_with_the_seed(engine: DiffusionEngine, flat: Flat) -> None:
+    list(engine.generate(_preset(4, seed=100)))
+    prompts = [prompt for prompt, _, _ in flat.asked]
+    assert len(set(prompts)) == 4
+    assert all("autumn wood" in prompt for prompt in prompts)
+
+
+def test_every_result_sees_the_same_references(engine: DiffusionEngine, flat: Flat) -> None:
+    """As many of them as there are pictures, too: none is paired off."""
+    list(engine.generate(_preset(4, seed=100, people=4)))
+    first = flat.asked[0][2]
+    assert len(first) == 4
+    assert all(reference.shape == (32, 32, 3) for reference in first)
+    assert not np.array_equal(first[0], first[1])
+    for _, _, references in flat.asked[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(references, first, strict=True))
+
+
+def test_no_more_references_than_the_contract_has_photos(engine: DiffusionEngine, flat: Flat) -> None:
+    list(engine.generate(_preset(1, seed=100, people=7)))
+    assert len(flat.asked[0][2]) == 5
+
+
+def test_one_person_s_photos_are_not_seen_by_the_next(engine: DiffusionEngine, flat: Flat) -> None:
+    style = load_catalog().get(SCENE)
+    other = Identity((view_of("x", _noise(77), _mesh(160), 0.5),), mean_face().points, None).to_bytes()
+    for identity in (_person(1), other, _person(1)):
+        list(engine.generate(PresetJob(style, identity, 1, 5)))
+    first, second, third = (asked[2][0] for asked in flat.asked[::2])
+    assert np.array_equal(first, third)
+    assert not np.array_equal(first, second)
+
+
+def test_the_skin_retouch_is_of_the_references(engine: DiffusionEngine, flat: Flat) -> None:
+    template, photo = _noise(1), Photo("user_urls[0]", _noise(2))
+    for retouch in (False, True, True):
+        list(engine.generate(TrainFreeJob(template, (photo,), retouch, 1, 5)))
+    plain, smooth, again = (asked[2][0] for asked in flat.asked[::2])
+    assert not np.array_equal(plain, smooth)
+    assert np.array_equal(smooth, again)
+
+
+def test_a_template_keeps_every_pixel_outside_the_mask(engine: DiffusionEngine) -> None:
+    template = _noise(1, 240)
+    share = FaceCrop.of(template, _mesh(240), 64)
+    touched = np.zeros((240, 240), bool)
+    x0, y0, side = share.square.x0, share.square.y0, share.square.side
+    assert min(x0, y0) >= 0
+    touched[y0 : y0 + side, x0 : x0 + side] = share.share > 0
+    jobs = (
+        TemplateJob(template, _person(2), 2, 5),
+        TrainFreeJob(template, (Photo("user_urls[0]", _noise(2)),), True, 2, 5),
+    )
+    for job in jobs:
+        for outcome in engine.generate(job):
+            assert isinstance(outcome, Portrait)
+            assert np.array_equal(outcome.image[~touched], template[~touched])
+            assert not np.array_equal(outcome.image[touched], template[touched])
+
+
+def test_a_template_without_a_face_fails_before_the_first_result(
+    engine: DiffusionEngine, flat: Flat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sure, "DARK", 256)
+    with pytest.raises(NoHumanFace):
+        next(engine.generate(TemplateJob(_noise(1), _person(1), 2, 5)))
+    assert not flat.asked
+
+
+def test_bytes_that_are_no_identity_are_refused(engine: DiffusionEngine) -> None:
+    with pytest.raises(AlgorithmFailed):
+        next(engine.generate(PresetJob(load_catalog().get(SCENE), b"no identity", 1, 5)))
+
+
+def test_warming_loads_the_model_once_and_asks_for_the_scorer(tmp_path: Path, flat: Flat) -> None:
+    models, loads = FaceModels(tmp_path), []
+
+    def load() -> Flat:
+        loads.append(1)
+        return flat
+
+    engine = DiffusionEngine(models, load, Sure(models))
+    with pytest.raises(SetupError, match=RECOGNISER):
+        engine.warm()
+    assert not loads
+    (tmp_path / RECOGNISER).write_bytes(b"there")
+    engine.warm()
+    list(engine.generate(_preset(1, seed=1)))
+    assert loads == [1]
+
+
+class Copyist(Flat):
+    """Paints the astronaut whatever it is asked for: a face that the real networks find."""
+
+    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
+        return astronaut()
+
+
+@pytest.mark.parametrize("style_id", ["f_idcard_female", "f_idcard_male"])
+def test_an_id_photo_is_cut_out_and_set_before_its_backdrop(face_models: FaceModels, style_id: str) -> None:
+    engine = DiffusionEngine(face_models, Copyist)
+    identity = engine.train((Photo("photo 1", astronaut()),)).identity
+    style = load_catalog().get(style_id)
+    recipe = read_recipe(style)
+    assert isinstance(recipe, IdPhotoRecipe)
+    for seed, outcome in zip((0, 1), engine.generate(PresetJob(style, identity, 2, 0)), strict=True):
+        assert isinstance(outcome, Portrait)
+        assert outcome.image.shape == (1024, 768, 3)
+        colour = from_linear(np.asarray(recipe.backdrops[seed], np.float32))
+        assert np.abs(outcome.image[4, 4].astype(int) - colour).max() <= 1
+        face = People(face_models).mesh(outcome.image).box
+        assert abs((face.x0 + face.x1) / 2 - 384) < 40
+
+
+def test_the_model_itself_paints_every_scene_and_both_templates(face_models: FaceModels, tiny_klein: Klein) -> None:
+    """Real pipelines, tiny and random: sizes, seeds and pixels outside the mask, not likeness."""
+    people = Sure(face_models)
+    engine = DiffusionEngine(face_models, lambda: tiny_klein, people)
+    identity = DiffusionEngine(face_models, Flat).train((Photo("photo 1", astronaut()),)).identity
+    for style in load_catalog():
+        if style.mode is Mode.PRESET and "idcard" not in style.id:
+            outcomes = list(engine.generate(PresetJob(style, identity, 1, 3)))
+            assert isinstance(outcomes[0], Portrait), style.id
+            assert outcomes[0].image.shape == (96, 64, 3)
+    template = astronaut()
+    seeing = DiffusionEngine(face_models, lambda: tiny_klein)
+    crop = FaceCrop.of(template, People(face_models).mesh(template), 64)
+    photos = tuple(Photo(f"user_urls[{n}]", astronaut()) for n in range(3))
+    for job in (TemplateJob(template, identity, 2, 3), TrainFreeJob(template, photos, True, 2, 3)):
+        first, second = seeing.generate(job)
+        assert isinstance(first, Portrait)
+        assert isinstance(second, Portrait)
+        assert not np.array_equal(first.image, second.image)
+        changed = np.argwhere((first.image != template).any(axis=2))
+        assert crop.square.x0 <= changed[:, 1].min() <= changed[:, 1].max() < crop.square.x0 + crop.square.side
+        assert crop.square.y0 <= changed[:, 0].min() <= changed[:, 0].max() < crop.square.y0 + crop.square.side
+
+
+def test_an_id_photo_of_no_face_is_a_failure(face_models: FaceModels) -> None:
+    engine = DiffusionEngine(face_models, Flat)
+    identity = engine.train((Photo("photo 1", astronaut()),)).identity
+    (outcome,) = engine.generate(PresetJob(load_catalog().get("f_idcard_male"), identity, 1, 0))
+    assert isinstance(outcome, Failure)
+
+
+def _settings(tmp_path: Path, model: Path) -> Settings:
+    return load_settings(
+        {
+            "PORTRAITD_HOME": str(tmp_path / "home"),
+            "PORTRAITD_ENGINE": "diffusion",
+            "PORTRAITD_DIFFUSION_MODEL": str(model),
+            "PORTRAITD_DIFFUSION_TIER": "cpu",
+        }
+    )
+
+
+def test_the_setting_s_engine_is_made_and_loads_its_model_later(tmp_path: Path, tiny_folder: Path) -> None:
+    assert wiring.load_engine(_settings(tmp_path, tiny_folder)).name == "diffusion"
+    with pytest.raises(SetupError, match="PORTRAITD_DIFFUSION_MODEL"):
+        wiring.load_engine(_settings(tmp_path, tmp_path / "nowhere"))
+
+
+def test_without_the_extra_the_engine_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painter, "PACKAGES", ("json", "a_package_that_nobody_has"))
+    with pytest.raises(SetupError, match=r"needs a_package_that_nobody_has: .*portraitd\[diffusion\]"):
+        wiring.load_engine(_settings(tmp_path, tmp_path))

@@ -1,0 +1,151 @@
+"""FLUX.2 [klein]'s real classes, tiny: loading from a folder, both ways of painting, seeds, prompts."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from portraitd.engines.diffusion.crop import FaceCrop
+from portraitd.engines.diffusion.painter import ModelChoice, load_painter
+from portraitd.errors import SetupError
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import mean_face
+from portraitd.images import Image
+
+pytest.importorskip("torch", reason="the extra portraitd[diffusion] is not installed")
+pytest.importorskip("diffusers", reason="the extra portraitd[diffusion] is not installed")
+
+if TYPE_CHECKING:
+    from portraitd.engines.diffusion.klein import Klein
+
+
+def _noise(seed: int, side: int = 64) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def crop() -> FaceCrop:
+    mesh = FaceMesh((mean_face().points * 20 + np.array([64, 60, 0])).astype(np.float32), 1.0)
+    return FaceCrop.of(_noise(9, 128), mesh, 64)
+
+
+def test_a_portrait_depends_on_its_seed_its_prompt_and_its_references(tiny_klein: Klein) -> None:
+    picture = tiny_klein.paint("a portrait", [_noise(1)], seed=7)
+    assert picture.shape == (96, 64, 3)
+    assert picture.dtype == np.uint8
+    tiny_klein.paint("something else in between", [_noise(2)], seed=8)
+    assert np.array_equal(tiny_klein.paint("a portrait", [_noise(1)], seed=7), picture)
+    assert not np.array_equal(tiny_klein.paint("a portrait", [_noise(1)], seed=8), picture)
+    assert not np.array_equal(tiny_klein.paint("a landscape", [_noise(1)], seed=7), picture)
+    assert not np.array_equal(tiny_klein.paint("a portrait", [_noise(2)], seed=7), picture)
+    assert not np.array_equal(tiny_klein.paint("a portrait", [], seed=7), picture)
+
+
+def test_a_repainted_face_shows_every_reference(tiny_klein: Klein, crop: FaceCrop) -> None:
+    """One picture with m references: each of them counts, none is paired off or dropped."""
+    for count in range(1, 6):
+        references = [_noise(10 + number) for number in range(count)]
+        picture = tiny_klein.repaint(crop, "the face", references, seed=7)
+        assert picture.shape == (64, 64, 3)
+        assert np.array_equal(tiny_klein.repaint(crop, "the face", references, seed=7), picture)
+        for changed in range(count):
+            others = [*references[:changed], _noise(99), *references[changed + 1 :]]
+            assert not np.array_equal(tiny_klein.repaint(crop, "the face", others, seed=7), picture), (count, changed)
+
+
+def test_a_prompt_is_encoded_once(tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    encode = tiny_klein._painting.encode_prompt
+
+    def counted(*args: object, **kwargs: object) -> object:
+        calls.extend(str(arg) for arg in (*args, *kwargs.values()) if isinstance(arg, str))
+        return encode(*args, **kwargs)
+
+    monkeypatch.setattr(tiny_klein._painting, "encode_prompt", counted)
+    first = tiny_klein.paint("a prompt not seen before", [_noise(1)], seed=1)
+    assert np.array_equal(tiny_klein.paint("a prompt not seen before", [_noise(1)], seed=1), first)
+    assert calls.count("a prompt not seen before") == 1
+
+
+def test_the_model_says_what_it_runs_on(tiny_klein: Klein) -> None:
+    assert tiny_klein.runs_on == "FLUX.2 [klein] on the processor, cpu"
+
+
+@pytest.fixture
+def copy(tiny_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_folder, tmp_path / "copy"))
+
+
+def test_shards_load_as_one_file_does(copy: Path, tiny_klein: Klein) -> None:
+    from diffusers import Flux2Transformer2DModel
+
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    model = Flux2Transformer2DModel.from_pretrained(copy, subfolder="transformer", local_files_only=True)
+    (copy / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
+    model.save_pretrained(copy / "transformer", max_shard_size="100KB")
+    assert len(list((copy / "transformer").glob("*.safetensors"))) > 1
+    sizes = KleinSizes(tiny_klein.portrait, crop_px=64, reference_px=64, steps=2, room_bytes=0)
+    again = load_klein(ModelChoice(copy, "cpu"), sizes)
+    expected = tiny_klein.paint("a portrait", [_noise(1)], seed=7)
+    assert np.array_equal(again.paint("a portrait", [_noise(1)], seed=7), expected)
+
+
+def test_code_in_the_folder_is_never_run(copy: Path, tmp_path: Path, tiny_klein: Klein) -> None:
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    trap = f"open({str(tmp_path / 'ran')!r}, 'w').close()\n"
+    for place in ("pipeline.py", "transformer/model.py", "text_encoder/modeling_qwen3.py", "tokenizer/tokens.py"):
+        (copy / place).write_text(trap)
+    config = json.loads((copy / "text_encoder" / "config.json").read_text())
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling_qwen3.Qwen3ForCausalLM", "AutoConfig": "modeling_qwen3.X"}
+    (copy / "text_encoder" / "config.json").write_text(json.dumps(config))
+    sizes = KleinSizes(tiny_klein.portrait, crop_px=64, reference_px=64, steps=2, room_bytes=0)
+    load_klein(ModelChoice(copy, "cpu"), sizes).paint("a portrait", [_noise(1)], seed=7)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_do_not_fit_their_config_are_refused(copy: Path) -> None:
+    config = json.loads((copy / "transformer" / "config.json").read_text())
+    config["num_attention_heads"] = 4
+    (copy / "transformer" / "config.json").write_text(json.dumps(config))
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    with pytest.raises(SetupError, match="cannot be loaded"):
+        load_klein(ModelChoice(copy, "cpu"), KleinSizes(room_bytes=0))
+
+
+@pytest.mark.parametrize(
+    "file", ["transformer/diffusion_pytorch_model", "text_encoder/model", "vae/diffusion_pytorch_model"]
+)
+def test_weights_that_lack_a_tensor_are_refused(copy: Path, file: str) -> None:
+    """The libraries would fill it with random numbers and carry on."""
+    from safetensors.torch import load_file, save_file
+
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    path = copy / f"{file}.safetensors"
+    tensors = load_file(path)
+    gone = next(name for name in sorted(tensors) if name.endswith(".weight") and name != "lm_head.weight")
+    del tensors[gone]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(SetupError, match=f"lack {re.escape(gone)}"):
+        load_klein(ModelChoice(copy, "cpu"), KleinSizes(room_bytes=0))
+
+
+def test_short_memory_is_refused_before_loading(tiny_folder: Path) -> None:
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    with pytest.raises(SetupError, match="GiB free on the machine"):
+        load_klein(ModelChoice(tiny_folder, "cpu"), KleinSizes(room_bytes=2**60))
+
+
+def test_the_table_loads_the_model_by_name(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"model_index\.json is missing"):
+        load_painter(ModelChoice(tmp_path, "cpu"))

@@ -1,0 +1,45 @@
+"""Where a model lies is what the memory allows, and short memory is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from portraitd.engines.diffusion.placement import GIB, Memory, Tier, choose_tier
+from portraitd.errors import SetupError
+
+WEIGHTS = {"text_encoder": 8 * GIB, "transformer": 7 * GIB, "vae": GIB}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "card_gib", "machine_gib", "tier"),
+    [
+        ("auto", 19, 64, Tier.RESIDENT),
+        ("auto", 18, 64, Tier.OFFLOAD),
+        ("auto", 11, 64, Tier.OFFLOAD),
+        ("offload", 80, 64, Tier.OFFLOAD),
+        ("resident", 19, 64, Tier.RESIDENT),
+        ("cpu", None, 35, Tier.CPU),
+        ("cpu", 80, 35, Tier.CPU),
+    ],
+)
+def test_the_tier_fits_the_memory(wanted: str, card_gib: int | None, machine_gib: int, tier: Tier) -> None:
+    card = None if card_gib is None else card_gib * GIB
+    assert choose_tier(wanted, WEIGHTS, Memory(card, machine_gib * GIB), room=3 * GIB) is tier
+
+
+@pytest.mark.parametrize(
+    ("wanted", "card_gib", "machine_gib", "said"),
+    [
+        ("auto", None, 64, "PORTRAITD_DIFFUSION_TIER=cpu"),
+        ("auto", 10, 64, "needs 11.0 GiB free on the card at tier offload; 10.0 GiB are free"),
+        ("resident", 18, 64, "needs 19.0 GiB free on the card at tier resident; 18.0 GiB are free"),
+        ("resident", None, 64, "needs a CUDA card"),
+        ("offload", None, 64, "needs a CUDA card"),
+        ("cpu", None, 34, "needs 35.0 GiB free on the machine at tier cpu; 34.0 GiB are free"),
+    ],
+)
+def test_short_memory_is_refused(wanted: str, card_gib: int | None, machine_gib: int, said: str) -> None:
+    card = None if card_gib is None else card_gib * GIB
+    with pytest.raises(SetupError) as caught:
+        choose_tier(wanted, WEIGHTS, Memory(card, machine_gib * GIB), room=3 * GIB)
+    assert said in caught.value.message
