@@ -120,6 +120,13 @@ def fill(image: Image, size: Size) -> Image:
     return np.array(Pillow.fromarray(image).resize(size, Pillow.Resampling.LANCZOS, box), order="C")
 
 
+def as_pillow(image: NDArray[np.uint8]) -> PillowImage.Image:
+    """The (H, W, 3) uint8 image, or a (H, W) uint8 mask, for libraries that take Pillow's pictures."""
+    from PIL import Image as Pillow
+
+    return Pillow.fromarray(image)
+
+
 def to_linear(image: Image) -> Floats:
     """Linear light of a uint8 sRGB image: float32 in [0, 1], same shape (IEC 61966-2-1)."""
     return _SRGB_TO_LINEAR[image]

@@ -80,7 +80,7 @@ ONLY = {
     "diffusers": {"engines/diffusion/"},
     "transformers": {"engines/diffusion/"},
     "cv2": {"faces/", "engines/classic/", "engines/diffusion/"},
-    "PIL": {"images.py", "engines/diffusion/klein.py"},  # diffusers' pipelines take Pillow's pictures
+    "PIL": {"images.py"},
 }
 
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -23,7 +23,6 @@ from diffusers import (
     Flux2Transformer2DModel,
 )
 from diffusers.utils import logging as diffusers_logging
-from PIL import Image as Pillow
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
@@ -33,7 +32,7 @@ from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder
 from portraitd.engines.diffusion.painter import ModelChoice
 from portraitd.engines.diffusion.placement import ROOM_BYTES, Memory, Tier, choose_tier
 from portraitd.errors import SetupError
-from portraitd.images import Image, Size
+from portraitd.images import Image, Size, as_pillow
 
 #: The published repository's parts. Whatever else lies in the folder is not read.
 PARTS = (
@@ -126,7 +125,7 @@ class Klein:
         """A whole picture of the person in the references; each (reference_px, reference_px, 3)."""
         pipeline = self._use(self._painting)
         made = pipeline(
-            image=[Pillow.fromarray(reference) for reference in references] or None,
+            image=[as_pillow(reference) for reference in references] or None,
             prompt_embeds=self._prompt(pipeline, prompt),
             width=self.portrait.width,
             height=self.portrait.height,
@@ -145,9 +144,9 @@ class Klein:
         """
         pipeline = self._use(self._inpainting)
         made = pipeline(
-            image=Pillow.fromarray(crop.image),
-            mask_image=Pillow.fromarray(np.rint(crop.mask * 255).astype(np.uint8)),
-            image_reference=[Pillow.fromarray(reference) for reference in references],
+            image=as_pillow(crop.image),
+            mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
+            image_reference=[as_pillow(reference) for reference in references],
             prompt_embeds=self._prompt(pipeline, prompt),
             strength=1.0,
             num_inference_steps=self._steps,
