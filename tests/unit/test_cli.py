@@ -296,6 +296,12 @@ def test_doctor_names_what_is_missing_and_how_to_mend_it(
     assert "PORTRAITD_PORT" in run("doctor").stdout
 
 
+def test_doctor_s_words_are_printed_as_they_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "run `pip install 'portraitd[diffusion]'`"
+    monkeypatch.setattr(doctor, "CHECKS", (lambda _: doctor.Finding("engine", False, words),))
+    assert words in run("doctor").stdout
+
+
 def test_doctor_goes_on_after_the_first_thing_it_finds(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,9 +35,11 @@ Check: TypeAlias = Callable[[Settings], Finding]
 
 def doctor() -> None:
     """Look at everything the service needs; exit status 1 if something is missing."""
+    from rich.markup import escape
+
     findings = list(examine())
     marks = {True: "[green]ok[/]", False: "[red]!![/]"}
-    show(("", "what", "found"), [(marks[finding.is_well], finding.what, finding.words) for finding in findings])
+    show(("", "what", "found"), [(marks[found.is_well], found.what, escape(found.words)) for found in findings])
     if not all(finding.is_well for finding in findings):
         raise typer.Exit(1)
 
