@@ -79,19 +79,19 @@ def _load_parts(folder: CheckedFolder, dtype: Any) -> dict[str, Any]:
         return {
             "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(path / "scheduler", local_files_only=True),
             "tokenizer": AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False),
-            "text_encoder": _network(Qwen3ForCausalLM, path / "text_encoder", dtype=dtype),
-            "transformer": _network(Flux2Transformer2DModel, path / "transformer", torch_dtype=dtype),
-            "vae": _network(AutoencoderKLFlux2, path / "vae", torch_dtype=dtype),
+            "text_encoder": _network(Qwen3ForCausalLM, path / "text_encoder", dtype),
+            "transformer": _network(Flux2Transformer2DModel, path / "transformer", dtype),
+            "vae": _network(AutoencoderKLFlux2, path / "vae", dtype),
         }
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]
         raise SetupError(f"{path}: the model cannot be loaded: {first_line}") from error
 
 
-def _network(kind: Any, folder: Path, **dtype: Any) -> Any:
+def _network(kind: Any, folder: Path, dtype: Any) -> Any:
     """The network in the folder, every one of its numbers read from there."""
     network, info = kind.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **dtype
+        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=dtype
     )
     # The text encoder's last layer is not used: its hidden states are.
     lacking = sorted(name for name in info["missing_keys"] if name != "lm_head.weight")

@@ -1,0 +1,195 @@
+"""How fast the diffusion engine paints, next to plain diffusers with the same steps, and how alike its pictures are.
+
+Usage: python benchmarks/diffusion.py [--model DIR] [--tier auto|resident|offload|cpu] [--photos DIR] [--out DIR]
+[--runs N]
+
+Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
+benchmark runs, no more. `--photos`: a folder of three or more photos of one person.
+Writes `diffusion.json` and, with a real model, every picture below `--out`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob
+from portraitd.engines.classic.people import People
+from portraitd.engines.diffusion.crop import FaceCrop
+from portraitd.engines.diffusion.engine import TEMPLATE_PROMPT, DiffusionEngine
+from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+from portraitd.engines.diffusion.painter import ModelChoice, Painter
+from portraitd.engines.diffusion.placement import Tier
+from portraitd.engines.diffusion.prompt import read_prompt
+from portraitd.faces.embed import distance
+from portraitd.faces.models import FaceModels
+from portraitd.images import Size, as_pillow, decode, encode_jpeg
+from portraitd.portraits.identities import astronaut
+from portraitd.styles.catalog import Mode, load_catalog
+from portraitd.weights.store import WeightStore
+
+HERE = Path(__file__).parent
+TINY = KleinSizes(Size(96, 128), crop_px=128, reference_px=64, steps=4, room_bytes=0)
+STYLE = "f_autumnleaf_female"
+
+console = Console(width=120)
+
+
+def seconds(make: Callable[[int], object], count: int, runs: int) -> float:
+    """Median seconds for `count` pictures, after one that is not counted."""
+    make(0)
+    taken = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        for seed in range(count):
+            make(seed)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def ours(painter: Painter, crop: FaceCrop) -> dict[str, Callable[[int], object]]:
+    """What portraitd does for one candidate, by mode."""
+    prompt = read_prompt(load_catalog().get(STYLE))
+    reference = crop.square.cut_from(crop.picture, painter.reference_px)
+    return {
+        "preset": lambda seed: painter.paint(prompt.for_seed(0), [reference], seed),
+        "template": lambda seed: crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, [reference], seed)),
+    }
+
+
+def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[str, Callable[[int], object]]:
+    """The same pictures by diffusers alone, called once a picture with the text of the prompt."""
+    dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
+    reference = crop.square.cut_from(crop.picture, sizes.reference_px)
+    painting = Flux2KleinPipeline.from_pretrained(folder, local_files_only=True, dtype=dtype)
+    inpainting = Flux2KleinInpaintPipeline(**painting.components, is_distilled=True)
+    for pipeline in (painting, inpainting):
+        pipeline.set_progress_bar_config(disable=True)
+        if tier is Tier.RESIDENT:
+            pipeline.to("cuda")
+    prompt = read_prompt(load_catalog().get(STYLE)).for_seed(0)
+    mask = as_pillow(np.rint(crop.mask * 255).astype(np.uint8))
+
+    def preset(seed: int) -> object:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        return painting(
+            image=[as_pillow(reference)], prompt=prompt, width=sizes.portrait.width, height=sizes.portrait.height,
+            num_inference_steps=sizes.steps, guidance_scale=1.0, generator=generator, output_type="np",
+        )  # fmt: skip
+
+    def template(seed: int) -> object:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        return inpainting(
+            image=as_pillow(crop.image), mask_image=mask, image_reference=[as_pillow(reference)],
+            prompt=TEMPLATE_PROMPT, strength=1.0, num_inference_steps=sizes.steps, guidance_scale=1.0,
+            generator=generator, output_type="np",
+        )  # fmt: skip
+
+    return {"preset": preset, "template": template}
+
+
+def likeness(engine: DiffusionEngine, people: People, photos: Sequence[Photo], out: Path) -> dict[str, list[float]]:
+    """Distances of every preset's and the template's pictures to the photo that the identity was not made from."""
+    *known, held_back = photos
+    identity = engine.train(known).identity
+    target = people.embedder.embed(held_back.image, people.mesh(held_back.image))
+    jobs = {s.id: PresetJob(s, identity, 4, 0) for s in load_catalog() if s.mode is Mode.PRESET}
+    found: dict[str, list[float]] = {}
+    for name, job in {**jobs, "template": TemplateJob(astronaut(), identity, 4, 0)}.items():
+        found[name] = []
+        for outcome in engine.generate(job):
+            if isinstance(outcome, Portrait):
+                # Looked for anew in every picture, as the classic engine's benchmark does.
+                (out / f"{name}-{outcome.seed}.jpg").write_bytes(encode_jpeg(outcome.image))
+                mine = people.embedder.embed(outcome.image, people.mesh(outcome.image))
+                found[name].append(round(distance(mine, target), 3))
+    return found
+
+
+def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, models: FaceModels) -> dict[str, object]:
+    """Seconds by mode, method and number of pictures."""
+    painter = load_klein(ModelChoice(folder, args.tier), sizes)
+    picture = astronaut()
+    crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
+    runs_on, tier = painter.runs_on, painter.tier
+    tables: dict[str, dict[str, float]] = {}
+    for method in ("portraitd", "plain diffusers"):
+        if painter is None and tier is Tier.OFFLOAD:
+            console.print("skipped: plain diffusers, whose two pipelines cannot share parts that are offloaded")
+            break
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        makers = ours(painter, crop) if painter else plain(folder, tier, sizes, crop)
+        tables[method] = {
+            f"{mode}, n = {count}": seconds(make, count, args.runs) for mode, make in makers.items() for count in (1, 4)
+        }
+        if torch.cuda.is_available():
+            tables[method]["peak GiB on the card"] = torch.cuda.max_memory_allocated() / 2**30
+        painter = None  # a second copy of the weights might not fit
+        del makers
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+    show(f"seconds, one candidate a picture; {runs_on}", tables)
+    return {"runs on": runs_on, "seconds": tables}
+
+
+def show(title: str, tables: dict[str, dict[str, float]]) -> None:
+    """The figures as a table, a column a method."""
+    table = Table("", *tables, title=escape(title))
+    for row in next(iter(tables.values())):
+        table.add_row(row, *(f"{figures[row]:.3f}" for figures in tables.values()))
+    console.print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How fast the diffusion engine paints.")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--tier", default="auto")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--out", type=Path, default=HERE / "out" / "diffusion")
+    parser.add_argument("--runs", type=int, default=5)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    store = WeightStore()
+    store.ensure(("classic", "embedder"))
+    models = FaceModels(store.folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, sizes = args.model, KleinSizes()
+        if folder is None:
+            sys.path.insert(0, str(HERE.parent))
+            from tests.fakes.tiny_klein import make_tiny_klein
+
+            folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"
+        figures = measure_speed(folder, args, sizes, models)
+    if args.model and args.photos:
+        people = People(models)
+        engine = DiffusionEngine(models, lambda: load_klein(ModelChoice(args.model, args.tier)), people)
+        photos = [Photo(file.name, decode(file.read_bytes())) for file in sorted(args.photos.iterdir())]
+        figures["distance to a photo held back"] = found = likeness(engine, people, photos, args.out)
+        for name, distances in found.items():
+            console.print(f"{name}: distance to the photo held back {distances}")
+    else:
+        console.print("skipped: likeness, which needs real weights (--model) and photos of one person (--photos)")
+    console.print("skipped: training, which the engine does not do yet; batches and compilation, likewise")
+    (args.out / "diffusion.json").write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
