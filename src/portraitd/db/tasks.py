@@ -131,14 +131,19 @@ def usage_of(conn: sa.Connection, account_id: str) -> Mapping[str, int]:
     return {kind: int(total) for kind, total in conn.execute(query.group_by(usage.c.kind))}
 
 
-def page(conn: sa.Connection, account_id: str, kind: Kind, wanted: TaskFilter) -> tuple[tuple[TaskRow, ...], int]:
-    """One page of the account's tasks, newest first, and how many there are on all pages, but COUNTED at most."""
+def page(
+    conn: sa.Connection, account_id: str, kind: Kind, wanted: TaskFilter, is_long: bool = False
+) -> tuple[tuple[TaskRow, ...], int]:
+    """One page of the account's tasks, newest first, and how many there are on all pages, but COUNTED at most.
+
+    is_long: there are known to be so many, and they are not counted.
+    """
     found = [tasks.c.account_id == account_id, tasks.c.kind == kind.value]
     found += [tasks.c.submitted_at >= wanted.start, tasks.c.submitted_at < wanted.end]
     exact = {"id": wanted.task_id, "model": wanted.model, "state": wanted.state and wanted.state.value}
     found += [tasks.c[name] == value for name, value in exact.items() if value is not None]
     counted = sa.select(sa.literal(1)).select_from(tasks).where(*found).limit(COUNTED).subquery()
-    total = conn.execute(sa.select(sa.func.count()).select_from(counted)).scalar_one()
+    total = COUNTED if is_long else conn.execute(sa.select(sa.func.count()).select_from(counted)).scalar_one()
     newest = sa.select(tasks).where(*found).order_by(tasks.c.submitted_at.desc(), tasks.c.id.desc())
     rows = conn.execute(newest.limit(wanted.page_size).offset((wanted.page - 1) * wanted.page_size)).mappings()
     return tuple(_row(row) for row in rows), total

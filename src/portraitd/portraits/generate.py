@@ -34,6 +34,7 @@ from portraitd.portraits import photos
 from portraitd.portraits.identities import IdentityShelf, is_usable
 from portraitd.portraits.limits import check_unfinished
 from portraitd.portraits.links import Links
+from portraitd.portraits.long_lists import LongLists
 from portraitd.portraits.once import once
 from portraitd.portraits.photos import Fetches, Judge, Limits, Purpose
 from portraitd.portraits.requests import Account, Generate, Result, Task, TaskFilter, TaskPage, TaskState
@@ -62,6 +63,7 @@ class TaskDesk:
     retention: timedelta
     #: Most tasks of an account that have not ended; 0: no limit.
     max_unfinished: int = 0
+    long_lists: LongLists = field(default_factory=LongLists)
 
     def submit(self, account: Account, request: Generate, key: str | None = None) -> Task:
         """Accept a generation: durable once this returns; under a `key` that was used, the task made then.
@@ -106,7 +108,11 @@ class TaskDesk:
     def list(self, account: Account, wanted: TaskFilter) -> TaskPage:
         """Tasks, newest submit first, without their results."""
         with self.database.read() as conn:
-            found, total = rows.page(conn, account.id, Kind.GENERATE, wanted)
+            found, total = rows.page(
+                conn, account.id, Kind.GENERATE, wanted, is_long=self.long_lists.knows(account.id, wanted)
+            )
+        if total >= rows.COUNTED:
+            self.long_lists.add(account.id, wanted)
         return TaskPage(tuple(self._shown(task, ()) for task in found), total)
 
     def cancel(self, account: Account, task_id: str) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from portraitd import images
 from portraitd.db import tasks as rows
@@ -262,3 +263,18 @@ def test_a_long_list_is_counted_so_far_and_no_further(place: Place, monkeypatch:
     assert (first.total, last.total) == (3, 3)
     assert {task.id for task in (*first.tasks, *last.tasks)} <= set(tasks)
     assert (len(first.tasks), len(last.tasks)) == (2, 1)
+
+
+def test_a_list_too_long_to_be_counted_is_not_counted_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "COUNTED", 3)
+    for _ in range(4):
+        place.generate()
+    day = TaskFilter(place.clock() - timedelta(hours=1), place.clock() + timedelta(hours=1), page_size=2)
+    statements: list[str] = []
+    sa.event.listen(place.house.database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    totals = [place.services.tasks.list(place.anne, dataclasses.replace(day, page=page)).total for page in (1, 2, 1)]
+    assert totals == [3, 3, 3]
+    assert sum("count(" in statement for statement in statements) == 1
+    other = dataclasses.replace(day, model="another")
+    assert place.services.tasks.list(place.anne, other).total == 0
+    assert sum("count(" in statement for statement in statements) == 2
