@@ -92,8 +92,9 @@ def test_only_waiting_tasks_are_looked_at(database: Database, submit: Submit) ->
     submit("t")
     fill(database, TaskState.SUCCEEDED, 2000)
     asked: list[tuple[str, object]] = []
-    with database.write() as conn:
-        conn.execute(sa.text("ANALYZE"))
+    if not database.is_sqlite:  # PostgreSQL does it by itself in time, SQLite never
+        with database.write() as conn:
+            conn.execute(sa.text("ANALYZE"))
 
     def note(_conn: object, _cursor: object, statement: str, given: object, *_rest: object) -> None:
         asked.append((statement, given))
@@ -102,7 +103,7 @@ def test_only_waiting_tasks_are_looked_at(database: Database, submit: Submit) ->
     assert ahead(database, "t") == 0
     sa.event.remove(database.engine, "before_cursor_execute", note)
     counts = [(statement, given) for statement, given in asked if "count(" in statement]
-    assert len(counts) == 2
+    assert len(counts) == 3
     explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
     with database.read() as conn:
         for statement, given in counts:

@@ -159,7 +159,7 @@ def ahead(conn: sa.Connection, task: TaskRow) -> int:
     """How many waiting tasks of its kind come before this waiting one if the accounts simply take turns.
 
     Those are its account's earlier ones, and for each of these turns and its own one of every other account, as far as
-    it has any. Counts to COUNTED of its account and to COUNTED of the others.
+    it has any. Counts to COUNTED of its account and to twice as many of the others.
     """
     # Spelled out, not bound: else SQLite cannot tell that the index of waiting tasks will do.
     waits = tasks.c.state == sa.literal_column(f"'{TaskState.PENDING.value}'")
@@ -168,9 +168,13 @@ def ahead(conn: sa.Connection, task: TaskRow) -> int:
     earlier = sa.tuple_(*place) < sa.tuple_(task.submitted_at, task.id, types=[column.type for column in place])
     mine = seen.where(tasks.c.account_id == task.account_id, earlier).subquery()
     own: int = conn.execute(sa.select(sa.func.count()).select_from(mine)).scalar_one()
-    foreign = seen.where(tasks.c.account_id != task.account_id).subquery()
-    by_account = sa.select(sa.func.count()).select_from(foreign).group_by(foreign.c.account_id)
-    return own + sum(min(count, own + 1) for count in conn.execute(by_account).scalars())
+    first = own
+    # On either side, not "another one": only ranges let SQLite see that the index of waiting tasks is the shortest way.
+    for side in (tasks.c.account_id < task.account_id, tasks.c.account_id > task.account_id):
+        foreign = seen.where(side).subquery()
+        by_account = sa.select(sa.func.count()).select_from(foreign).group_by(foreign.c.account_id)
+        first += sum(min(count, own + 1) for count in conn.execute(by_account).scalars())
+    return first
 
 
 def count_unfinished(conn: sa.Connection, account_id: str, key_id: str | None, most: int) -> int:
