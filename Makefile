@@ -25,7 +25,7 @@ run: setup
 	@exec $(BIN)/portraitd serve
 
 test: setup
-	@exec $(BIN)/python -m pytest
+	@exec tools/run-tests
 
 lint: setup
 	$(BIN)/ruff check
