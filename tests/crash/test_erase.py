@@ -133,7 +133,7 @@ def test_an_account_goes_without_a_trace_while_it_works(service: Service, reques
 
 
 def test_a_running_task_is_stopped_by_force_and_a_waiting_one_without(new_service: StartService) -> None:
-    service = new_service(FAKE_ENGINE_SLOW_S="1.5")
+    service = new_service(FAKE_ENGINE_SLOW_S="5")
     service.start()
     service.until_working()
     running, waiting = service.submit(engines.SLOW, 4), service.submit(engines.SLOW, 4)

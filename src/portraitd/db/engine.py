@@ -151,10 +151,10 @@ class Database:
 
 
 def _wait_for_older_transactions(cursor: Any) -> None:
-    """Let PostgreSQL's transactions that may still look at erased rows end, for some seconds: such rows are kept."""
+    """Let PostgreSQL's transactions that may still look at erased rows end, for half a minute: such rows are kept."""
     cursor.execute("SELECT clock_timestamp()")
     (now,) = cursor.fetchone()
-    for _ in range(100):
+    for _ in range(300):
         cursor.execute(_OLDER_TRANSACTIONS, (now,))
         if not cursor.fetchall():
             return
