@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from portraitd import wiring
-from portraitd.db import schema
+from portraitd.db import meters, schema
 from portraitd.db.engine import Database
 from portraitd.errors import PortraitdError, RateExceeded
 from portraitd.portraits.accounts import KeyLimits
@@ -136,6 +136,19 @@ def test_a_clock_that_is_put_back_locks_nobody_out(gate: Gate) -> None:
     assert gate.through(5) == 2
     gate.watch.seconds += 0.5
     assert gate.through(5) == 1
+
+
+def test_the_time_is_read_after_the_wait_for_others(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate.through(2)
+
+    def waited(conn: sa.Connection, account_id: str, key_id: str, name: str) -> float:
+        # Another was let through meanwhile, and filled the meter as of a time that is past this request's arrival.
+        gate.watch.seconds += 0.05
+        meters.fill(conn, account_id, key_id, name, gate.watch.seconds + 1)
+        return gate.watch.seconds + 1
+
+    monkeypatch.setattr(meters, "free_at", waited)
+    assert gate.through(1) == 0
 
 
 def test_a_crowd_gets_no_more_through_than_one_after_the_other(database: Database, gate: Gate) -> None:

@@ -9,7 +9,9 @@ from portraitd.db.schema import meters
 # SQLAlchemy has these statements once for each database, which both understand as they are.
 _ADD = sa.text(
     "INSERT INTO meters (account_id, key_id, name, free_at)"
-    " VALUES (:account_id, :key_id, :name, 0) ON CONFLICT DO NOTHING"
+    " VALUES (:account_id, :key_id, :name, 0)"
+    # A row that is there is locked by being written as it is: who asks next waits here, not at a row seen before.
+    " ON CONFLICT (account_id, key_id, name) DO UPDATE SET free_at = meters.free_at"
 )
 
 
@@ -18,7 +20,7 @@ def free_at(conn: sa.Connection, account_id: str, key_id: str, name: str) -> flo
     row = {"account_id": account_id, "key_id": key_id, "name": name}
     conn.execute(_ADD, row)
     query = sa.select(meters.c.free_at).where(*(meters.c[column] == value for column, value in row.items()))
-    return float(conn.execute(query.with_for_update()).scalar_one())
+    return float(conn.execute(query).scalar_one())
 
 
 def fill(conn: sa.Connection, account_id: str, key_id: str, name: str, until: float) -> None:

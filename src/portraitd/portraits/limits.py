@@ -38,9 +38,10 @@ class RateKeeper:
         name = f"{meter.value} {of}".strip()
         key_id = account.key_id if own else ""
         with self._database.write() as conn:
+            free_at = meters.free_at(conn, account.id, key_id, name)
+            # Read after the wait for others: a moment before it would be older than what they have filled.
             now = self._database.now(conn).timestamp()
-            until = _let_through(meters.free_at(conn, account.id, key_id, name), now, rate)
-            meters.fill(conn, account.id, key_id, name, until)
+            meters.fill(conn, account.id, key_id, name, _let_through(free_at, now, rate))
 
 
 def _let_through(free_at: float, now: float, rate: Rate) -> float:

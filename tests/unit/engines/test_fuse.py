@@ -1,11 +1,11 @@
-"""Where a face's colours are read in its photo."""
+"""Where a face's colours are read in its photo, and how they are brightened."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.fuse import OFF_THE_EDGE, _off_the_edge
+from portraitd.engines.classic.fuse import LIFT, OFF_THE_EDGE, _gained, _off_the_edge
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -29,3 +29,18 @@ def test_the_jaw_is_read_off_its_edge() -> None:
 def test_features_forehead_and_temples_are_read_where_they_are() -> None:
     rings = (*regions.LEFT_EYE, *regions.RIGHT_EYE, *regions.LIPS_OUTER, *regions.LEFT_BROW, regions.FOREHEAD_TOP)
     assert moved(*rings, 21, 251, 54, 284).max() < 0.005
+
+
+def gain(before: float, after: float) -> np.ndarray:
+    return np.full((1, 3, 3), (after + LIFT) / (before + LIFT), np.float32)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (0, 40), (20, 4), (120, 180), (255, 90)])
+def test_a_gain_makes_what_it_was_worked_out_for(before: int, after: int) -> None:
+    image = np.full((1, 3, 3), before, np.uint8)
+    assert _gained(image, gain(before, after)) == pytest.approx(after, abs=0.01)
+
+
+def test_the_noise_of_what_is_nearly_black_does_not_become_specks() -> None:
+    noise = np.repeat(np.array([[[0], [1], [2]]], np.uint8), 3, axis=2)
+    assert np.ptp(_gained(noise, gain(1, 30))) < 7

@@ -34,6 +34,9 @@ GRID_PX = 64
 OFF_THE_EDGE = 0.045
 #: Softness of the edge between lips and teeth, in face widths.
 LIP_EDGE = 0.006
+#: Gains are of codes from 0 to 255 with this added: in what is nearly black, a gain of the codes themselves would make
+#: specks out of the photo's noise.
+LIFT = np.float32(12.0)
 
 Pixels = TypeVar("Pixels", Image, Floats)
 
@@ -77,7 +80,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     after = _display(relight(sheet, change, raster.interpolate(change, size), look))
     if not in_colour:
         after = _greyed(after)
-    gain = (after + np.float32(1.0)) / (before.astype(np.float32) + np.float32(1.0))
+    gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
     matched = _match_texture(warped, gain, template, place.alpha, rng)
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
@@ -159,14 +162,20 @@ def _match_texture(
     rows, columns = finish.middle(alpha > 0.95)
     solid = (alpha[rows, columns] > 0.95).astype(np.float32)
     if solid.sum() < 64:
-        return np.asarray(cv2.multiply(warped, gain, dtype=cv2.CV_32F), np.float32)
+        return _gained(warped, gain)
     want = light.grey_of(template.face.image[rows, columns].astype(np.float32))
-    have = light.grey_of(warped[rows, columns] * gain[rows, columns])
+    have = light.grey_of(_gained(warped[rows, columns], gain[rows, columns]))
     face_px = template.face.mesh.box.width
     sharp = finish.sharpened(warped, finish.sharpening_for(have, want, solid, face_px), face_px)
-    face = np.asarray(cv2.multiply(sharp, gain, dtype=cv2.CV_32F), np.float32)
+    face = _gained(sharp, gain)
     grain = finish.grain_of(want, solid) ** 2 - finish.grain_of(light.grey_of(face[rows, columns]), solid) ** 2
     return finish.add_grain(face, float(np.sqrt(max(0.0, grain))), rng)
+
+
+def _gained(image: Pixels, gain: Floats) -> Floats:
+    """The (h, w, 3) image, 0 to 255, times the gain."""
+    lifted = cv2.multiply(image, gain, dtype=cv2.CV_32F)
+    return np.asarray(cv2.addWeighted(lifted, 1.0, gain, float(LIFT), -float(LIFT)), np.float32)
 
 
 def _lay_in(template: TemplateFace, face: Floats, gap: Floats, place: Placement) -> Image:
