@@ -209,7 +209,7 @@ def build_web(house: House) -> FastAPI:
 
 
 def _max_form_mb(max_file_mb: int) -> int:
-    """Most that one form of files may hold: photos to train from, but no more than fits in memory at once."""
+    """Most that one form of files may hold: photos to train from, but no more than fits on a disk at once."""
     return max(max_file_mb, min(10 * max_file_mb, 1024))
 
 

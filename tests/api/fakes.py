@@ -52,6 +52,7 @@ from portraitd.portraits.requests import (
 )
 from portraitd.portraits.services import Services
 from portraitd.styles.catalog import load_catalog
+from tests.fakes.files import sent, told
 
 ANNE = "sk-anne"
 BERT = "sk-bert"
@@ -212,7 +213,8 @@ class FakeFiles:
     def upload(self, account: Account, uploads: tuple[Upload, ...], key: str | None = None) -> UploadOutcome:
         stored: list[StoredFile] = []
         failed: list[FailedUpload] = []
-        for upload in uploads:
+        # A call's files are closed by the time that a test looks at them.
+        for upload in [sent(*told(upload)) for upload in uploads]:
             self.uploaded.append(upload)
             mine = sum(file.account_id == account.id for file in self.kept.values())
             if mine >= self.limit:
@@ -245,7 +247,7 @@ class FakeFiles:
 
     def open(self, account: Account, file_id: str) -> StoredPicture:
         file = self.get(account, file_id)
-        data = self.uploaded[file.number - 1].data
+        _, data, *_ = told(self.uploaded[file.number - 1])
         return StoredPicture(io.BytesIO(data), len(data), "application/octet-stream", file.name)
 
     def list(self, account: Account, page: int, page_size: int) -> FilePage:
@@ -263,14 +265,15 @@ class FakeFiles:
         del self.kept[file_id]
 
     def _keep(self, account: Account, upload: Upload) -> StoredFile:
+        _, data, *_ = told(upload)
         file = StoredFile(
             number=len(self.uploaded),
             id=str(uuid.uuid4()),
             account_id=account.id,
             key_id=account.key_id,
             name=upload.name,
-            size=len(upload.data),
-            md5=base64.b64encode(hashlib.md5(upload.data).digest()).decode(),
+            size=len(data),
+            md5=base64.b64encode(hashlib.md5(data).digest()).decode(),
             created_at=datetime(2025, 11, 30, 11, 37, 33, tzinfo=UTC),
             url=f"http://portraits.example{link('files/' + upload.name)}",
             description=upload.description,

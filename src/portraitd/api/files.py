@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Query, Request
@@ -26,7 +26,7 @@ FORM: Mapping[str, dict[str, Any]] = {
 MAX_DESCRIPTION_BYTES = 4096
 
 
-async def _uploads(request: Request) -> tuple[Upload, ...]:
+async def _uploads(request: Request) -> AsyncIterator[tuple[Upload, ...]]:
     """The files of a multipart body, each with its description and purpose; raises InvalidParameter without any.
 
     Descriptions may come before the files, as the official client sends them, and as a file, as another does; only the
@@ -40,16 +40,14 @@ async def _uploads(request: Request) -> tuple[Upload, ...]:
             raise InvalidParameter
         descriptions = await _texts(form, "descriptions")
         purposes = await _texts(form, "purpose")
-        return tuple(
-            [
-                Upload(
-                    name=wire.clean_name(file.filename or ""),
-                    data=await file.read(),
-                    description=wire.nth(descriptions, index),
-                    purpose=wire.nth(purposes, index if len(purposes) > 1 else 0),
-                )
-                for index, file in enumerate(files)
-            ]
+        yield tuple(
+            Upload(
+                name=wire.clean_name(file.filename or ""),
+                content=file.file,
+                description=wire.nth(descriptions, index),
+                purpose=wire.nth(purposes, index if len(purposes) > 1 else 0),
+            )
+            for index, file in enumerate(files)
         )
 
 

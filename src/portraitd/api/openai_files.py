@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Query, Request
@@ -26,7 +26,7 @@ FORM: Mapping[str, dict[str, Any]] = {
 }
 
 
-async def _upload(request: Request) -> Upload:
+async def _upload(request: Request) -> AsyncIterator[Upload]:
     """The one file of a multipart body; raises InvalidParameter."""
     async with read_form(request, max_files=1, max_fields=20) as form:
         file = form.get("file")
@@ -38,7 +38,7 @@ async def _upload(request: Request) -> Upload:
         # Photos that somebody believes to be erased by then must not be kept.
         if any(name.startswith("expires_after") for name in form):
             raise InvalidParameter("expires_after is not supported.")
-        return Upload(native.clean_name(file.filename or ""), await file.read(), purpose=purpose)
+        yield Upload(native.clean_name(file.filename or ""), file.file, purpose=purpose)
 
 
 OneUpload: TypeAlias = Annotated[Upload, Depends(_upload)]

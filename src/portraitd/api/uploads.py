@@ -17,6 +17,7 @@ from portraitd.api.wire import uploads as wire
 from portraitd.errors import InvalidParameter, MediaDownloadFailed, PortraitdError, UploadRefused
 from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import UPLOAD_SCHEME as SCHEME
+from portraitd.portraits.requests import SignedUpload
 from portraitd.portraits.services import Services
 
 #: Where the form goes, on this host; the ticket says so.
@@ -49,17 +50,25 @@ async def post(request: Request) -> Response:
 
 async def _post(request: Request) -> None:
     services: Services = request.app.state.services
-    async with read_form(request, max_files=1, max_fields=20) as form:
-        words = {name: value for name, value in form.items() if isinstance(value, str)}
+
+    def admit(fields: Mapping[str, str], filename: str) -> None:
+        """Nothing is kept of a file without a good ticket before it: no key protects this door."""
+        services.uploads.check(_signed(fields, filename))
+
+    async with read_form(request, max_files=1, max_fields=20, admit=admit) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidParameter
-        request.state.upload_wants_200 = words.get("success_action_status") == "200"
-        policy, signature, key = (words.get(name, "") for name in ("policy", "Signature", "key"))
-        # OSS's own forms may leave the file's name to the server.
-        key = key.replace("${filename}", (file.filename or "file").rsplit("/", 1)[-1])
-        data = await file.read()
-        await run_in_threadpool(services.uploads.put, policy, signature, key, data)
+        request.state.upload_wants_200 = fields.get("success_action_status") == "200"
+        signed = _signed(fields, file.filename or "")
+        await run_in_threadpool(services.uploads.put, signed, file.file)
+
+
+def _signed(fields: Mapping[str, str], filename: str) -> SignedUpload:
+    """The form's fields that say what may be posted; OSS's own forms may leave the file's name to the server."""
+    policy, signature, key = (fields.get(name, "") for name in ("policy", "Signature", "key"))
+    return SignedUpload(policy, signature, key.replace("${filename}", (filename or "file").rsplit("/", 1)[-1]))
 
 
 def with_links(call: Call, raw: base.Json, model: str) -> base.Json:

@@ -31,6 +31,8 @@ _PAUSE_S = 0.5
 #: What a file that is read in pieces fetches at once.
 _READ_AHEAD_BYTES = 1 << 20
 _DELETED_AT_ONCE = 500
+#: Of a file that is put in parts of 5 MB, how many are in memory.
+_PARTS_AT_ONCE = 2
 
 
 class BlobMissing(LookupError):
@@ -65,12 +67,21 @@ class Blobs:
         """The same store, waited for when it is away: for workers, which have the time that a request has not."""
         return Blobs(self._store, self._folder, patience_s)
 
-    def put(self, key: str, data: bytes) -> None:
-        """Keep `data` under `key`, replacing what was there."""
+    def put(self, key: str, data: bytes | BinaryIO) -> None:
+        """Keep `data`, a file's from its beginning, under `key`, replacing what was there.
+
+        A file is never held in memory as a whole.
+        """
         import obstore
 
         path = _checked(key)
-        self._reach(lambda: obstore.put(self._store, path, data))
+
+        def put() -> None:
+            if not isinstance(data, bytes):
+                data.seek(0)
+            obstore.put(self._store, path, data, max_concurrency=_PARTS_AT_ONCE)
+
+        self._reach(put)
 
     def get(self, key: str) -> bytes:
         """What lies under `key`; raises BlobMissing."""

@@ -34,6 +34,7 @@ from portraitd.portraits.requests import (
 )
 
 _LINK_LIFE = timedelta(hours=24)
+_BITE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class FileCabinet:
             for file, upload in zip(files, uploads, strict=True):
                 if file.size <= self.quota.max_file_bytes:
                     put.append(file)
-                    self.blobs.put(file.blob_key, upload.data)
+                    self.blobs.put(file.blob_key, upload.content)
             yield kept
         finally:
             for file in put:
@@ -203,13 +204,17 @@ def _asked(file: NewFile) -> list[str | None]:
 
 def _new(account: Account, upload: Upload, created_at: datetime) -> NewFile:
     file_id = str(uuid4())
+    upload.content.seek(0)
+    md5 = hashlib.md5(usedforsecurity=False)
+    while bite := upload.content.read(_BITE_BYTES):
+        md5.update(bite)
     return NewFile(
         id=file_id,
         account_id=account.id,
         key_id=account.key_id,
         name=upload.name,
-        size=len(upload.data),
-        md5=base64.b64encode(hashlib.md5(upload.data, usedforsecurity=False).digest()).decode("ascii"),
+        size=upload.content.tell(),
+        md5=base64.b64encode(md5.digest()).decode("ascii"),
         blob_key=f"files/{file_id}",
         description=upload.description,
         purpose=upload.purpose,

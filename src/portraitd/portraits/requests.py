@@ -202,11 +202,21 @@ DEFAULT_PURPOSE = "fine-tune"
 
 
 @dataclass(frozen=True)
+class SignedUpload:
+    """What a form with a temporary upload says of itself: where to, and the ticket that allows it."""
+
+    policy: str
+    signature: str
+    key: str
+
+
+@dataclass(frozen=True)
 class Upload:
     """One file of a multipart upload."""
 
     name: str
-    data: bytes
+    #: Open while the upload lasts; it may be read more than once.
+    content: BinaryIO
     description: str | None = None
     purpose: str | None = None
 

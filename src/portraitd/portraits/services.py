@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import (
@@ -21,6 +21,7 @@ from portraitd.portraits.requests import (
     FinetuneJob,
     Generate,
     JobPage,
+    SignedUpload,
     StoredFile,
     StoredPicture,
     Task,
@@ -118,7 +119,10 @@ class Uploads(Protocol):
     def ticket(self, account: Account, model: str) -> Ticket:
         """Leave to post one or more files for use with this model."""
 
-    def put(self, policy: str, signature: str, key: str, data: bytes) -> None:
+    def check(self, upload: SignedUpload) -> None:
+        """Raise UploadRefused unless a ticket allows it; asks nothing but the clock."""
+
+    def put(self, upload: SignedUpload, content: BinaryIO) -> None:
         """Keep what was posted with a ticket; raises UploadRefused."""
 
     def link(self, account: Account, model: str, url: str) -> str:

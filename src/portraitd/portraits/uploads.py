@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import io
 import json
 import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
 
 from portraitd.blobs import Blobs
 from portraitd.db.engine import Clock
@@ -20,7 +22,7 @@ from portraitd.errors import MediaDownloadFailed, UploadRefused
 from portraitd.portraits.links import Links
 from portraitd.portraits.requests import MAX_UPLOAD_MB as MAX_MB
 from portraitd.portraits.requests import UPLOAD_SCHEME as SCHEME
-from portraitd.portraits.requests import Account, Ticket
+from portraitd.portraits.requests import Account, SignedUpload, Ticket
 
 #: Where the bytes lie.
 UPLOADS = "uploads"
@@ -65,25 +67,36 @@ class UploadDesk:
         text = base64.b64encode(json.dumps(policy).encode()).decode("ascii")
         return Ticket(text, self._sign(text), upload_dir, self.host, TICKET_LIFE, MAX_MB)
 
-    def put(self, policy: str, signature: str, key: str, data: bytes) -> None:
+    def check(self, upload: SignedUpload) -> None:
+        """Raise UploadRefused unless a ticket allows it; asks nothing but the clock."""
+        self._name(upload)
+
+    def put(self, upload: SignedUpload, content: BinaryIO) -> None:
         """Keep what was posted; raises UploadRefused."""
-        if not hmac.compare_digest(self._sign(policy).encode(), signature.encode("utf-8", "surrogatepass")):
-            raise UploadRefused("The request signature we calculated does not match the signature you provided.")
-        told = json.loads(base64.b64decode(policy))
-        if datetime.strptime(told["expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= self.clock():
-            raise UploadRefused("Invalid according to Policy: Policy expired.")
-        name = _NAME.fullmatch(key)
-        upload_dir = told["conditions"][1][2]
-        if name is None or not key.startswith(upload_dir + "/"):
-            raise UploadRefused("Invalid according to Policy: Policy Condition failed: starts-with $key.")
-        if len(data) > MAX_MB * 1024 * 1024:
+        name = self._name(upload)
+        if content.seek(0, io.SEEK_END) > MAX_MB * 1024 * 1024:
             raise UploadRefused("Invalid according to Policy: Policy Condition failed: content-length-range.")
+        # Forms of one moment do not see each other: a few more may get in, and of two of one name the last stays.
         if len(self.blobs.list(f"{UPLOADS}/{name['owner']}")) >= MAX_UPLOADS:
             raise UploadRefused(f"There are {MAX_UPLOADS} uploads already; each is kept for 48 hours.")
         blob_key = _blob_key(name)
         if self.blobs.exists(blob_key):
             raise UploadRefused("The object you specified already exists and can not be overwritten.")
-        self.blobs.put(blob_key, data)
+        self.blobs.put(blob_key, content)
+
+    def _name(self, upload: SignedUpload) -> re.Match[str]:
+        """The parts of its key; raises UploadRefused unless a ticket allows that."""
+        signature = upload.signature.encode("utf-8", "surrogatepass")
+        if not hmac.compare_digest(self._sign(upload.policy).encode(), signature):
+            raise UploadRefused("The request signature we calculated does not match the signature you provided.")
+        told = json.loads(base64.b64decode(upload.policy))
+        if datetime.strptime(told["expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= self.clock():
+            raise UploadRefused("Invalid according to Policy: Policy expired.")
+        name = _NAME.fullmatch(upload.key)
+        upload_dir = told["conditions"][1][2]
+        if name is None or not upload.key.startswith(upload_dir + "/"):
+            raise UploadRefused("Invalid according to Policy: Policy Condition failed: starts-with $key.")
+        return name
 
     def link(self, account: Account, model: str, url: str) -> str:
         """A link of ours to what an `oss://` URL names.

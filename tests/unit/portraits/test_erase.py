@@ -7,7 +7,8 @@ import sqlalchemy as sa
 
 from portraitd.db import schema, webhooks
 from portraitd.errors import InvalidApiKey, SetupError
-from portraitd.portraits.requests import Account, Finetune, Upload
+from portraitd.portraits.requests import Account, Finetune
+from tests.fakes.files import sent
 from tests.unit.portraits.conftest import Place, picture
 
 #: Tables whose rows belong to no account, or go with a row that does.
@@ -24,7 +25,7 @@ def fill(place: Place, account: Account) -> None:
     """Give the account a webhook, a file, an identity, a finished task, a waiting one and one that is being done."""
     with place.house.database.write() as conn:
         webhooks.put(conn, account.id, "https://hook.example/", "whsec_c2VjcmV0", place.clock())
-    files = place.services.files.upload(account, (Upload("me.jpg", picture(), "my face"),)).stored
+    files = place.services.files.upload(account, (sent("me.jpg", picture(), "my face"),)).stored
     job = place.services.finetunes.submit(account, Finetune(request_id="r", sources=(files[0].id,)))
     place.work(job.id)
     place.work(place.generate(account=account, identity_id=job.identity_id))

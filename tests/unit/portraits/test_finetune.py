@@ -24,8 +24,9 @@ from portraitd.errors import (
     TooManyJobs,
     UnsupportedOperation,
 )
-from portraitd.portraits.requests import Finetune, JobState, Upload
+from portraitd.portraits.requests import Finetune, JobState
 from portraitd.portraits.training_set import MAX_UNPACKED_BYTES, BadArchive, unzip
+from tests.fakes.files import sent
 from tests.unit.portraits.conftest import Place, picture
 
 PHOTO = "https://pictures.example/photo.jpg"
@@ -41,7 +42,7 @@ def state(place: Place, job_id: str) -> tuple[JobState, str | None]:
 
 
 def upload(place: Place, data: bytes, name: str = "a.jpg") -> str:
-    return place.services.files.upload(place.anne, (Upload(name, data),)).stored[0].id
+    return place.services.files.upload(place.anne, (sent(name, data),)).stored[0].id
 
 
 def pack(entries: dict[str, bytes]) -> bytes:

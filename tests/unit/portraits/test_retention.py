@@ -7,9 +7,10 @@ from datetime import timedelta
 import pytest
 
 from portraitd.errors import FileMissing, NotFound
-from portraitd.portraits.requests import Finetune, TaskState, Upload
+from portraitd.portraits.requests import Finetune, TaskState
 from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
 from tests.fakes.engines import RAISES
+from tests.fakes.files import sent
 from tests.fakes.stores import FakeClock
 from tests.unit.portraits.conftest import Place, picture
 
@@ -21,7 +22,7 @@ def sweeper(place: Place, **keep: timedelta) -> Sweeper:
 
 
 def kept_file(place: Place) -> str:
-    return place.services.files.upload(place.anne, (Upload("me.jpg", picture()),)).stored[0].id
+    return place.services.files.upload(place.anne, (sent("me.jpg", picture()),)).stored[0].id
 
 
 def trained(place: Place) -> str:
