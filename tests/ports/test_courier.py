@@ -18,6 +18,7 @@ from portraitd.db import schema
 from portraitd.db import webhooks as rows
 from portraitd.db.engine import utc_now
 from portraitd.errors import SetupError
+from portraitd.portraits import courier
 from portraitd.portraits.courier import WAITS_S
 from tests.fakes.receivers import receiver, status
 from tests.ports.hooked import ANNE, BERT, Hooked, verified
@@ -211,8 +212,8 @@ def test_a_slow_receiver_holds_up_nobody_else(hooked: Hooked) -> None:
         for number in range(300):
             hooked.end(f"his-{number}", BERT)
         stop = threading.Event()
-        courier = hooked.courier
-        thread = threading.Thread(target=courier.run, args=(stop,))
+        mail = hooked.courier
+        thread = threading.Thread(target=mail.run, args=(stop,))
         thread.start()
         slow.until_got(1)
         began = time.monotonic()
@@ -224,8 +225,24 @@ def test_a_slow_receiver_holds_up_nobody_else(hooked: Hooked) -> None:
         stop.set()
         release.set()
         thread.join()
-        while not courier.is_idle:
+        while not mail.is_idle:
             time.sleep(0.02)
+
+
+def test_where_not_all_can_be_told_at_once_they_take_turns(hooked: Hooked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(courier, "AT_ONCE", 1)
+    for account in (ANNE, BERT):
+        hooked.hook(account, f"/{account}")
+        for number in range(3):
+            hooked.end(f"{account}-{number}", account)
+    mail = hooked.courier
+    while mail._due_accounts():
+        mail.look(threading.Event())
+        while not mail.is_idle:
+            time.sleep(0.01)
+    told = [got.path for got in hooked.receiver.got]
+    assert told == [*told[:2] * 3]
+    assert set(told) == {f"/{ANNE}", f"/{BERT}"}
 
 
 def test_several_couriers_tell_each_end_once(hooked: Hooked) -> None:

@@ -15,6 +15,7 @@ from portraitd.logs import about
 from portraitd.portraits.requests import Ended
 from portraitd.portraits.webhooks import Envelope, Sender, is_success
 from portraitd.tasks.tally import DELIVERIES, Tally
+from portraitd.tasks.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Courier:
         self._hold = timedelta(seconds=sender.poster.timeout_s + 5)
         self._lock = threading.Lock()
         self._busy: set[str] = set()
+        self._turns = Turns()
 
     def run(self, stop: threading.Event) -> None:
         """Send what is due, and what becomes due, until told to stop."""
@@ -57,12 +59,17 @@ class Courier:
 
     def look(self, stop: threading.Event) -> None:
         """Start telling each account that there is something for, unless that goes on already."""
-        for account_id in self._database.outlast(self._due_accounts):
+        due = [account_id for account_id in self._database.outlast(self._due_accounts) if account_id not in self._busy]
+        for account_id in self._turns.in_order(due):
+            if self._is_full:
+                break
             with self._lock:
-                if account_id in self._busy or len(self._busy) >= AT_ONCE:
-                    continue
                 self._busy.add(account_id)
             threading.Thread(target=self._tell, args=(account_id, stop), daemon=True, name="webhook").start()
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._busy) >= AT_ONCE
 
     @property
     def is_idle(self) -> bool:
@@ -82,7 +89,8 @@ class Courier:
 
     def _tell(self, account_id: str, stop: threading.Event) -> None:
         try:
-            while not stop.is_set() and self.tell_next(account_id):
+            # Where no more can be told at once, this one lets another have its turn after each event.
+            while not stop.is_set() and self.tell_next(account_id) and not self._is_full:
                 pass
         except Exception:  # noqa: BLE001 - as above
             _log.warning("an event could not be looked after", exc_info=True)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from portraitd.portraits.requests import TaskFilter
 
 #: How long such a list is taken for as long as it was, in seconds; tasks leave it when they are a day old.
 _REMEMBERED_S = 60.0
 _MOST = 1000
+_MOVES = datetime.min.replace(tzinfo=UTC)
 
 
 class LongLists:
-    """Lists that reached the count's end a moment ago, by account and by what was asked for to the minute."""
+    """Lists that reached the count's end a moment ago, by account and by what was asked for.
+
+    A rolling list is the same one for as long as it is remembered; of others, one that starts or ends a second later is
+    another.
+    """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -32,5 +38,6 @@ class LongLists:
 
 
 def _key(account_id: str, wanted: TaskFilter) -> tuple[str, TaskFilter]:
-    start, end = (at.replace(second=0, microsecond=0) for at in (wanted.start, wanted.end))
-    return account_id, replace(wanted, start=start, end=end, page=1, page_size=1)
+    if wanted.is_rolling:
+        wanted = replace(wanted, start=_MOVES, end=_MOVES)
+    return account_id, replace(wanted, page=1, page_size=1)

@@ -121,6 +121,8 @@ class TaskFilter:
 
     start: datetime
     end: datetime
+    #: Whoever asks named no time: the same list a moment later starts and ends a moment later.
+    is_rolling: bool = False
     task_id: str | None = None
     model: str | None = None
     state: TaskState | None = None

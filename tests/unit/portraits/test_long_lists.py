@@ -10,7 +10,7 @@ from portraitd.portraits.long_lists import LongLists
 from portraitd.portraits.requests import TaskFilter, TaskState
 
 NOON = datetime(2026, 1, 1, 12, 0, 10, tzinfo=UTC)
-DAY = TaskFilter(NOON - timedelta(days=1), NOON)
+DAY = TaskFilter(NOON - timedelta(days=1), NOON, is_rolling=True)
 
 
 def test_a_list_is_known_for_a_minute_whatever_the_page() -> None:
@@ -29,7 +29,15 @@ def test_it_is_known_of_this_list_only() -> None:
     lists.add("anne", DAY)
     assert not lists.knows("bert", DAY)
     assert not lists.knows("anne", replace(DAY, state=TaskState.FAILED))
-    assert not lists.knows("anne", replace(DAY, start=NOON - timedelta(hours=1)))
+    assert not lists.knows("anne", replace(DAY, is_rolling=False))
+
+
+def test_what_lies_between_two_times_is_another_list_a_second_later() -> None:
+    lists = LongLists()
+    between = replace(DAY, is_rolling=False)
+    lists.add("anne", between)
+    assert lists.knows("anne", replace(between, page=3))
+    assert not lists.knows("anne", replace(between, end=NOON - timedelta(seconds=1)))
 
 
 def test_memory_is_bounded() -> None:

@@ -118,6 +118,7 @@ def read_filter(query: ListQuery, now: datetime) -> TaskFilter | None:
     return TaskFilter(
         start=start,
         end=end,
+        is_rolling=not (query.start_time or query.end_time),
         task_id=query.task_id or None,
         model=query.model_name or None,
         state=TaskState(query.status) if query.status else None,
