@@ -18,10 +18,14 @@ from typing import Any
 import httpx
 import pytest
 
+from portraitd import wiring
 from portraitd.errors import RateExceeded
 from portraitd.portraits.rates import Meter
 from portraitd.portraits.requests import JobState, TaskState
+from portraitd.settings import load_settings
 from tests.api.fakes import FACE_URL, World
+from tests.api.live import serving
+from tests.fakes.files import told
 from tests.sdk.conftest import Live, pointing_at
 
 dashscope = pytest.importorskip("dashscope")
@@ -229,6 +233,19 @@ def test_9_6_a_429_is_sent_again_when_it_says_so(client: Any, world: World, monk
     assert came[1] - came[0] >= 0.75, "the default would be half a second"
 
 
+def test_9_6_a_rate_is_waited_out_and_every_task_is_made_once(tmp_path: Path) -> None:
+    environ = {"PORTRAITD_HOME": str(tmp_path / "home"), "PORTRAITD_RATES": "generate=1/2s"}
+    with wiring.open_house(load_settings(environ)) as house, serving(wiring.build_services(house)) as url:
+        key = house.keys.create("app", "anne")
+        began = time.monotonic()
+        with dashscope.Client(api_key=key, base_url=f"{url}/api/v1") as client:
+            made = {jobs_of(client).create(**V2_PRESET).task_id for _ in range(3)}
+        assert time.monotonic() - began >= 4
+        with house.database.read() as conn:
+            assert set(conn.exec_driver_sql("SELECT id FROM tasks").scalars()) == made
+        assert len(made) == 3
+
+
 def test_9_6_no_success_looks_like_an_error(client: Any) -> None:
     """A 200 with a code would be raised."""
     created = jobs_of(client).create(**V2_PRESET)
@@ -303,7 +320,7 @@ def test_9_6_its_list_of_tasks_is_empty_on_the_true_shape(client: Any) -> None:
 
 def test_9_6_an_upload_whose_part_has_a_type_is_taken(client: Any, world: World, photo: Path) -> None:
     client.files.upload(file_path=str(photo), purpose="inference")
-    assert world.files.uploaded[-1].data == photo.read_bytes()
+    assert told(world.files.uploaded[-1])[1] == photo.read_bytes()
 
 
 def test_9_6_cancels(client: Any, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
