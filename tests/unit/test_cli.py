@@ -20,6 +20,8 @@ from portraitd.portraits.identities import is_usable
 from portraitd.portraits.retention import Sweeper
 from portraitd.settings import SETTINGS, load_settings
 from portraitd.styles.catalog import Mode
+from tests.api.fakes import World
+from tests.api.live import serving
 from tests.fakes.engines import FAILS_EVERY_SECOND, flat
 from tests.fakes.receivers import receiver, status
 
@@ -294,6 +296,16 @@ def test_doctor_names_what_is_missing_and_how_to_mend_it(
     assert not load_settings().home.exists(), "looking changes nothing"
     monkeypatch.setenv("PORTRAITD_PORT", "many")
     assert "PORTRAITD_PORT" in run("doctor").stdout
+
+
+def test_doctor_knows_who_has_the_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        finding = doctor._port(load_settings({"PORTRAITD_PORT": str(other.getsockname()[1])}))
+    assert not finding.is_well
+    assert "Address already in use; set PORTRAITD_PORT to another" in finding.words
+    with serving(World().services) as url:
+        finding = doctor._port(load_settings({"PORTRAITD_PORT": url.rsplit(":", 1)[1]}))
+    assert finding.is_well, "as it should be: it is ours"
 
 
 def test_doctor_s_words_are_printed_as_they_are(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

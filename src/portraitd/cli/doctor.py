@@ -143,16 +143,26 @@ def _port(settings: Settings) -> Finding:
     try:
         socket.create_server((settings.host, settings.port), family=family).close()
     except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_portraitd(settings):
+            return Finding("port", True, f"portraitd answers at {settings.host} port {settings.port}")
         # Python adds the address to the system's own words, which are enough.
         why = str(error.strerror).partition(" (while")[0]
         words = f"{settings.host} port {settings.port}: {why}"
-        mend = (
-            "is portraitd running already? Else set PORTRAITD_PORT"
-            if error.errno == errno.EADDRINUSE
-            else "set PORTRAITD_HOST"
-        )
+        mend = "set PORTRAITD_PORT to another" if error.errno == errno.EADDRINUSE else "set PORTRAITD_HOST"
         return Finding("port", False, f"{words}; {mend}")
     return Finding("port", True, f"{settings.host} port {settings.port} is free")
+
+
+def _is_portraitd(settings: Settings) -> bool:
+    """Is it a portraitd that listens there?"""
+    import httpx
+
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        reply = httpx.get(f"http://{host}:{settings.port}/healthz", timeout=3, trust_env=False)
+        return bool(reply.json() == {"status": "ok"})
+    except (httpx.HTTPError, ValueError):
+        return False
 
 
 def _database(settings: Settings) -> Finding:
