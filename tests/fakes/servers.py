@@ -149,7 +149,8 @@ class Bucket:
         command += [f"-{name}.port={port}" for name, port in self._ports.items()]
         command += [f"-{name}.port.grpc={port}" for name, port in self._grpc.items()]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            environ = os.environ | {"TMPDIR": str(self._folder)}  # for more logs of its own
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)
         _until(self._answers)
 
     def _answers(self) -> bool:
@@ -165,6 +166,10 @@ class Bucket:
         if self._process:
             self._process.kill()
             self._process.wait()
+        # Its sockets lie there, whatever TMPDIR says.
+        for port in (*self._ports.values(), *self._grpc.values()):
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
 
     @contextmanager
     def gate(self) -> Iterator[Gate]:
