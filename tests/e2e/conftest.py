@@ -10,10 +10,9 @@ import io
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from portraitd.faces.mesh import fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image, decode, encode_jpeg, encode_png
 from tests.e2e.service import Customer, environment, run, until
+from tests.fakes.sites import Quiet, listening
 
 
 def scaled(image: Image, scale: float) -> Image:
@@ -60,9 +60,8 @@ def pictures_by_name() -> dict[str, bytes]:
     }
 
 
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args: Any) -> None:
-        pass
+class QuietHandler(Quiet, SimpleHTTPRequestHandler):
+    """Files of a folder."""
 
 
 def free_port() -> int:
@@ -83,12 +82,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def site(pictures: Path) -> Iterator[str]:
     """The URL of a site with the pictures on it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=pictures)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(partial(QuietHandler, directory=pictures)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from PIL import Image as Pillow
 
 from tests.crash.service import Service
 from tests.fakes.engines import RAISES
+from tests.fakes.sites import Quiet, listening
 
 #: In URLs, names and bodies that clients send; none of them may be written down.
 SECRETS = ("QUERYS3CRET", "PASSW0RD", "anna-karenina", "B0DYS3CRET", "WR0NGKEY", "FRAGMENTS3CRET")
@@ -34,7 +34,7 @@ def photo() -> bytes:
 def site() -> Iterator[str]:
     """A server with one photo; the rest of its paths are not there."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = photo() if self.path.startswith("/photo.jpg") else b""
             self.send_response(200 if body else 404)
@@ -42,15 +42,8 @@ def site() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(Handler) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

@@ -6,21 +6,20 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from portraitd.images import encode_jpeg
+from tests.fakes.sites import Quiet, listening
 
 FAKES = Path(__file__).parents[1] / "fakes"
 #: How long the site takes over a picture called slow, in seconds.
@@ -32,14 +31,11 @@ def picture(grey: int, width: int = 768, height: int = 1024) -> bytes:
     return encode_jpeg(np.full((height, width, 3), grey, np.uint8))
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class _Handler(Quiet, SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         if "slow" in self.path:
             time.sleep(SLOW_S)
         super().do_GET()
-
-    def log_message(self, *args: Any) -> None:
-        pass
 
 
 @contextmanager
@@ -47,12 +43,8 @@ def site(folder: Path) -> Iterator[str]:
     """The URL of a site with face.jpg, template.jpg, black.jpg, on which there is no face, and slow.jpg."""
     for name, grey in {"face": 180, "black": 0, "template": 90, "slow": 120}.items():
         (folder / f"{name}.jpg").write_bytes(picture(grey))
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(partial(_Handler, directory=folder)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

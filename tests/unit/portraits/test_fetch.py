@@ -6,12 +6,11 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from portraitd.errors import (
     PortraitdError,
 )
 from portraitd.portraits.fetch import MEGABYTE, Fetcher, check_url, parse_url
+from tests.fakes.sites import Quiet, listening
 
 LOCAL = (ip_network("127.0.0.0/8"),)
 LIMIT = 100_000
@@ -66,22 +66,14 @@ def site() -> Iterator[Site]:
     found = Site()
     found.answers["/a.jpg"] = lambda handler: reply(handler, 200, PICTURE)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
             with suppress(OSError):  # a client that has seen enough hangs up
                 found.answers.get(self.path.partition("?")[0], lambda handler: reply(handler, 404, b"no"))(self)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        found.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with listening(Handler) as found.port:
         yield found
-        server.shutdown()
-        thread.join()
 
 
 def local(**options: Any) -> Fetcher:
@@ -393,26 +385,13 @@ def tls_site(site: Site, tmp_path: Path) -> Iterator[tuple[Site, ssl.SSLContext]
     context.load_cert_chain(cert, key)
     context.sni_callback = lambda _socket, name, _context: names.append(name)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.requests.append((str(names[-1]), {"host": self.headers["Host"]}))
             reply(self, 200, PICTURE)
 
-        def log_message(self, *args: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *args: Any) -> None:
-            pass
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        site.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with listening(Handler, context) as site.port:
         yield site, ssl.create_default_context(cafile=str(cert))
-        server.shutdown()
-        thread.join()
 
 
 def test_tls_asks_for_and_checks_the_name_not_the_address(tls_site: tuple[Site, ssl.SSLContext]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from portraitd.errors import SetupError
 from portraitd.styles.pinned import Picture, PinnedPack
 from portraitd.styles.pull import TRIES, from_folder, from_web, lacking, pull, remove
+from tests.fakes.sites import Quiet, listening
 
 CONTENTS = {"pics/one.jpg": b"one" * 5000, "pics/two.jpg": b"two" * 6000}
 STYLES = {"pics/one.jpg": ("f_idcard_female", "f_business_female"), "pics/two.jpg": ("f_business_female",)}
@@ -36,18 +36,13 @@ class Host:
 @pytest.fixture
 def host() -> Iterator[Host]:
     state = Host()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(_handler(state)) as port:
+        state.url = f"http://127.0.0.1:{port}"
+        yield state
 
 
 def _handler(state: Host) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.asked.append(self.path)
             where, _, path = self.path[1:].partition("/")

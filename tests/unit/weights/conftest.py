@@ -6,17 +6,17 @@ import hashlib
 import io
 import json
 import tarfile
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from portraitd.weights.manifest import Manifest, read_manifest
 from portraitd.weights.pip_settings import IndexSettings
+from tests.fakes.sites import Quiet, listening
 
 #: Long enough that a cut in the middle leaves something to resume.
 FACE = bytes(range(256)) * 2000
@@ -111,18 +111,13 @@ def manifest(manifest_path: Path) -> Manifest:
 def index() -> Iterator[Index]:
     """A package index that serves FILES."""
     state = Index(files=dict(FILES))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(_handler(state)) as port:
+        state.url = f"http://127.0.0.1:{port}"
+        yield state
 
 
 def _handler(state: Index) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             name = self.path.rstrip("/").rpartition("/")[2]
             if self.path.startswith("/files/") and name in state.files:
