@@ -58,6 +58,24 @@ def test_what_is_enqueued_is_delivered_once_and_forgotten_in_time(database: Data
     assert queue.dropped(["t0"]) == {"t0": "missing"}
 
 
+def test_a_delivery_that_ends_while_it_is_forgotten_leaves_nothing(database: Database, queue: Queue) -> None:
+    submit(database, queue, "t")
+    table = "workflow_output" if database.is_sqlite else "dbos.workflow_output"
+    ended: list[str] = []
+
+    def end(conn: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("DELETE FROM") and "workflow_status" in statement and not ended:
+            ended.append(statement)
+            outcome = f"INSERT INTO {table} (workflow_uuid, output, retention_timestamp) VALUES ('t', 'null', 0)"
+            conn.exec_driver_sql(outcome)
+
+    sa.event.listen(database.engine, "before_cursor_execute", end)
+    queue.forget(["t"])
+    assert ended
+    with database.read() as conn:
+        assert conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() == 0
+
+
 def test_a_rolled_back_transaction_enqueues_nothing(database: Database, queue: Queue) -> None:
     def half() -> None:
         with database.write() as conn:
