@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
     from portraitd.engines.classic.idchecks import Finding
     from portraitd.faces.models import FaceModels
+    from portraitd.weights.shelf import Shelf
     from portraitd.weights.store import WeightStore
 
 #: Every engine by name, as "module:factory". A factory takes the FaceModels and returns an Engine; the diffusion
@@ -291,6 +292,13 @@ def models_of(settings: Settings) -> FaceModels:
 def blobs_of(settings: Settings) -> Blobs:
     """The store of pictures and files, made if need be. Raises SetupError."""
     return open_blobs(settings.storage_url)
+
+
+def shelf_of(settings: Settings) -> Shelf:
+    """Whole models, beside the weights."""
+    from portraitd.weights.shelf import Shelf
+
+    return Shelf(weights_of(settings).folder / "models")
 
 
 def weights_of(settings: Settings) -> WeightStore:

@@ -25,6 +25,11 @@ class Archive:
     bytes: int
     sha256: str
 
+    @property
+    def label(self) -> str:
+        """What a progress bar calls it: the rest of a package file's name tells a user nothing."""
+        return f"weights from {self.name}"
+
 
 @dataclass(frozen=True)
 class Weight:

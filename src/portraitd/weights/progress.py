@@ -53,6 +53,5 @@ class RichBars:
     def report(self, name: str, done_bytes: int, total_bytes: int) -> None:
         """Draw the file's bar at `done_bytes`."""
         if name not in self._tasks:
-            project = name.partition("-")[0]  # the rest of a package file's name tells a user nothing
-            self._tasks[name] = self._bars.add_task(f"weights from {project}", total=total_bytes)
+            self._tasks[name] = self._bars.add_task(name, total=total_bytes)
         self._bars.update(self._tasks[name], completed=done_bytes)

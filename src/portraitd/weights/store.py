@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from portraitd.errors import SetupError
-from portraitd.weights.fetch import BrokenFile, fetch, sha256_of
+from portraitd.weights.download import BrokenFile, sha256_of
+from portraitd.weights.fetch import fetch
 from portraitd.weights.lock import file_lock
 from portraitd.weights.manifest import Archive, Manifest, Weight, read_manifest
 from portraitd.weights.pip_settings import IndexSettings, read_index_settings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from portraitd.errors import SetupError
-from portraitd.weights.fetch import TRIES
+from portraitd.weights.download import TRIES
 from portraitd.weights.manifest import Manifest, read_manifest
 from portraitd.weights.pip_settings import IndexSettings
 from portraitd.weights.store import State, WeightStore, default_folder
@@ -42,8 +42,8 @@ def test_everything_is_fetched_and_nothing_else_is_left(store: WeightStore) -> N
     assert store.path("voice").read_bytes() == VOICE
     assert sorted(path.name for path in store.folder.iterdir()) == [".lock", "face.tflite", "voice.dat"]
     assert not (store.folder.parent / "escape.txt").exists()
-    assert progress.reports[0][:2] == (WHEEL, 0)
-    assert (WHEEL, len(FILES[WHEEL]), len(FILES[WHEEL])) in progress.reports
+    assert progress.reports[0][:2] == ("weights from faces", 0)
+    assert ("weights from faces", len(FILES[WHEEL]), len(FILES[WHEEL])) in progress.reports
 
 
 def test_a_set_is_fetched_without_the_other(store: WeightStore) -> None:
