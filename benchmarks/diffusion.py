@@ -1,10 +1,12 @@
-"""How fast the diffusion engine paints, next to plain diffusers with the same steps, and how alike its pictures are.
+"""How fast the diffusion engine paints and learns, next to plain diffusers with the same steps, and how alike its
+pictures are.
 
-Usage: python benchmarks/diffusion.py [--model DIR] [--tier auto|resident|offload|cpu] [--photos DIR] [--out DIR]
-[--runs N]
+Usage: python benchmarks/diffusion.py [--model DIR] [--training-model DIR] [--tier auto|resident|offload|cpu]
+[--photos DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
-benchmark runs, no more. `--photos`: a folder of three or more photos of one person.
+benchmark runs, no more. `--training-model`: what people are learnt on, the base model. `--photos`: a folder of three or
+more photos of one person.
 Writes `diffusion.json` and, with a real model, every picture below `--out`.
 """
 
@@ -18,23 +20,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline
+from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline, Flux2Transformer2DModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob
+from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trained_by
 from portraitd.engines.classic.people import People
+from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import TEMPLATE_PROMPT, DiffusionEngine
-from portraitd.engines.diffusion.klein import KleinSizes, load_klein
-from portraitd.engines.diffusion.painter import ModelChoice, Painter
+from portraitd.engines.diffusion.klein import MODEL, KleinSizes, load_klein
+from portraitd.engines.diffusion.painter import Lesson, ModelChoice, Painter, Person
 from portraitd.engines.diffusion.placement import Tier
-from portraitd.engines.diffusion.prompt import read_prompt
+from portraitd.engines.diffusion.prompt import NAME, read_prompt
+from portraitd.engines.diffusion.tune import TuningPlan
 from portraitd.faces.embed import distance
 from portraitd.faces.models import FaceModels
 from portraitd.images import Size, as_pillow, decode, encode_jpeg
@@ -43,7 +48,26 @@ from portraitd.styles.catalog import Mode, load_catalog
 from portraitd.weights.store import WeightStore
 
 HERE = Path(__file__).parent
-TINY = KleinSizes(Size(96, 128), crop_px=128, reference_px=64, steps=4, room_bytes=0)
+TINY = KleinSizes(
+    Size(96, 128),
+    crop_px=128,
+    reference_px=64,
+    steps=4,
+    room_bytes=0,
+    tuning=TuningPlan(side_px=64, picture_bytes=1),
+)
+#: FLUX.2 [klein] 4B's transformer, by its publisher's own code (github.com/black-forest-labs/flux2, `Klein4BParams`).
+PUBLISHED = {
+    "in_channels": 128,
+    "num_layers": 5,
+    "num_single_layers": 20,
+    "attention_head_dim": 128,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 7680,
+    "guidance_embeds": False,
+}
+#: Steps of training that are timed, after as many that are not.
+TIMED_STEPS = 20
 STYLE = "f_autumnleaf_female"
 
 console = Console(width=120)
@@ -66,10 +90,10 @@ def seconds(make: Callable[[int], object], count: int, runs: int) -> float:
 def ours(painter: Painter, crop: FaceCrop) -> dict[str, Callable[[int], object]]:
     """What portraitd does for one candidate, by mode."""
     prompt = read_prompt(load_catalog().get(STYLE))
-    reference = crop.square.cut_from(crop.picture, painter.reference_px)
+    person = Person((crop.square.cut_from(crop.picture, painter.reference_px),))
     return {
-        "preset": lambda seed: painter.paint(prompt.for_seed(0), [reference], seed),
-        "template": lambda seed: crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, [reference], seed)),
+        "preset": lambda seed: painter.paint(prompt.for_seed(0), person, seed),
+        "template": lambda seed: crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, person, seed)),
     }
 
 
@@ -107,7 +131,7 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[s
 def likeness(engine: DiffusionEngine, people: People, photos: Sequence[Photo], out: Path) -> dict[str, list[float]]:
     """Distances of every preset's and the template's pictures to the photo that the identity was not made from."""
     *known, held_back = photos
-    identity = engine.train(known).identity
+    identity = trained_by(engine.training(known)).identity
     target = people.embedder.embed(held_back.image, people.mesh(held_back.image))
     jobs = {s.id: PresetJob(s, identity, 4, 0) for s in load_catalog() if s.mode is Mode.PRESET}
     found: dict[str, list[float]] = {}
@@ -150,6 +174,70 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
     return {"runs on": runs_on, "seconds": tables}
 
 
+def measure_learning(choice: ModelChoice, sizes: KleinSizes) -> dict[str, float]:
+    """How fast a person is learnt, and how long it takes to change the person that the model paints."""
+    short = replace(sizes.tuning, steps=2 * TIMED_STEPS, checkpoints=2)
+    klein = load_klein(choice, replace(sizes, tuning=short))
+    noise = np.random.default_rng(0).integers(0, 256, (8, short.side_px, short.side_px, 3), np.uint8)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    ends, loras = [], []
+    for learnt in klein.learn([Lesson(image, f"A photograph of {NAME}.") for image in noise]):
+        ends.append(time.perf_counter())  # the loss was read: the card is done with the step
+        loras += [learnt.lora] if learnt.lora else []
+    step_s = (ends[-1] - ends[TIMED_STEPS - 1]) / TIMED_STEPS
+    figures = {
+        "steps a second": 1 / step_s,
+        f"minutes for {sizes.tuning.steps} steps, trial portraits aside": sizes.tuning.steps * step_s / 60,
+        "MB of a person's LoRA": len(loras[-1]) / 1e6,
+    }
+    if torch.cuda.is_available():
+        figures["peak GiB on the card"] = torch.cuda.max_memory_allocated() / 2**30
+    figures |= measure_switches(klein.adapters, loras)
+    show(f"learning a person; {klein.runs_on}", {"portraitd": figures})
+    return figures
+
+
+def switches_at_full_size() -> dict[str, float]:
+    """The switches of a transformer of the published shape, on the processor: they touch none of its own weights.
+
+    Its memory is reserved and never written to, so that it takes none.
+    """
+    from tests.fakes.loras import random_lora
+
+    with torch.device("meta"):
+        transformer = Flux2Transformer2DModel(**PUBLISHED)
+    torch.nn.Module.to(transformer, torch.bfloat16)  # diffusers' own `to` warns of weights, and there are none
+    transformer.to_empty(device="cpu").requires_grad_(False)
+    loras = [random_lora(transformer, seed, TuningPlan().rank, dtype=torch.bfloat16) for seed in (1, 2)]
+    figures = {"MB of a person's LoRA": len(loras[-1]) / 1e6}
+    figures |= measure_switches(Adapters(transformer, MODEL), loras)
+    show("changing the person of a model of the published size, on the processor", {"portraitd": figures})
+    return figures
+
+
+def measure_switches(adapters: Adapters, loras: Sequence[bytes]) -> dict[str, float]:
+    """Milliseconds to put a person's LoRA on and off again, in the order that makes each the case it is called."""
+
+    def milliseconds(lora: bytes) -> float:
+        started = time.perf_counter()
+        with adapters.worn(lora):
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+        return (time.perf_counter() - started) * 1000
+
+    adapters.forget()
+    first, unknown = (milliseconds(lora) for lora in loras)
+    known = statistics.median(milliseconds(lora) for lora in (*loras, *loras, *loras))
+    same = statistics.median(milliseconds(loras[-1]) for _ in range(5))
+    return {
+        "ms to switch, the first person since the start": first,
+        "ms to switch, a person not seen lately": unknown,
+        "ms to switch, one of the last few people": known,
+        "ms to switch, the same person again": same,
+    }
+
+
 def show(title: str, tables: dict[str, dict[str, float]]) -> None:
     """The figures as a table, a column a method."""
     table = Table("", *tables, title=escape(title))
@@ -161,6 +249,7 @@ def show(title: str, tables: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the diffusion engine paints.")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--training-model", type=Path)
     parser.add_argument("--tier", default="auto")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "out" / "diffusion")
@@ -170,24 +259,32 @@ def main() -> None:
     store = WeightStore()
     store.ensure(("classic", "embedder"))
     models = FaceModels(store.folder)
+    sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
     with tempfile.TemporaryDirectory() as scratch:
         folder, sizes = args.model, KleinSizes()
         if folder is None:
-            sys.path.insert(0, str(HERE.parent))
             from tests.fakes.tiny_klein import make_tiny_klein
 
             folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"
+            args.training_model = folder
         figures = measure_speed(folder, args, sizes, models)
+        figures["switches at full size"] = switches_at_full_size()
+        if args.training_model:
+            choice = ModelChoice(folder, args.tier, training_folder=args.training_model)
+            figures["learning"] = measure_learning(choice, sizes)
+        else:
+            console.print("skipped: training, which needs a model to train on (--training-model)")
     if args.model and args.photos:
         people = People(models)
-        engine = DiffusionEngine(models, lambda: load_klein(ModelChoice(args.model, args.tier)), people)
+        choice = ModelChoice(args.model, args.tier, training_folder=args.training_model)
+        engine = DiffusionEngine(models, lambda: load_klein(choice), people)
         photos = [Photo(file.name, decode(file.read_bytes())) for file in sorted(args.photos.iterdir())]
         figures["distance to a photo held back"] = found = likeness(engine, people, photos, args.out)
         for name, distances in found.items():
             console.print(f"{name}: distance to the photo held back {distances}")
     else:
         console.print("skipped: likeness, which needs real weights (--model) and photos of one person (--photos)")
-    console.print("skipped: training, which the engine does not do yet; batches and compilation, likewise")
+    console.print("skipped: batches and compilation, which the engine does not do yet")
     (args.out / "diffusion.json").write_text(json.dumps(figures, indent=1))
 
 

@@ -271,6 +271,15 @@ class AlgorithmFailed(PortraitdError):
     code, text = "InternalError.Algo", "An internal error has occured during algorithm execution."
 
 
+class NotAlike(AlgorithmFailed):
+    """A training whose best portraits are of somebody else; the contract has no code of its own for it."""
+
+    text = (
+        "The identity that was trained does not look like the person in the photos. Train again with 4 to 10 clear, "
+        "evenly lit photos of one person, some of them from the front."
+    )
+
+
 class TaskTimedOut(PortraitdError):
     code = "InternalError.Timeout"
     text = "An internal timeout error has occured during execution, please try again later or contact service support."

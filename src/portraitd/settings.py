@@ -34,6 +34,7 @@ class Settings:
     engine: str
     diffusion_model: Path | None
     diffusion_tier: str
+    diffusion_training_model: Path | None
     workers: int
     max_n: int
     max_jobs: int
@@ -197,6 +198,13 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         "Where that model lies: auto, resident, offload or cpu.",
         _one_of("auto", "resident", "offload", "cpu"),
+    ),
+    Setting(
+        "PORTRAITD_DIFFUSION_TRAINING_MODEL",
+        "diffusion_training_model",
+        "",
+        "Folder of the model that identities are trained on; without it their photos do.",
+        _maybe_path,
     ),
     Setting("PORTRAITD_WORKERS", "workers", "1", "Worker processes that `serve` starts.", _whole(0, 64)),
     Setting("PORTRAITD_MAX_N", "max_n", "4", "Most pictures per task.", _whole(1, 16)),

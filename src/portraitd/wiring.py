@@ -278,7 +278,12 @@ def load_engine(settings: Settings) -> Engine:
     if settings.engine == "diffusion":
         from portraitd.engines.diffusion.painter import ModelChoice
 
-        return make(models_of(settings), ModelChoice(settings.diffusion_model, settings.diffusion_tier))
+        choice = ModelChoice(
+            settings.diffusion_model,
+            settings.diffusion_tier,
+            training_folder=settings.diffusion_training_model,
+        )
+        return make(models_of(settings), choice)
     return make(models_of(settings))
 
 

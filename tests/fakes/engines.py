@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from portraitd.engines.base import Failure, Job, LeftOut, Photo, Portrait, PresetJob, Trained
+from portraitd.engines.base import Failure, Job, LeftOut, Photo, Portrait, PresetJob, Progress, Trained, Training
 from portraitd.errors import InvalidImageFormat, NoHumanFace, PortraitdError
 from portraitd.images import Image
 from portraitd.portraits.photos import Purpose
@@ -54,6 +54,11 @@ class Instant:
             raise left_out[0].error
         mean = np.mean([photo.image.mean(axis=(0, 1)) for photo in used], axis=0)
         return Trained(mean.astype(np.uint8).tobytes(), tuple(photo.name for photo in used), left_out)
+
+    def training(self, photos: Sequence[Photo]) -> Training:
+        """In two steps."""
+        yield Progress(0.5)
+        yield self.train(photos)
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         style = job.style.id if isinstance(job, PresetJob) else ""

@@ -1,13 +1,13 @@
 """What an engine is: photos in, portraits out. An engine knows no HTTP, SQL, URL or key.
 
-Three jobs, one per mode of the contract, and one for training. `generate` is an iterator so that the caller can look at
-a cancel flag and write progress between two pictures; an engine never calls back.
+Three jobs, one per mode of the contract, and one for training. `generate` and `training` are iterators so that the
+caller can look at a cancel flag and write progress between two pictures or steps; an engine never calls back.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -42,6 +42,14 @@ class Trained:
     #: Names of the photos used, in the order given.
     used: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A training goes on."""
+
+    #: 0 to 1, how much of it is done.
+    done: float
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,19 @@ def fresh_seed() -> int:
     return secrets.randbits(29) * 4
 
 
+#: A training, told step by step.
+Training: TypeAlias = Generator[Progress | Trained, None, None]
+
+
+def trained_by(training: Training, tell: Callable[[float], None] = lambda _done: None) -> Trained:
+    """What a training comes to; `tell` is told how much of it is done, 0 to 1, after each step."""
+    for step in training:
+        if isinstance(step, Trained):
+            return step
+        tell(step.done)
+    raise AssertionError("a training that ends without an identity")
+
+
 class Engine(Protocol):
     """Makes portraits. Not thread-safe: one engine per worker thread or a lock around it."""
 
@@ -114,7 +135,14 @@ class Engine(Protocol):
         """Load what the first job needs, so that it does not pay for it. Raises SetupError when weights are missing."""
 
     def train(self, photos: Sequence[Photo]) -> Trained:
-        """One person's identity. Raises the first photo's error when no photo is usable."""
+        """One person's identity, in seconds. Raises the first photo's error when no photo is usable."""
+
+    def training(self, photos: Sequence[Photo]) -> Training:
+        """The identity with all that the engine can learn of the person; the Trained comes last, and once.
+
+        Raises what `train` raises, and NotAlike for photos from which the person was not learnt. Closing it stops it.
+        Pictures may be made between two of its steps, but no other training be begun.
+        """
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes, each depending on the job's inputs and seed alone.

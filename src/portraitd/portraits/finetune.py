@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import cast
@@ -17,7 +19,7 @@ from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.identities import IdentityRow
 from portraitd.db.tasks import Kind, NewTask, TaskRow
-from portraitd.engines.base import Engine, Photo
+from portraitd.engines.base import Engine, Photo, Trained, trained_by
 from portraitd.errors import (
     FileMissing,
     InvalidFileSize,
@@ -44,8 +46,11 @@ from portraitd.tasks.worker import Finished, Report
 _log = logging.getLogger(__name__)
 
 MODEL = "facechain-finetune"
-#: Of a training: its photos are here, they are checked, the identity is made.
-STEPS = 3
+#: A training is counted in percent: its photos are here, they are checked, and the engine's share of the rest.
+PERCENT = 100
+_FETCHED, _CHECKED = 1, 2
+#: The longest, in seconds, that a wish to cancel waits for being looked at, while the engine takes steps.
+_LOOK_EVERY_S = 1.0
 _BEIJING = timezone(timedelta(hours=8))
 _ALWAYS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC))
 
@@ -148,7 +153,7 @@ class JobDesk:
             model=MODEL,
             request={"sources": list(request.sources)},
             seed=0,
-            total=STEPS,
+            total=PERCENT,
         )
 
     def _shown(self, conn: sa.Connection, job: TaskRow) -> FinetuneJob:
@@ -162,7 +167,7 @@ class JobDesk:
             ended_at=job.ended_at,
             code=job.code,
             message=job.message,
-            # No more than all: a training accepted by an older portraitd has one step.
+            # No more than all: a training accepted by an older portraitd counts in other units.
             done=min(1.0, job.succeeded / job.total),
         )
 
@@ -196,15 +201,15 @@ class Trainer:
         """The identity, in the blob store. Raises the first photo's error when no photo is usable."""
         with self.tally.timed(task.kind, "fetch"):
             copies = self._copies(task)
-        report(1, 0)
+        report(_FETCHED, 0)
         with self.tally.timed(task.kind, "check"):
             photos = self._usable(copies)
-        report(2, 0)
+        report(_CHECKED, 0)
         with self.tally.timed(task.kind, "make"):
-            trained = self.engine.train(photos)
+            trained = self._watched(photos, report)
         for left_out in trained.left_out:
             _log.info("%s was not used: %s", left_out.name, left_out.error.code)
-        report(STEPS, 0)
+        report(PERCENT, 0)
         key = identity_key(task.id)
         with self.tally.timed(task.kind, "store"):
             self.blobs.put(key, trained.identity)
@@ -214,6 +219,20 @@ class Trainer:
     def discard(self, task: TaskRow) -> None:
         """Erase what a run left behind of a job that is gone."""
         self.blobs.delete_prefix(f"jobs/{task.id}")
+
+    def _watched(self, photos: Sequence[Photo], report: Report) -> Trained:
+        """What the engine's training comes to, reported as it goes; ends it where the report says to stop."""
+        told, at = _CHECKED, time.monotonic()
+
+        def tell(done: float) -> None:
+            nonlocal told, at
+            percent = _CHECKED + int(done * (PERCENT - 1 - _CHECKED))
+            if percent != told or time.monotonic() - at >= _LOOK_EVERY_S:
+                told, at = percent, time.monotonic()
+                report(percent, 0)
+
+        with closing(self.engine.training(photos)) as training:
+            return trained_by(training, tell)
 
     def _copies(self, task: TaskRow) -> tuple[RawPhoto, ...]:
         """The job's photos, copied on the first run: what is behind a URL may change, a re-run must not."""

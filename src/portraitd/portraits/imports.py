@@ -12,7 +12,7 @@ from portraitd.db import accounts, identities
 from portraitd.db.engine import Clock, Database
 from portraitd.db.identities import IdentityRow, OwnedIdentity
 from portraitd.db.tasks import Kind
-from portraitd.engines.base import Engine, Photo, Trained
+from portraitd.engines.base import Engine, Photo, Trained, trained_by
 from portraitd.errors import SetupError
 from portraitd.portraits.erase import FOLDERS, IMPORTED, Eraser
 from portraitd.portraits.identities import BUILT_IN
@@ -39,7 +39,7 @@ class IdentityRegister:
             raise SetupError(f"{identity_id!r} cannot be an id: 1 to 256 characters, none of them a control character")
         with self.database.read() as conn:
             _check_free(identity_id, identities.get(conn, identity_id))
-        trained = engine.train(photos)
+        trained = trained_by(engine.training(photos))
         key = f"{IMPORTED}/{uuid4()}/identity"
         self.blobs.put(key, trained.identity)
         try:

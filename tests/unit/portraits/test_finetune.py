@@ -7,13 +7,14 @@ import io
 import re
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.blobs import Blobs
+from portraitd.engines.base import Photo, Progress, Training
 from portraitd.errors import (
     FileMissing,
     InvalidParameter,
@@ -275,7 +276,7 @@ def test_waiting_behind_another_job_is_called_queuing(place: Place) -> None:
     assert place.services.finetunes.list(place.bert, 1, 10).total == 0
 
 
-def test_a_running_job_tells_which_steps_are_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_job_tells_how_much_is_done(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id = submit(place, PHOTO)
     seen: list[float] = []
 
@@ -290,12 +291,57 @@ def test_a_running_job_tells_which_steps_are_done(place: Place, monkeypatch: pyt
         look()
         put(blobs, key, data)
 
+    def in_steps(photos: Sequence[Photo]) -> Training:
+        for done in (0.25, 0.5, 1.0):
+            look()
+            yield Progress(done)
+        look()
+        yield train(photos)
+
     place.web.pages[PHOTO] = picture()
     monkeypatch.setattr(place.web, "fetch", lambda *asked: (look(), fetch(*asked))[1])
-    monkeypatch.setattr(place.engine, "train", lambda photos: (look(), train(photos))[1])
+    monkeypatch.setattr(place.engine, "training", in_steps)
     monkeypatch.setattr(type(place.house.blobs), "put", watched_put)
     place.work(job_id)
-    assert seen == [0.0, 0.0, 0.0, 0.67, 1.0], "fetching, keeping two copies, training, keeping the identity"
+    keeping_copies, training, keeping_the_identity = [0.0, 0.0], [0.02, 0.26, 0.5, 0.99], [1.0]
+    assert seen == [0.0, *keeping_copies, *training, *keeping_the_identity]
+
+
+def test_a_job_is_canceled_between_two_steps_of_its_training(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.web.pages[PHOTO] = picture()
+    job_id = submit(place, PHOTO)
+    course: list[str] = []
+
+    def in_steps(_photos: Sequence[Photo]) -> Training:
+        try:
+            yield Progress(0.1)
+            place.services.finetunes.cancel(place.anne, job_id)
+            yield Progress(0.2)
+            course.append("went on")
+        finally:
+            course.append("ended")
+
+    monkeypatch.setattr(place.engine, "training", in_steps)
+    place.work(job_id)
+    assert state(place, job_id)[0] is JobState.CANCELED
+    assert course == ["ended"]
+    assert place.blob_names("jobs") == []
+
+
+def test_steps_that_take_a_moment_are_not_each_written_down(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_steps(photos: Sequence[Photo]) -> Training:
+        yield from (Progress(step / 5000) for step in range(5000))
+        yield place.engine.train(photos)
+
+    place.web.pages[PHOTO] = picture()
+    run = place.house.life.begin(submit(place, PHOTO))
+    assert run is not None
+    monkeypatch.setattr(place.engine, "training", in_steps)
+    reports: list[int] = []
+    place.bench._handlers[run.task.kind].run(run.task, lambda done, _failed: reports.append(done))
+    assert reports == sorted(reports)
+    assert len(set(reports)) > 90
+    assert len(reports) < 150
 
 
 def test_a_waiting_job_tells_its_place(place: Place) -> None:

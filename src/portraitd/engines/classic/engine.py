@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained
+from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.complexion import shift_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
@@ -43,6 +43,10 @@ class ClassicEngine:
     def train(self, photos: Sequence[Photo]) -> Trained:
         """One person's identity. Raises the first photo's error when no photo is usable."""
         return self._people.train(photos)
+
+    def training(self, photos: Sequence[Photo]) -> Training:
+        """The same: there is no more to learn from photos than `train` does."""
+        yield self.train(photos)
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes; result k is made from seed + k alone."""

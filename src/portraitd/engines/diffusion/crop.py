@@ -33,6 +33,16 @@ class Square:
         side = max(2, round(room * max(box.width, box.height)))
         return Square(round((box.x0 + box.x1 - side) / 2), round((box.y0 + box.y1 - side) / 2), side)
 
+    @staticmethod
+    def within(picture: Image, mesh: FaceMesh, room: float) -> Square:
+        """As `around`, but moved, and where need be shrunk, until it lies in the (H, W, 3) picture."""
+        height, width = picture.shape[:2]
+        wanted = Square.around(mesh, room)
+        side = min(wanted.side, height, width)
+        moved = (wanted.side - side) // 2
+        x0, y0 = (min(max(0, at + moved), most - side) for at, most in ((wanted.x0, width), (wanted.y0, height)))
+        return Square(x0, y0, side)
+
     def cut_from(self, picture: Image, side_px: int) -> Image:
         """(side_px, side_px, 3): the square's pixels; beyond the picture, those of its edge."""
         height, width = picture.shape[:2]

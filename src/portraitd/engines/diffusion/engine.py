@@ -1,19 +1,20 @@
 """The diffusion engine: what `engines.base.Engine` asks for, painted by a model.
 
-An identity is the classic engine's: the person's photos, which the model takes as references, and their embedding. A
-result is the best of a few candidates, and candidates come from the result's own seed: result k needs seed + k alone.
+An identity is the classic engine's: the person's photos, which the model takes as references, and their embedding; a
+full training adds a LoRA. A result is the best of a few candidates, and candidates come from the result's own seed:
+result k needs seed + k alone.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, TemplateJob, Trained
+from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Progress, TemplateJob, Trained, Training
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
@@ -21,8 +22,10 @@ from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.folder import named_folder
-from portraitd.engines.diffusion.painter import ModelChoice, Painter, check_packages, load_painter
-from portraitd.engines.diffusion.prompt import read_prompt
+from portraitd.engines.diffusion.keeping import lora_of, with_lora
+from portraitd.engines.diffusion.learning import learn_person
+from portraitd.engines.diffusion.painter import ModelChoice, Painter, Person, check_packages, load_painter
+from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
 from portraitd.faces.embed import RECOGNISER
 from portraitd.faces.mesh import FaceMesh
@@ -42,10 +45,12 @@ REFERENCE_ROOM = 2.0
 PLAIN = 0.0
 
 PRESET_PROMPT = "A photograph of the person in the reference pictures, the same face, the same hair."
+LEARNT_PROMPT = f"A photograph of {NAME}."
 TEMPLATE_PROMPT = (
     "Replace the face with the face of the person in the reference pictures. Keep the pose of the head, the direction "
     "of the gaze, the expression and the light of the picture."
 )
+LEARNT_TEMPLATE_PROMPT = f"{TEMPLATE_PROMPT} That person is {NAME}."
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ def make_engine(models: FaceModels, choice: ModelChoice) -> DiffusionEngine:
     """The engine, its model not loaded yet. Raises SetupError where its packages or the model's folder are missing."""
     check_packages()
     named_folder(choice.folder)
+    if choice.training_folder is not None:
+        named_folder(choice.training_folder, "PORTRAITD_DIFFUSION_TRAINING_MODEL")
     return DiffusionEngine(models, partial(load_painter, choice))
 
 
@@ -97,8 +104,21 @@ class DiffusionEngine:
         _log.info("the diffusion engine runs %s", self._painter().runs_on)
 
     def train(self, photos: Sequence[Photo]) -> Trained:
-        """One person's identity. Raises the first photo's error when no photo is usable."""
+        """One person's identity: the photos. Raises the first photo's error when no photo is usable."""
         return self._people.train(photos)
+
+    def training(self, photos: Sequence[Photo]) -> Training:
+        """The identity with a LoRA of the person, where there is a model to train on; see `Engine.training`."""
+        trained = self.train(photos)
+        if self._painter().lesson_px is None:
+            yield trained
+            return
+        self._models.path(RECOGNISER)  # without it nobody could say whether it is the person
+        for step in learn_person(self._painter(), self._people, self._people.read(trained.identity)):
+            if isinstance(step, Progress):
+                yield step
+            else:
+                yield replace(trained, identity=with_lora(trained.identity, step))
 
     def generate(self, job: Job) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes; result k is made from seed + k alone."""
@@ -107,10 +127,12 @@ class DiffusionEngine:
             way = self._preset_way(job, identity)
         elif isinstance(job, TemplateJob):
             identity = self._people.read(job.identity)
-            way = self._template_way(job.template, identity.views, PLAIN)
+            person = Person(self._references(identity.views, PLAIN), lora_of(job.identity))
+            way = self._template_way(job.template, person)
         else:
             identity = self._people.of_photos(job.photos, retouched=False)
-            way = self._template_way(job.template, identity.views, PHOTO_RETOUCH if job.retouch else PLAIN)
+            person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
+            way = self._template_way(job.template, person)
         for seed in range(job.seed, job.seed + job.count):
             try:
                 yield self._best(identity, way, seed)
@@ -140,10 +162,13 @@ class DiffusionEngine:
         prompt = read_prompt(job.style)
         recipe = read_recipe(job.style)
         painter = self._painter()
-        references = self._references(identity.views, PLAIN)
+        lora = lora_of(job.identity)
+        # What was learnt needs no references, which cost time and bring the photos' poses and light along.
+        person = Person(lora=lora) if lora else Person(self._references(identity.views, PLAIN))
+        subject = LEARNT_PROMPT if lora else PRESET_PROMPT
 
         def draw(seed: int, candidate: int) -> Image:
-            return painter.paint(f"{PRESET_PROMPT} {prompt.for_seed(seed)}", references, candidate)
+            return painter.paint(f"{subject} {prompt.for_seed(seed)}", person, candidate)
 
         if isinstance(recipe, IdPhotoRecipe):
             return Way(draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
@@ -154,14 +179,14 @@ class DiffusionEngine:
         person, _ = train_identity(self._models, self._people.embedder, [Photo("candidate", image)])
         return make_preset(person, style, seed)
 
-    def _template_way(self, template: Image, views: Sequence[View], strength: float) -> Way:
+    def _template_way(self, template: Image, person: Person) -> Way:
         mesh = self._people.mesh(template)
         painter = self._painter()
         crop = FaceCrop.of(template, mesh, painter.crop_px)
-        references = self._references(views, strength)
+        prompt = LEARNT_TEMPLATE_PROMPT if person.lora else TEMPLATE_PROMPT
 
         def draw(_: int, candidate: int) -> Image:
-            return crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, references, candidate))
+            return crop.put_back(painter.repaint(crop, prompt, person, candidate))
 
         return Way(draw, mesh)
 

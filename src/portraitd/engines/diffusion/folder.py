@@ -38,19 +38,19 @@ class CheckedFolder:
     weight_bytes: Mapping[str, int]
 
 
-def named_folder(path: Path | None) -> Path:
+def named_folder(path: Path | None, setting: str = "PORTRAITD_DIFFUSION_MODEL") -> Path:
     """The folder, which exists; raises SetupError by the setting's name."""
     if path is None:
-        raise SetupError("PORTRAITD_ENGINE=diffusion needs PORTRAITD_DIFFUSION_MODEL: the folder of the model's files")
+        raise SetupError(f"PORTRAITD_ENGINE=diffusion needs {setting}: the folder of the model's files")
     if not path.is_dir():
-        raise SetupError(f"PORTRAITD_DIFFUSION_MODEL={path}: there is no such folder")
+        raise SetupError(f"{setting}={path}: there is no such folder")
     return path
 
 
 def check_folder(path: Path | None, parts: tuple[Part, ...], pipeline: str) -> CheckedFolder:
     """The folder, all parts of it there; raises SetupError that names what is missing or wrong."""
     path = named_folder(path)
-    index = _read_json(path / "model_index.json")
+    index = read_json(path / "model_index.json")
     if index.get("_class_name") != pipeline:
         raise SetupError(f"{path / 'model_index.json'}: is for {index.get('_class_name')!r}, expected {pipeline!r}")
     for part in parts:
@@ -68,7 +68,7 @@ def _weight_bytes(folder: Path, name: str) -> int:
     """Bytes of all the weights' files, in one or in shards, each of them whole."""
     single, listing = folder / f"{name}.safetensors", folder / f"{name}.safetensors.index.json"
     if listing.is_file():
-        shards = _read_json(listing).get("weight_map")
+        shards = read_json(listing).get("weight_map")
         if not isinstance(shards, dict) or not shards:
             raise SetupError(f"{listing}: has no weight_map")
         names = sorted({str(shard) for shard in shards.values()})
@@ -97,7 +97,8 @@ def _whole_bytes(file: Path) -> int:
     return length
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """The table in the file; raises SetupError."""
     try:
         found = json.loads(file.read_text("utf-8"))
     except FileNotFoundError as error:

@@ -1,14 +1,19 @@
 """FLUX.2 [klein] 4B: one set of weights paints presets (text and reference pictures) and repaints faces in templates.
 
 Both of diffusers' pipelines share the parts. A picture is one call with its own generator on the CPU, so that it
-depends on its seed and not on its neighbours.
+depends on its seed and not on its neighbours; a person's LoRA is worn for one call.
+
+People are learnt on a transformer of the same shape, the published base model's as a rule: the distilled one has lost
+what training needs. It is in memory while somebody is learnt; all other parts are shared.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +32,14 @@ from transformers import AutoTokenizer, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from portraitd.engines.classic.framing import PORTRAIT
+from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder
-from portraitd.engines.diffusion.painter import ModelChoice
-from portraitd.engines.diffusion.placement import ROOM_BYTES, Memory, Tier, choose_tier
+from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
+from portraitd.engines.diffusion.lora import LoraCard, pack
+from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, ModelChoice, Person
+from portraitd.engines.diffusion.placement import ROOM_BYTES, Memory, Tier, choose_tier, lesson_room
+from portraitd.engines.diffusion.prompt import NAME
+from portraitd.engines.diffusion.tune import Example, Student, TuningPlan, tune
 from portraitd.errors import SetupError
 from portraitd.images import Image, Size, as_pillow
 
@@ -42,6 +51,19 @@ PARTS = (
     Part("transformer", ("Flux2Transformer2DModel",), ("config.json",), "diffusion_pytorch_model"),
     Part("vae", ("AutoencoderKLFlux2",), ("config.json",), "diffusion_pytorch_model"),
 )
+_TRANSFORMER = PARTS[3]
+#: What must be alike in two transformers for the LoRA of one to fit the other.
+_SHAPE = (
+    "in_channels",
+    "num_layers",
+    "num_single_layers",
+    "attention_head_dim",
+    "num_attention_heads",
+    "joint_attention_dim",
+    "mlp_ratio",
+)
+#: What a LoRA's card says that it fits.
+MODEL = "klein-4b"
 #: Prompts whose embeddings are kept: styles have a few dozen fixed ones.
 _PROMPTS = 64
 
@@ -59,17 +81,38 @@ class KleinSizes:
     base_guidance: float = 4.0
     #: Free memory wanted besides the weights.
     room_bytes: int = ROOM_BYTES
+    tuning: TuningPlan = field(default_factory=TuningPlan)
 
 
 def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     """The model in the choice's folder, laid out like the published repository. Raises SetupError."""
     sizes = sizes or KleinSizes()
     folder = check_folder(choice.folder, PARTS, "Flux2KleinPipeline")
+    if choice.training_folder is not None:
+        _check_student(choice.training_folder, folder.path)
     tier = choose_tier(choice.tier, folder.weight_bytes, _memory(), sizes.room_bytes)
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
-    parts = _load_parts(folder, torch.float32 if tier is Tier.CPU else torch.bfloat16)
-    return Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes)
+    dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
+    parts = _load_parts(folder, dtype)
+    student = None
+    if choice.training_folder is not None:
+        itself = choice.training_folder.samefile(folder.path)
+        other = partial(_network, Flux2Transformer2DModel, choice.training_folder / _TRANSFORMER.name, dtype)
+        student = (lambda: parts[_TRANSFORMER.name]) if itself else other
+    return Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes, student)
+
+
+def _check_student(training_folder: Path, folder: Path) -> None:
+    """Raises SetupError unless the transformer in there is whole, and shaped as the one that paints."""
+    check_folder(training_folder, (_TRANSFORMER,), "Flux2KleinPipeline")
+    mine, other = (read_json(path / _TRANSFORMER.name / "config.json") for path in (folder, training_folder))
+    unlike = [key for key in _SHAPE if mine.get(key) != other.get(key)]
+    if unlike:
+        raise SetupError(
+            f"PORTRAITD_DIFFUSION_TRAINING_MODEL={training_folder}: its {unlike[0]} is {other.get(unlike[0])}, the "
+            f"painting model's is {mine.get(unlike[0])}: what one learns does not fit the other"
+        )
 
 
 def _load_parts(folder: CheckedFolder, dtype: Any) -> dict[str, Any]:
@@ -103,7 +146,15 @@ def _network(kind: Any, folder: Path, dtype: Any) -> Any:
 class Klein:
     """The loaded model; see `painter.Painter`."""
 
-    def __init__(self, parts: dict[str, Any], is_distilled: bool, tier: Tier, sizes: KleinSizes) -> None:
+    def __init__(
+        self,
+        parts: dict[str, Any],
+        is_distilled: bool,
+        tier: Tier,
+        sizes: KleinSizes,
+        student: Callable[[], Any] | None = None,
+    ) -> None:
+        """`student`: gives the transformer that learns, which may be the one in the parts; None: nobody is learnt."""
         self.tier = tier
         self.portrait = sizes.portrait
         self.crop_px = sizes.crop_px
@@ -112,6 +163,11 @@ class Klein:
         self._guidance = 1.0 if is_distilled else sizes.base_guidance
         self._painting = Flux2KleinPipeline(**parts, is_distilled=is_distilled)
         self._inpainting = Flux2KleinInpaintPipeline(**parts, is_distilled=is_distilled)
+        #: Whose LoRA it wears.
+        self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL)
+        self._student = student
+        self._tuning = sizes.tuning
+        self.lesson_px = sizes.tuning.side_px if student else None
         self._embedded: OrderedDict[str, Any] = OrderedDict()
         self._active: Any = None
         for pipeline in (self._painting, self._inpainting):
@@ -119,42 +175,88 @@ class Klein:
             if tier is Tier.RESIDENT:
                 pipeline.to("cuda")
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
-        self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}"
+        self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
 
-    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        """A whole picture of the person in the references; each (reference_px, reference_px, 3)."""
+    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+        """A whole picture of the person. Raises AlgorithmFailed for a LoRA that is not of this model."""
         pipeline = self._use(self._painting)
-        made = pipeline(
-            image=[as_pillow(reference) for reference in references] or None,
-            prompt_embeds=self._prompt(pipeline, prompt),
-            width=self.portrait.width,
-            height=self.portrait.height,
-            num_inference_steps=self._steps,
-            guidance_scale=self._guidance,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            output_type="np",
-        )
+        embeds = self._prompt(pipeline, prompt)
+        with self.adapters.worn(person.lora):
+            made = pipeline(
+                image=[as_pillow(reference) for reference in person.references] or None,
+                prompt_embeds=embeds,
+                width=self.portrait.width,
+                height=self.portrait.height,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance,
+                generator=torch.Generator("cpu").manual_seed(seed),
+                output_type="np",
+            )
         return _image(made.images[0])
 
-    def repaint(self, crop: FaceCrop, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        """(crop_px, crop_px, 3): the crop with the references' person where its mask is 1.
+    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
+        """(crop_px, crop_px, 3): the crop with the person where its mask is 1; raises as `paint` does.
 
         References are squares of one size: the pipeline would cut them to the first one's. One picture a call: with as
         many references as pictures it would give each picture one of them only.
         """
         pipeline = self._use(self._inpainting)
-        made = pipeline(
-            image=as_pillow(crop.image),
-            mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
-            image_reference=[as_pillow(reference) for reference in references],
-            prompt_embeds=self._prompt(pipeline, prompt),
-            strength=1.0,
-            num_inference_steps=self._steps,
-            guidance_scale=self._guidance,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            output_type="np",
-        )
+        embeds = self._prompt(pipeline, prompt)
+        with self.adapters.worn(person.lora):
+            made = pipeline(
+                image=as_pillow(crop.image),
+                mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
+                image_reference=[as_pillow(reference) for reference in person.references],
+                prompt_embeds=embeds,
+                strength=1.0,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance,
+                generator=torch.Generator("cpu").manual_seed(seed),
+                output_type="np",
+            )
         return _image(made.images[0])
+
+    def learn(self, lessons: Sequence[Lesson]) -> Learning:
+        """Learns a person, step by step; see `painter.Painter`. Raises SetupError where memory is short."""
+        if self._student is None:
+            raise SetupError("no model to train on was named: PORTRAITD_DIFFUSION_TRAINING_MODEL")
+        plan = self._tuning
+        examples = self._examples(lessons)
+        try:
+            with closing(tune(self._enrolled(self._student()), examples, plan)) as steps:
+                for tuned in steps:
+                    lora = None
+                    if tuned.tensors is not None:
+                        card = LoraCard(MODEL, NAME, plan.rank, tuned.step, plan.steps, len(lessons))
+                        lora = pack(tuned.tensors, card, self._painting.transformer.dtype)
+                    yield Learnt(tuned.step, plan.steps, tuned.loss, lora)
+        except torch.OutOfMemoryError as error:
+            raise SetupError("training ran out of the card's memory, which others may be using too") from error
+
+    def _examples(self, lessons: Sequence[Lesson]) -> list[Example]:
+        """The lessons, encoded once for all steps."""
+        pipeline = self._use(self._painting)
+        examples = []
+        for lesson in lessons:
+            pixels = pipeline.image_processor.preprocess(as_pillow(lesson.image))
+            with torch.no_grad():
+                on_card = pixels.to(pipeline._execution_device, pipeline.vae.dtype)
+                latents = pipeline._encode_vae_image(on_card, generator=None)
+            examples.append(Example(latents.cpu(), self._prompt(pipeline, lesson.prompt).cpu()))
+        pipeline.maybe_free_model_hooks()
+        return examples
+
+    def _enrolled(self, transformer: Any) -> Student:
+        """The transformer where it can work, and what the memory beside it allows."""
+        device = self._painting._execution_device
+        if transformer is not self._painting.transformer:
+            transformer.to(device)
+        plan, memory = self._tuning, _memory()
+        # On the processor a number takes twice the bytes.
+        free = memory.machine // 2 if self.tier is Tier.CPU else memory.card or 0
+        room = lesson_room(free, plan.batch, plan.picture_bytes, plan.recomputed_bytes)
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(self._painting.scheduler.config)
+        return Student(transformer, scheduler, device, room.batch, room.recompute)
 
     def _use(self, pipeline: Any) -> Any:
         """The pipeline, its parts hooked to come to the card by turns where they wait elsewhere."""
@@ -177,7 +279,10 @@ class Klein:
 
 
 def _memory() -> Memory:
-    card = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+    card = None
+    if torch.cuda.is_available():
+        # What torch holds without using it is free for us.
+        card = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
     return Memory(card, psutil.virtual_memory().available)
 
 

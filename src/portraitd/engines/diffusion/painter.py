@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.errors import SetupError
@@ -19,7 +19,7 @@ MODELS: Mapping[str, str] = {"klein-4b": "portraitd.engines.diffusion.klein:load
 DEFAULT_MODEL = "klein-4b"
 
 #: What the models are run with; they come with `portraitd[diffusion]`.
-PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "psutil")
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "psutil", "peft")
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,49 @@ class ModelChoice:
     #: "auto", "resident", "offload" or "cpu".
     tier: str = "auto"
     model: str = DEFAULT_MODEL
+    #: The folder of the model that people are learnt on; None where they are not.
+    training_folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Person:
+    """What a model is told of the person to paint."""
+
+    #: Each (reference_px, reference_px, 3).
+    references: tuple[Image, ...] = ()
+    #: What was learnt of the person: `Learnt.lora`.
+    lora: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One picture to learn a person from."""
+
+    #: (lesson_px, lesson_px, 3).
+    image: Image
+    #: What the picture shows, the person called as in the prompts to come.
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """After one step of learning a person."""
+
+    step: int
+    #: How many there are.
+    steps: int
+    #: How wrong the step was; smaller is better, and noisy.
+    loss: float
+    #: What was learnt so far, as a safetensors file; after some steps only, the last one among them.
+    lora: bytes | None
+
+
+#: Learning a person, told step by step.
+Learning: TypeAlias = Generator[Learnt, None, None]
 
 
 class Painter(Protocol):
-    """One loaded model. The same arguments make the same picture; it keeps no memory of whom it painted."""
+    """One loaded model. The same arguments make the same picture, whoever was painted or learnt before."""
 
     #: What it runs on, in words for a log.
     runs_on: str
@@ -42,12 +81,20 @@ class Painter(Protocol):
     portrait: Size
     crop_px: int
     reference_px: int
+    #: Side of the squares that people are learnt from, px; None where the model does not learn.
+    lesson_px: int | None
 
-    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        """A whole picture of the person in the references; each (reference_px, reference_px, 3)."""
+    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+        """A whole picture of the person. Raises AlgorithmFailed for a LoRA that is not of this model."""
 
-    def repaint(self, crop: FaceCrop, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        """(crop_px, crop_px, 3): the crop with the references' person where its mask is 1."""
+    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
+        """(crop_px, crop_px, 3): the crop with the person where its mask is 1; raises as `paint` does."""
+
+    def learn(self, lessons: Sequence[Lesson]) -> Learning:
+        """Learns a person, step by step; pictures may be painted in between.
+
+        Raises SetupError where memory is short. Closing the iterator ends it, and leaves nothing behind.
+        """
 
 
 def load_painter(choice: ModelChoice) -> Painter:

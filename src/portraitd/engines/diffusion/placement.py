@@ -33,6 +33,31 @@ class Memory:
     machine: int
 
 
+@dataclass(frozen=True)
+class LessonRoom:
+    """What the memory allows a training."""
+
+    #: Pictures a step.
+    batch: int
+    #: Compute intermediate results again rather than keep them: about a third slower.
+    recompute: bool
+
+
+def lesson_room(free: int, wanted: int, picture_bytes: int, recomputed_bytes: int) -> LessonRoom:
+    """Batch and way for `free` bytes: the wanted batch first, then not computing things twice.
+
+    picture_bytes, recomputed_bytes: what one picture takes either way. Raises SetupError where not even one fits.
+    """
+    if free >= wanted * picture_bytes:
+        return LessonRoom(wanted, recompute=False)
+    batch = min(wanted, free // recomputed_bytes)
+    if batch < 1:
+        raise SetupError(
+            f"training needs {recomputed_bytes / GIB:.1f} GiB free besides the models; {free / GIB:.1f} GiB are free"
+        )
+    return LessonRoom(batch, recompute=True)
+
+
 def choose_tier(wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> Tier:
     """The tier to use. weights: bytes by part, of 16-bit numbers. Raises SetupError where memory is short."""
     whole, largest = sum(weights.values()), max(weights.values())

@@ -9,6 +9,8 @@ from portraitd.styles.catalog import Style
 
 #: Longer texts would be cut by the text encoder's 512 tokens.
 LONGEST = 1200
+#: What prompts call a person that a LoRA was trained on: a word that says nothing by itself. LoRAs answer to no other.
+NAME = "ohwx person"
 
 
 @dataclass(frozen=True)

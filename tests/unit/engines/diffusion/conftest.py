@@ -19,8 +19,13 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model's folder; not to be written to."""
     pytest.importorskip("torch", reason="the extra portraitd[diffusion] is not installed")
     pytest.importorskip("diffusers", reason="the extra portraitd[diffusion] is not installed")
+    pytest.importorskip("peft", reason="the extra portraitd[diffusion] is not installed")
+    import torch
+
     from tests.fakes.tiny_klein import make_tiny_klein
 
+    # Threads of a model this small wait for each other, the longer the busier the machine is.
+    torch.set_num_threads(1)
     return make_tiny_klein(tmp_path_factory.mktemp("tiny") / "klein")
 
 

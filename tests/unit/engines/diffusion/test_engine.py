@@ -18,6 +18,9 @@ from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.diffusion import painter
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
+from portraitd.engines.diffusion.keeping import with_lora
+from portraitd.engines.diffusion.painter import Learning, Lesson, Person
+from portraitd.engines.diffusion.prompt import NAME
 from portraitd.errors import AlgorithmFailed, NoHumanFace, SetupError
 from portraitd.faces.embed import RECOGNISER
 from portraitd.faces.mesh import FaceMesh
@@ -41,17 +44,21 @@ class Flat:
     portrait = Size(48, 64)
     crop_px = 64
     reference_px = 32
+    lesson_px: int | None = None
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, int, tuple[Image, ...]]] = []
+        self.asked: list[tuple[str, int, Person]] = []
 
-    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        self.asked.append((prompt, seed, tuple(references)))
+    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+        self.asked.append((prompt, seed, person))
         return np.full((64, 48, 3), self.grey(seed), np.uint8)
 
-    def repaint(self, crop: FaceCrop, prompt: str, references: Sequence[Image], seed: int) -> Image:
-        self.asked.append((prompt, seed, tuple(references)))
+    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
+        self.asked.append((prompt, seed, person))
         return np.full_like(crop.image, self.grey(seed))
+
+    def learn(self, lessons: Sequence[Lesson]) -> Learning:
+        raise NotImplementedError
 
     @staticmethod
     def grey(seed: int) -> int:
@@ -160,17 +167,17 @@ def test_the_style_s_prompt_changes_with_the_seed(engine: DiffusionEngine, flat:
 def test_every_result_sees_the_same_references(engine: DiffusionEngine, flat: Flat) -> None:
     """As many of them as there are pictures, too: none is paired off."""
     list(engine.generate(_preset(4, seed=100, people=4)))
-    first = flat.asked[0][2]
+    first = flat.asked[0][2].references
     assert len(first) == 4
     assert all(reference.shape == (32, 32, 3) for reference in first)
     assert not np.array_equal(first[0], first[1])
-    for _, _, references in flat.asked[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(references, first, strict=True))
+    for _, _, person in flat.asked[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(person.references, first, strict=True))
 
 
 def test_no_more_references_than_the_contract_has_photos(engine: DiffusionEngine, flat: Flat) -> None:
     list(engine.generate(_preset(1, seed=100, people=7)))
-    assert len(flat.asked[0][2]) == 5
+    assert len(flat.asked[0][2].references) == 5
 
 
 def test_one_person_s_photos_are_not_seen_by_the_next(engine: DiffusionEngine, flat: Flat) -> None:
@@ -178,16 +185,34 @@ def test_one_person_s_photos_are_not_seen_by_the_next(engine: DiffusionEngine, f
     other = Identity((view_of("x", _noise(77), _mesh(160), 0.5),), mean_face().points, None).to_bytes()
     for identity in (_person(1), other, _person(1)):
         list(engine.generate(PresetJob(style, identity, 1, 5)))
-    first, second, third = (asked[2][0] for asked in flat.asked[::2])
+    first, second, third = (asked[2].references[0] for asked in flat.asked[::2])
     assert np.array_equal(first, third)
     assert not np.array_equal(first, second)
+
+
+def test_what_was_learnt_of_a_person_is_used_for_that_person_alone(engine: DiffusionEngine, flat: Flat) -> None:
+    """In presets in place of the references, in templates beside them; the prompt calls the person by name then."""
+    style, photos_only = load_catalog().get(SCENE), _person(1)
+    learnt = with_lora(photos_only, b"somebody")
+    jobs = [PresetJob(style, identity, 1, 5) for identity in (learnt, photos_only)]
+    for job in (*jobs, TemplateJob(_noise(1), learnt, 1, 5), TemplateJob(_noise(1), photos_only, 1, 5)):
+        list(engine.generate(job))
+    list(engine.generate(TrainFreeJob(_noise(1), (Photo("user_urls[0]", _noise(2)),), False, 1, 5)))
+    asked = [(person.lora, len(person.references), NAME in prompt) for prompt, _, person in flat.asked[::2]]
+    assert asked == [
+        (b"somebody", 0, True),
+        (None, 1, False),
+        (b"somebody", 1, True),
+        (None, 1, False),
+        (None, 1, False),
+    ]
 
 
 def test_the_skin_retouch_is_of_the_references(engine: DiffusionEngine, flat: Flat) -> None:
     template, photo = _noise(1), Photo("user_urls[0]", _noise(2))
     for retouch in (False, True, True):
         list(engine.generate(TrainFreeJob(template, (photo,), retouch, 1, 5)))
-    plain, smooth, again = (asked[2][0] for asked in flat.asked[::2])
+    plain, smooth, again = (asked[2].references[0] for asked in flat.asked[::2])
     assert not np.array_equal(plain, smooth)
     assert np.array_equal(smooth, again)
 
@@ -244,7 +269,7 @@ def test_warming_loads_the_model_once_and_asks_for_the_scorer(tmp_path: Path, fl
 class Copyist(Flat):
     """Paints the astronaut whatever it is asked for: a face that the real networks find."""
 
-    def paint(self, prompt: str, references: Sequence[Image], seed: int) -> Image:
+    def paint(self, prompt: str, person: Person, seed: int) -> Image:
         return astronaut()
 
 
@@ -295,13 +320,14 @@ def test_an_id_photo_of_no_face_is_a_failure(face_models: FaceModels) -> None:
     assert isinstance(outcome, Failure)
 
 
-def _settings(tmp_path: Path, model: Path) -> Settings:
+def _settings(tmp_path: Path, model: Path, training_model: str = "") -> Settings:
     return load_settings(
         {
             "PORTRAITD_HOME": str(tmp_path / "home"),
             "PORTRAITD_ENGINE": "diffusion",
             "PORTRAITD_DIFFUSION_MODEL": str(model),
             "PORTRAITD_DIFFUSION_TIER": "cpu",
+            "PORTRAITD_DIFFUSION_TRAINING_MODEL": training_model,
         }
     )
 
@@ -310,6 +336,8 @@ def test_the_setting_s_engine_is_made_and_loads_its_model_later(tmp_path: Path, 
     assert wiring.load_engine(_settings(tmp_path, tiny_folder)).name == "diffusion"
     with pytest.raises(SetupError, match="PORTRAITD_DIFFUSION_MODEL"):
         wiring.load_engine(_settings(tmp_path, tmp_path / "nowhere"))
+    with pytest.raises(SetupError, match=r"PORTRAITD_DIFFUSION_TRAINING_MODEL=.*no such folder"):
+        wiring.load_engine(_settings(tmp_path, tiny_folder, str(tmp_path / "nowhere")))
 
 
 def test_without_the_extra_the_engine_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from portraitd.engines.diffusion.placement import GIB, Memory, Tier, choose_tier
+from portraitd.engines.diffusion.placement import GIB, LessonRoom, Memory, Tier, choose_tier, lesson_room
 from portraitd.errors import SetupError
 
 WEIGHTS = {"text_encoder": 8 * GIB, "transformer": 7 * GIB, "vae": GIB}
@@ -43,3 +43,23 @@ def test_short_memory_is_refused(wanted: str, card_gib: int | None, machine_gib:
     with pytest.raises(SetupError) as caught:
         choose_tier(wanted, WEIGHTS, Memory(card, machine_gib * GIB), room=3 * GIB)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "room"),
+    [
+        (32, LessonRoom(4, recompute=False)),
+        (31, LessonRoom(4, recompute=True)),
+        (4, LessonRoom(4, recompute=True)),
+        (3, LessonRoom(3, recompute=True)),
+        (1, LessonRoom(1, recompute=True)),
+    ],
+)
+def test_lessons_take_what_room_there_is(free_gib: int, room: LessonRoom) -> None:
+    """The whole batch first; then nothing computed twice."""
+    assert lesson_room(free_gib * GIB, 4, 8 * GIB, GIB) == room
+
+
+def test_without_room_for_a_single_picture_nobody_is_learnt() -> None:
+    with pytest.raises(SetupError, match=r"training needs 1\.0 GiB free besides the models; 0\.5 GiB are free"):
+        lesson_room(GIB // 2, 4, 8 * GIB, GIB)

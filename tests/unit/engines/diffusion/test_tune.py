@@ -1,0 +1,249 @@
+"""A person is really learnt: the loss falls, pictures change, and afterwards the model is what it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trained_by
+from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.people import People
+from portraitd.engines.diffusion.engine import DiffusionEngine
+from portraitd.engines.diffusion.painter import Learnt, Lesson, ModelChoice, Person
+from portraitd.errors import SetupError
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
+from portraitd.faces.shape import mean_face
+from portraitd.images import Image
+from portraitd.portraits.identities import astronaut
+from portraitd.styles.catalog import load_catalog
+
+pytest.importorskip("torch", reason="the extra portraitd[diffusion] is not installed")
+pytest.importorskip("diffusers", reason="the extra portraitd[diffusion] is not installed")
+pytest.importorskip("peft", reason="the extra portraitd[diffusion] is not installed")
+
+if TYPE_CHECKING:
+    from portraitd.engines.diffusion.klein import Klein, KleinSizes
+
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def sizes(tiny_klein: Klein) -> KleinSizes:
+    from portraitd.engines.diffusion.klein import KleinSizes
+    from portraitd.engines.diffusion.tune import TuningPlan
+
+    plan = TuningPlan(STEPS, batch=2, rank=4, rate=2e-2, warmup=5, checkpoints=3, side_px=64, picture_bytes=1)
+    return KleinSizes(tiny_klein.portrait, crop_px=64, reference_px=64, steps=2, room_bytes=0, tuning=plan)
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """Another model of the same shape, as the published base model is to the distilled one."""
+    from tests.fakes.tiny_klein import make_tiny_klein
+
+    return make_tiny_klein(tmp_path_factory.mktemp("base") / "klein-base", seed=1)
+
+
+@pytest.fixture(scope="module")
+def klein(tiny_folder: Path, sizes: KleinSizes) -> Klein:
+    """A model that learns people itself."""
+    from portraitd.engines.diffusion.klein import load_klein
+
+    return load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), sizes)
+
+
+def _noise(seed: int) -> Image:
+    return np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)
+
+
+LESSONS = [Lesson(_noise(1), "A close photograph."), Lesson(_noise(2), "A photograph.")]
+
+
+@pytest.fixture(scope="module")
+def course(klein: Klein) -> tuple[Learnt, ...]:
+    return tuple(klein.learn(LESSONS))
+
+
+def _paint(klein: Klein, lora: bytes | None) -> Image:
+    return klein.paint("a portrait", Person(lora=lora), seed=7)
+
+
+def test_the_loss_falls(course: tuple[Learnt, ...]) -> None:
+    losses = [learnt.loss for learnt in course]
+    assert [learnt.step for learnt in course] == list(range(1, STEPS + 1))
+    assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
+
+
+def test_the_loss_on_the_same_noise_is_lower_with_what_was_learnt(klein: Klein, course: tuple[Learnt, ...]) -> None:
+    """Not by chance of the draws: both are measured on the same ones."""
+    import torch
+
+    from portraitd.engines.diffusion.tune import flow_loss
+
+    student, examples = klein._enrolled(klein._painting.transformer), klein._examples(LESSONS)
+
+    def loss(lora: bytes | None) -> float:
+        with torch.no_grad(), klein.adapters.worn(lora):
+            draws = torch.Generator().manual_seed(3)
+            return float(np.mean([flow_loss(student, examples, draws).item() for _ in range(8)]))
+
+    assert loss(course[-1].lora) < 0.9 * loss(None)
+
+
+def test_states_are_handed_out_on_the_way_and_paint_differently(klein: Klein, course: tuple[Learnt, ...]) -> None:
+    states = {learnt.step: learnt.lora for learnt in course if learnt.lora}
+    assert list(states) == [20, 40, 60]
+    pictures = [_paint(klein, lora) for lora in (None, *states.values())]
+    assert len({picture.tobytes() for picture in pictures}) == 4
+
+
+def test_after_learning_the_model_is_what_it_was(klein: Klein, course: tuple[Learnt, ...], tiny_klein: Klein) -> None:
+    assert course
+    assert np.array_equal(_paint(klein, None), _paint(tiny_klein, None))
+    klein.adapters.forget()
+    assert not [name for name, _ in klein._painting.transformer.named_parameters() if "lora" in name]
+
+
+def test_pictures_painted_between_two_steps_show_nothing_of_them(klein: Klein, course: tuple[Learnt, ...]) -> None:
+    """And the steps go on as if nobody had painted."""
+    bare, somebody = _paint(klein, None), course[19].lora
+    worn = _paint(klein, somebody)
+    again = []
+    for learnt in klein.learn(LESSONS):
+        again.append(learnt)
+        if learnt.step in {10, 30}:
+            assert np.array_equal(_paint(klein, None), bare)
+            assert np.array_equal(_paint(klein, somebody), worn)
+    assert tuple(again) == course
+
+
+def test_whoever_stops_in_the_middle_leaves_nothing_behind(klein: Klein) -> None:
+    bare = _paint(klein, None)
+    lessons = klein.learn(LESSONS)
+    for _ in range(3):
+        next(lessons)
+    lessons.close()
+    assert not [name for name, _ in klein._painting.transformer.named_parameters() if ".learning." in name]
+    assert np.array_equal(_paint(klein, None), bare)
+    assert next(klein.learn(LESSONS)).step == 1
+
+
+def test_what_is_not_kept_is_computed_again_to_the_same_end(
+    tiny_folder: Path, sizes: KleinSizes, course: tuple[Learnt, ...]
+) -> None:
+    from dataclasses import replace
+
+    from portraitd.engines.diffusion.klein import load_klein
+
+    short = replace(sizes, tuning=replace(sizes.tuning, picture_bytes=2**60, recomputed_bytes=1))
+    klein = load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), short)
+    assert klein._enrolled(klein._painting.transformer).recompute
+    for learnt, expected in zip(klein.learn(LESSONS), course[:10], strict=False):
+        assert learnt.loss == pytest.approx(expected.loss, rel=1e-4)
+    assert not klein._painting.transformer.is_gradient_checkpointing
+
+
+def test_in_16_bits_it_learns_in_32(tiny_folder: Path, sizes: KleinSizes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a card: the model and the file are in 16 bits, the layers that learn are not."""
+    import torch
+
+    from portraitd.engines.diffusion import klein as module
+    from portraitd.engines.diffusion.lora import unpack
+
+    load = module._load_parts
+    monkeypatch.setattr(module, "_load_parts", lambda folder, _dtype: load(folder, torch.bfloat16))
+    klein = module.load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), sizes)
+    bare, losses, lora = _paint(klein, None), [], None
+    for learnt in klein.learn(LESSONS):
+        losses.append(learnt.loss)
+        lora = learnt.lora or lora
+        named = klein._painting.transformer.named_parameters()
+        assert {value.dtype for name, value in named if "lora" in name} == {torch.float32}
+    assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
+    assert lora is not None
+    assert {value.dtype for value in unpack(lora, "klein-4b").values()} == {torch.bfloat16}
+    assert not np.array_equal(_paint(klein, lora), bare)
+    assert np.array_equal(_paint(klein, None), bare)
+
+
+def test_people_are_learnt_on_another_model_and_painted_by_this_one(
+    tiny_folder: Path, base_folder: Path, sizes: KleinSizes, course: tuple[Learnt, ...]
+) -> None:
+    from portraitd.engines.diffusion.klein import load_klein
+
+    klein = load_klein(ModelChoice(tiny_folder, "cpu", training_folder=base_folder), sizes)
+    last = [learnt.lora for learnt in klein.learn(LESSONS)][-1]
+    assert last is not None
+    assert last != course[-1].lora
+    assert not np.array_equal(_paint(klein, last), _paint(klein, None))
+
+
+def test_it_says_that_it_learns(klein: Klein) -> None:
+    assert klein.runs_on == "FLUX.2 [klein] on the processor, cpu, learns people"
+
+
+def test_a_model_of_another_shape_cannot_teach(tiny_folder: Path, base_folder: Path, tmp_path: Path) -> None:
+    from portraitd.engines.diffusion.klein import KleinSizes, load_klein
+
+    other = Path(shutil.copytree(base_folder, tmp_path / "other"))
+    config = json.loads((other / "transformer" / "config.json").read_text())
+    config["num_single_layers"] = 2
+    (other / "transformer" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SetupError, match=r"PORTRAITD_DIFFUSION_TRAINING_MODEL=.*num_single_layers is 2"):
+        load_klein(ModelChoice(tiny_folder, "cpu", training_folder=other), KleinSizes(room_bytes=0))
+
+
+def test_where_memory_is_short_nobody_is_learnt(tiny_folder: Path, sizes: KleinSizes) -> None:
+    from dataclasses import replace
+
+    from portraitd.engines.diffusion.klein import load_klein
+
+    short = replace(sizes, tuning=replace(sizes.tuning, picture_bytes=2**60, recomputed_bytes=2**60))
+    klein = load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), short)
+    with pytest.raises(SetupError, match="training needs"):
+        next(klein.learn(LESSONS))
+
+
+def test_without_a_model_to_train_on_it_does_not_learn(tiny_klein: Klein) -> None:
+    assert tiny_klein.lesson_px is None
+    with pytest.raises(SetupError, match="PORTRAITD_DIFFUSION_TRAINING_MODEL"):
+        next(tiny_klein.learn(LESSONS))
+
+
+class Anyone(People):
+    """Sees a face in the middle of every picture, and the person in each."""
+
+    def mesh(self, image: Image) -> FaceMesh:
+        side = min(image.shape[:2])
+        points = mean_face().points * side / 8 + np.array([side / 2, side / 2.2, 0])
+        return FaceMesh(points.astype(np.float32), 1.0)
+
+    def likeness(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
+        return 0.9
+
+
+def test_from_photos_to_portraits_of_the_learnt_person_and_of_others(klein: Klein, face_models: FaceModels) -> None:
+    """The whole way with the real pipelines: whoever comes after the person gets what they got before."""
+    engine = DiffusionEngine(face_models, lambda: klein, Anyone(face_models))
+    photos = [Photo("photo 1", astronaut())]
+    others = engine.train(photos).identity
+    style, template = load_catalog().get("f_autumnleaf_female"), astronaut()
+
+    def portraits(identity: bytes) -> list[bytes]:
+        jobs = (PresetJob(style, identity, 1, 3), TemplateJob(template, identity, 1, 3))
+        outcomes = [outcome for job in jobs for outcome in engine.generate(job)]
+        return [outcome.image.tobytes() for outcome in outcomes if isinstance(outcome, Portrait)]
+
+    before = portraits(others)
+    person = trained_by(engine.training(photos)).identity
+    learnt = portraits(person)
+    assert len(before) == len(learnt) == 2
+    assert all(one != other for one, other in zip(before, learnt, strict=True))
+    assert portraits(others) == before
+    assert portraits(person) == learnt
