@@ -1,12 +1,13 @@
 """How fast the diffusion engine paints and learns, next to plain diffusers with the same steps, and how alike its
 pictures are.
 
-Usage: python benchmarks/diffusion.py [--model DIR] [--training-model DIR] [--tier auto|resident|offload|cpu]
+Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR] [--tier auto|resident|offload|cpu]
 [--photos DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
-benchmark runs, no more. `--training-model`: what people are learnt on, the base model. `--photos`: a folder of three or
-more photos of one person.
+benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
+memory are a real one's, pictures are not (16 GB of memory and of TMPDIR, some minutes). `--training-model`: what people
+are learnt on, the base model. `--photos`: a folder of three or more photos of one person.
 Writes `diffusion.json` and, with a real model, every picture below `--out`.
 """
 
@@ -56,16 +57,6 @@ TINY = KleinSizes(
     room_bytes=0,
     tuning=TuningPlan(side_px=64, picture_bytes=1),
 )
-#: FLUX.2 [klein] 4B's transformer, by its publisher's own code (github.com/black-forest-labs/flux2, `Klein4BParams`).
-PUBLISHED = {
-    "in_channels": 128,
-    "num_layers": 5,
-    "num_single_layers": 20,
-    "attention_head_dim": 128,
-    "num_attention_heads": 24,
-    "joint_attention_dim": 7680,
-    "guidance_embeds": False,
-}
 #: Steps of training that are timed, after as many that are not.
 TIMED_STEPS = 20
 STYLE = "f_autumnleaf_female"
@@ -204,6 +195,7 @@ def switches_at_full_size() -> dict[str, float]:
     Its memory is reserved and never written to, so that it takes none.
     """
     from tests.fakes.loras import random_lora
+    from tests.fakes.tiny_klein import PUBLISHED
 
     with torch.device("meta"):
         transformer = Flux2Transformer2DModel(**PUBLISHED)
@@ -249,6 +241,7 @@ def show(title: str, tables: dict[str, dict[str, float]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the diffusion engine paints.")
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--random", action="store_true")
     parser.add_argument("--training-model", type=Path)
     parser.add_argument("--tier", default="auto")
     parser.add_argument("--photos", type=Path)
@@ -262,7 +255,11 @@ def main() -> None:
     sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
     with tempfile.TemporaryDirectory() as scratch:
         folder, sizes = args.model, KleinSizes()
-        if folder is None:
+        if args.random:
+            from tests.fakes.tiny_klein import make_published_klein
+
+            args.training_model = folder = make_published_klein(Path(scratch) / "klein")
+        elif folder is None:
             from tests.fakes.tiny_klein import make_tiny_klein
 
             folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import Progress
 
 from portraitd.cli.photos import pictures_in, read_photo
 from portraitd.cli.tables import show
@@ -34,9 +36,12 @@ def import_identity(
     ensure_weights(settings)
     engine = wiring.load_engine(settings)
     engine.warm()
-    with wiring.open_house(settings) as house:
+    with wiring.open_house(settings) as house, Progress(console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("training", total=1.0)
         try:
-            trained = house.register.bring_in(engine, resource_id, account, usable)
+            trained = house.register.bring_in(
+                engine, resource_id, account, usable, lambda done: bars.update(bar, completed=done)
+            )
         except SetupError:
             raise
         except PortraitdError as error:

@@ -115,10 +115,16 @@ def fresh_seed() -> int:
 
 #: A training, told step by step.
 Training: TypeAlias = Generator[Progress | Trained, None, None]
+#: Is told how much of something is done, 0 to 1.
+Tell: TypeAlias = Callable[[float], None]
 
 
-def trained_by(training: Training, tell: Callable[[float], None] = lambda _done: None) -> Trained:
-    """What a training comes to; `tell` is told how much of it is done, 0 to 1, after each step."""
+def _nobody(_done: float) -> None:
+    """Whoever does not want to be told."""
+
+
+def trained_by(training: Training, tell: Tell = _nobody) -> Trained:
+    """What a training comes to; `tell` hears of each step."""
     for step in training:
         if isinstance(step, Trained):
             return step

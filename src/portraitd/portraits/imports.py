@@ -12,7 +12,7 @@ from portraitd.db import accounts, identities
 from portraitd.db.engine import Clock, Database
 from portraitd.db.identities import IdentityRow, OwnedIdentity
 from portraitd.db.tasks import Kind
-from portraitd.engines.base import Engine, Photo, Trained, trained_by
+from portraitd.engines.base import Engine, Photo, Tell, Trained, trained_by
 from portraitd.errors import SetupError
 from portraitd.portraits.erase import FOLDERS, IMPORTED, Eraser
 from portraitd.portraits.identities import BUILT_IN
@@ -30,16 +30,17 @@ class IdentityRegister:
     eraser: Eraser
     clock: Clock
 
-    def bring_in(self, engine: Engine, identity_id: str, account: str, photos: Sequence[Photo]) -> Trained:
+    def bring_in(self, engine: Engine, identity_id: str, account: str, photos: Sequence[Photo], tell: Tell) -> Trained:
         """Train from the photos and keep the identity under this id, for the named account, which is made if need be.
 
-        Raises SetupError for an id that no client could name or that is taken, and what training raises.
+        `tell` hears how far the training is. Raises SetupError for an id that no client could name or that is taken,
+        and what training raises.
         """
         if not _ID.fullmatch(identity_id):
             raise SetupError(f"{identity_id!r} cannot be an id: 1 to 256 characters, none of them a control character")
         with self.database.read() as conn:
             _check_free(identity_id, identities.get(conn, identity_id))
-        trained = trained_by(engine.training(photos))
+        trained = trained_by(engine.training(photos), tell)
         key = f"{IMPORTED}/{uuid4()}/identity"
         self.blobs.put(key, trained.identity)
         try:

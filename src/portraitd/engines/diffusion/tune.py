@@ -44,8 +44,9 @@ class TuningPlan:
     #: Side of the pictures, px, a multiple of 16.
     side_px: int = 512
     #: What one picture takes in 16 bits, all of a step's intermediate results kept, or computed again where they are
-    #: needed (gradient checkpointing). Estimates from the published sizes, not measurements.
-    picture_bytes: int = 8 * GIB
+    #: needed (gradient checkpointing). What a picture of this side keeps was counted on the published shape, 5.4 and
+    #: 0.5 GiB; the rest is for what a card's memory loses by the way, which was not measured.
+    picture_bytes: int = 7 * GIB
     recomputed_bytes: int = GIB
     seed: int = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,23 @@ def test_a_prompt_is_encoded_once(tiny_klein: Klein, monkeypatch: pytest.MonkeyP
 
 def test_the_model_says_what_it_runs_on(tiny_klein: Klein) -> None:
     assert tiny_klein.runs_on == "FLUX.2 [klein] on the processor, cpu"
+
+
+def test_the_benchmark_s_random_model_is_of_the_published_size() -> None:
+    """By the sizes of the published files; their headers and the VAE's few counters are the difference."""
+    import torch
+
+    import portraitd.weights.models
+    from tests.fakes.tiny_klein import published_networks
+
+    listing = Path(portraitd.weights.models.__file__).parent / "klein-4b.toml"
+    files = tomllib.loads(listing.read_text())["files"]
+    with torch.device("meta"):
+        networks = dict(zip(("vae", "text_encoder", "transformer"), published_networks(), strict=True))
+    for part, network in networks.items():
+        mine = 2 * sum(parameter.numel() for parameter in network.parameters())
+        theirs = [file["bytes"] for name, file in files.items() if re.fullmatch(rf"{part}/.*\.safetensors", name)]
+        assert 0 <= sum(theirs) - mine < 100_000, part
 
 
 @pytest.fixture
