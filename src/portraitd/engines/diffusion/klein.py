@@ -166,6 +166,8 @@ class Klein:
         #: Whose LoRA it wears.
         self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL)
         self._student = student
+        #: The transformer that learns just now.
+        self._learning: Any = None
         self._tuning = sizes.tuning
         self.lesson_px = sizes.tuning.side_px if student else None
         self._embedded: OrderedDict[str, Any] = OrderedDict()
@@ -223,7 +225,8 @@ class Klein:
         plan = self._tuning
         examples = self._examples(lessons)
         try:
-            with closing(tune(self._enrolled(self._student()), examples, plan)) as steps:
+            self._learning = self._student()
+            with closing(tune(self._enrolled(self._learning), examples, plan)) as steps:
                 for tuned in steps:
                     lora = None
                     if tuned.tensors is not None:
@@ -232,6 +235,8 @@ class Klein:
                     yield Learnt(tuned.step, plan.steps, tuned.loss, lora)
         except torch.OutOfMemoryError as error:
             raise SetupError("training ran out of the card's memory, which others may be using too") from error
+        finally:
+            self._learning = None
 
     def _examples(self, lessons: Sequence[Lesson]) -> list[Example]:
         """The lessons, encoded once for all steps."""
@@ -249,8 +254,7 @@ class Klein:
     def _enrolled(self, transformer: Any) -> Student:
         """The transformer where it can work, and what the memory beside it allows."""
         device = self._painting._execution_device
-        if transformer is not self._painting.transformer:
-            transformer.to(device)
+        transformer.to(device)  # before the memory is looked at
         plan, memory = self._tuning, _memory()
         # On the processor a number takes twice the bytes.
         free = memory.machine // 2 if self.tier is Tier.CPU else memory.card or 0
@@ -260,6 +264,8 @@ class Klein:
 
     def _use(self, pipeline: Any) -> Any:
         """The pipeline, its parts hooked to come to the card by turns where they wait elsewhere."""
+        if self.tier is Tier.OFFLOAD and self._learning is not None:
+            self._learning.to("cpu")  # makes room; its next step fetches it back
         if self.tier is Tier.OFFLOAD and self._active is not pipeline:
             if self._active is not None:
                 self._active.remove_all_hooks()

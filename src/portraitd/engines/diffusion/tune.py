@@ -98,6 +98,7 @@ def tune(student: Student, examples: Sequence[Example], plan: TuningPlan) -> Gen
         turns = _turns(len(examples), generator)
         for step in range(1, plan.steps + 1):
             batch = [examples[index] for index in islice(turns, student.batch)]
+            transformer.to(student.device)  # whoever painted meanwhile may have needed its room
             with _awake(transformer):
                 loss = flow_loss(student, batch, generator)
                 loss.backward()

@@ -172,6 +172,49 @@ def test_in_16_bits_it_learns_in_32(tiny_folder: Path, sizes: KleinSizes, monkey
     assert np.array_equal(_paint(klein, None), bare)
 
 
+def _offloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next models loaded at the tier `offload`, with the processor in the card's place."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    from portraitd.engines.diffusion import klein as module
+    from portraitd.engines.diffusion.placement import Memory, Tier
+
+    hook, load = DiffusionPipeline.enable_model_cpu_offload, module._load_parts
+
+    def hook_here(pipeline: DiffusionPipeline, device: object = None) -> None:
+        hook(pipeline, device="cpu")
+
+    monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", hook_here)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
+    monkeypatch.setattr(module, "choose_tier", lambda *_asked: Tier.OFFLOAD)
+    monkeypatch.setattr(module, "_memory", lambda: Memory(2**40, 2**40))
+    monkeypatch.setattr(module, "_load_parts", lambda folder, _dtype: load(folder, torch.float32))
+
+
+@pytest.mark.parametrize("on_itself", [True, False])
+def test_it_learns_between_the_hooks_that_fetch_parts_to_a_card(
+    on_itself: bool, tiny_folder: Path, base_folder: Path, sizes: KleinSizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portraitd.engines.diffusion.klein import load_klein
+
+    _offloaded(monkeypatch)
+    choice = ModelChoice(tiny_folder, training_folder=tiny_folder if on_itself else base_folder)
+    klein = load_klein(choice, sizes)
+    bare, losses, lora = _paint(klein, None), [], None
+    for learnt in klein.learn(LESSONS):
+        losses.append(learnt.loss)
+        lora = learnt.lora or lora
+        if learnt.step in {1, 30}:
+            assert np.array_equal(_paint(klein, None), bare)
+    assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
+    worn = _paint(klein, lora)
+    assert not np.array_equal(worn, bare)
+    klein.adapters.forget()
+    assert np.array_equal(_paint(klein, lora), worn)
+    assert np.array_equal(_paint(klein, None), bare)
+
+
 def test_people_are_learnt_on_another_model_and_painted_by_this_one(
     tiny_folder: Path, base_folder: Path, sizes: KleinSizes, course: tuple[Learnt, ...]
 ) -> None:
