@@ -17,6 +17,7 @@ from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement, place_face
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
+from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean
 from portraitd.faces import regions
@@ -77,7 +78,10 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     place = place_face(template, face, posed, raster, size)
     change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
     sheet = Sheet(light.log_light(before), light.log_light(under), place, target.mesh.box.width * shrink)
-    after = _display(relight(sheet, change, raster.interpolate(change, size), look))
+    lit = relight(sheet, change, raster.interpolate(change, size), look)
+    small = np.asarray((posed[:, :2] + 0.5) * np.float32(shrink) - 0.5, np.float32)
+    place = without_strays(sheet, lit, small, raster)
+    after = _display(lit)
     if not in_colour:
         after = _greyed(after)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)

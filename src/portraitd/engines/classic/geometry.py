@@ -28,13 +28,18 @@ RIM = 0.3
 
 
 @lru_cache(maxsize=1)
-def rim_weights() -> Floats:
-    """(468,) 1 on the face oval, falling smoothly to 0 at RIM inside it."""
+def rim_gap() -> Floats:
+    """(468,) how far each point of the mean face lies inside the face oval, eye distances."""
     points = mean_face().points
     oval = points[list(regions.FACE_OVAL)]
     dense = np.concatenate([oval * (1 - t) + np.roll(oval, -1, axis=0) * t for t in (0.0, 0.25, 0.5, 0.75)])
-    gap = np.linalg.norm(points[:, None] - dense[None], axis=2).min(axis=1)
-    x = np.clip(1.0 - gap / RIM, 0.0, 1.0)
+    return np.asarray(np.linalg.norm(points[:, None] - dense[None], axis=2).min(axis=1), np.float32)
+
+
+@lru_cache(maxsize=1)
+def rim_weights() -> Floats:
+    """(468,) 1 on the face oval, falling smoothly to 0 at RIM inside it."""
+    x = np.clip(1.0 - rim_gap() / RIM, 0.0, 1.0)
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
