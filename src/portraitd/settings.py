@@ -189,7 +189,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PORTRAITD_DIFFUSION_MODEL",
         "diffusion_model",
         "",
-        "Folder of the diffusion engine's model.",
+        "Folder of the diffusion engine's model, if it was not pulled.",
         _maybe_path,
     ),
     Setting(

@@ -69,6 +69,8 @@ ENGINES: Mapping[str, str] = {
     "classic": "portraitd.engines.classic.engine:ClassicEngine",
     "diffusion": "portraitd.engines.diffusion.engine:make_engine",
 }
+#: What the diffusion engine paints with unless a setting names another.
+DIFFUSION_MODEL = "klein-4b"
 #: The sets of weights that each engine cannot start without. The diffusion engine ranks its pictures by likeness.
 ENGINE_WEIGHTS: Mapping[str, tuple[str, ...]] = {"classic": ("classic",), "diffusion": ("classic", "embedder")}
 
@@ -279,12 +281,19 @@ def load_engine(settings: Settings) -> Engine:
         from portraitd.engines.diffusion.painter import ModelChoice
 
         choice = ModelChoice(
-            settings.diffusion_model,
+            settings.diffusion_model or _pulled_model(settings),
             settings.diffusion_tier,
             training_folder=settings.diffusion_training_model,
         )
         return make(models_of(settings), choice)
     return make(models_of(settings))
+
+
+def _pulled_model(settings: Settings) -> Path | None:
+    """The folder of the model that `weights pull` brought, if all of it is here."""
+    shelf = shelf_of(settings)
+    model = shelf.model(DIFFUSION_MODEL)
+    return shelf.path(model) if shelf.holds(model) else None
 
 
 def models_of(settings: Settings) -> FaceModels:

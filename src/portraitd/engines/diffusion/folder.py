@@ -41,7 +41,10 @@ class CheckedFolder:
 def named_folder(path: Path | None, setting: str = "PORTRAITD_DIFFUSION_MODEL") -> Path:
     """The folder, which exists; raises SetupError by the setting's name."""
     if path is None:
-        raise SetupError(f"PORTRAITD_ENGINE=diffusion needs {setting}: the folder of the model's files")
+        raise SetupError(
+            "PORTRAITD_ENGINE=diffusion needs a model: `portraitd weights pull klein-4b` fetches one (16 GB), and "
+            f"{setting} names the folder of one that lies elsewhere"
+        )
     if not path.is_dir():
         raise SetupError(f"{setting}={path}: there is no such folder")
     return path

@@ -30,6 +30,7 @@ from portraitd.images import Image, Size, from_linear
 from portraitd.portraits.identities import astronaut
 from portraitd.settings import Settings, load_settings
 from portraitd.styles.catalog import Mode, load_catalog
+from portraitd.weights.shelf import Shelf
 
 if TYPE_CHECKING:
     from portraitd.engines.diffusion.klein import Klein
@@ -320,7 +321,7 @@ def test_an_id_photo_of_no_face_is_a_failure(face_models: FaceModels) -> None:
     assert isinstance(outcome, Failure)
 
 
-def _settings(tmp_path: Path, model: Path, training_model: str = "") -> Settings:
+def _settings(tmp_path: Path, model: Path | str, training_model: str = "") -> Settings:
     return load_settings(
         {
             "PORTRAITD_HOME": str(tmp_path / "home"),
@@ -338,6 +339,17 @@ def test_the_setting_s_engine_is_made_and_loads_its_model_later(tmp_path: Path, 
         wiring.load_engine(_settings(tmp_path, tmp_path / "nowhere"))
     with pytest.raises(SetupError, match=r"PORTRAITD_DIFFUSION_TRAINING_MODEL=.*no such folder"):
         wiring.load_engine(_settings(tmp_path, tiny_folder, str(tmp_path / "nowhere")))
+
+
+def test_the_model_that_was_pulled_serves_unless_another_is_named(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shelf, "holds", lambda *_: False)
+    with pytest.raises(SetupError, match="`portraitd weights pull klein-4b`"):
+        wiring.load_engine(_settings(tmp_path, ""))
+    monkeypatch.setattr(Shelf, "holds", lambda *_: True)
+    monkeypatch.setattr(Shelf, "path", lambda *_: tiny_folder)
+    assert wiring.load_engine(_settings(tmp_path, "")).name == "diffusion"
 
 
 def test_without_the_extra_the_engine_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
