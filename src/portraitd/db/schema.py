@@ -123,7 +123,7 @@ tasks = sa.Table(
     ),
 )
 
-#: Pictures of SUCCEEDED tasks, in order of generation.
+#: Pictures of SUCCEEDED tasks, in the order to be shown.
 results = sa.Table(
     "results",
     metadata,

@@ -114,7 +114,7 @@ def add_results(conn: sa.Connection, task_id: str, rows: Sequence[ResultRow]) ->
 
 
 def results_of(conn: sa.Connection, task_id: str) -> tuple[ResultRow, ...]:
-    """The task's pictures in order of generation."""
+    """The task's pictures in the order to be shown."""
     columns = [results.c[name] for name in ResultRow.__dataclass_fields__]
     query = sa.select(*columns).where(results.c.task_id == task_id).order_by(results.c.position)
     return tuple(ResultRow(*row) for row in conn.execute(query))

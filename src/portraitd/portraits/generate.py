@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -48,6 +49,8 @@ from portraitd.tasks.worker import Finished, Report
 _log = logging.getLogger(__name__)
 
 MODEL = "facechain-generation"
+#: Likenesses of one task's pictures that differ by less say nothing.
+_TOLD_APART = 0.02
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class Studio:
             report(number - len(errors), len(errors))
         if len(errors) == len(results):
             raise errors[0]
-        return Finished(Outcome(tuple(results), usage=len(results) - len(errors)))
+        return Finished(Outcome(ranked(results), usage=len(results) - len(errors)))
 
     def discard(self, task: TaskRow) -> None:
         """Erase what a run left behind of a task that is gone."""
@@ -242,6 +245,16 @@ class Studio:
         key = picture_key(task_id, f"{number}.jpg")
         self.blobs.put(key, images.encode_jpeg(portrait.image))
         return ResultRow(key, portrait.seed, portrait.similarity)
+
+
+def ranked(results: Sequence[ResultRow]) -> tuple[ResultRow, ...]:
+    """The pictures, the most alike first; what is as alike as can be told stays in the order of its seeds.
+
+    Failures keep their places.
+    """
+    made = [result for result in results if result.blob_key]
+    best_first = iter(sorted(made, key=lambda result: -math.floor((result.similarity or 0.0) / _TOLD_APART)))
+    return tuple(next(best_first) if result.blob_key else result for result in results)
 
 
 def request_of(record: Mapping[str, Any]) -> Generate:

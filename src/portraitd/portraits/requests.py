@@ -103,7 +103,7 @@ class Task:
     submitted_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    #: In order of generation; empty until SUCCEEDED.
+    #: The most alike first; empty until SUCCEEDED.
     results: tuple[Result, ...] = ()
     #: Why it FAILED.
     code: str | None = None

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from portraitd import images
 from portraitd.db import tasks as rows
+from portraitd.db.tasks import ResultRow
 from portraitd.errors import CancelRefused, InvalidParameter, InvalidStyle, ResourceAccessDenied
 from portraitd.images import Size
+from portraitd.portraits.generate import ranked
 from portraitd.portraits.requests import Account, Finetune, Generate, TaskFilter, TaskState
 from portraitd.portraits.retention import Retention, Sweeper
 from tests.fakes import engines
@@ -143,6 +145,17 @@ def test_pictures_outside_the_contract_fail_the_task(
     )
     assert failure(place, task_id) == code
     assert place.blob_names(f"tasks/{task_id}") == []
+
+
+def test_the_most_alike_comes_first_and_failures_keep_their_places() -> None:
+    def made(seed: int, similarity: float | None) -> ResultRow:
+        return ResultRow(f"tasks/t/{seed}.jpg", seed, similarity)
+
+    failed = ResultRow(code="InternalError.Algo", message="no")
+    found = ranked([made(1, 0.71), failed, made(3, 0.93), made(4, 0.7101), made(5, 0.945)])
+    assert [result.seed for result in found] == [5, None, 3, 1, 4]
+    unscored = [made(seed, None) for seed in (4, 2, 3)]
+    assert ranked(unscored) == tuple(unscored)
 
 
 def test_some_pictures_fail_and_the_task_succeeds(place: Place) -> None:
