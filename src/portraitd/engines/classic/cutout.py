@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -56,28 +57,38 @@ def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
     return Cutout(finished.colours, finished.alpha, points, frame.zoom)
 
 
+class _Once:
+    """A cutout that one thread makes while others that want it wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: Cutout | None = None
+
+    def get(self, make: Callable[[], Cutout]) -> Cutout:
+        with self._lock:
+            if self._made is None:
+                self._made = make()
+            return self._made
+
+
 class Cutouts:
     """The last few cutouts made: results of one job often show one view in one frame."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         #: The view is kept with its cutout, so that its id cannot become another view's.
-        self._kept: OrderedDict[tuple[int, Wish, float], tuple[View, Cutout]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, Wish, float], tuple[View, _Once]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, view: View, wish: Wish, strength: float) -> Cutout:
         """`cut_out(view, wish, strength)`; its arrays must not be written to."""
         key = (id(view), wish, strength)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key][1]
-        made = cut_out(view, wish, strength)
-        with self._lock:
-            self._kept[key] = (view, made)
+            _, once = self._kept.setdefault(key, (view, _Once()))
+            self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return made
+        return once.get(lambda: cut_out(view, wish, strength))
 
 
 def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:
