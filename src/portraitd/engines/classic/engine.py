@@ -59,8 +59,9 @@ class ClassicEngine:
         if isinstance(job, PresetJob):
             identity = self._people.read(job.identity)
             make = self._preset_maker(job, identity)
-            if job.style.templates:  # the networks, which serve one at a time, look at each of these
-                at_once = 1
+            # A scene takes 150 MB while it is made, and the networks, which look at a pack's pictures, serve one at a time.
+            is_light = isinstance(read_recipe(job.style), IdPhotoRecipe) and not job.style.templates
+            at_once = min(at_once, 2 if is_light else 1)
         else:
             identity = (
                 self._people.read(job.identity)
