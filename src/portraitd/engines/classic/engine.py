@@ -59,7 +59,7 @@ class ClassicEngine:
         if isinstance(job, PresetJob):
             identity = self._people.read(job.identity)
             make = self._preset_maker(job, identity)
-            # A scene takes 150 MB while it is made, and the networks, which look at a pack's pictures, serve one at a time.
+            # A scene takes 150 MB while it is made. The networks, which look at a pack's pictures, serve one at a time.
             is_light = isinstance(read_recipe(job.style), IdPhotoRecipe) and not job.style.templates
             at_once = min(at_once, 2 if is_light else 1)
         else:
