@@ -203,7 +203,7 @@ def switches_at_full_size() -> dict[str, float]:
     transformer.to_empty(device="cpu").requires_grad_(False)
     loras = [random_lora(transformer, seed, TuningPlan().rank, dtype=torch.bfloat16) for seed in (1, 2)]
     figures = {"MB of a person's LoRA": len(loras[-1]) / 1e6}
-    figures |= measure_switches(Adapters(transformer, MODEL), loras)
+    figures |= measure_switches(Adapters(transformer, MODEL, Flux2KleinPipeline.lora_state_dict), loras)
     show("changing the person of a model of the published size, on the processor", {"portraitd": figures})
     return figures
 

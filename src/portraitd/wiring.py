@@ -47,7 +47,7 @@ from portraitd.portraits.turns import TakingTurns
 from portraitd.portraits.uploads import UploadDesk
 from portraitd.portraits.webhooks import Sender, WebhookDesk
 from portraitd.settings import Settings
-from portraitd.styles.catalog import StyleCatalog, load_catalog
+from portraitd.styles.catalog import Mode, StyleCatalog, load_catalog
 from portraitd.styles.packs import with_packs
 from portraitd.tasks.executors import Presence, Reaper, Wards, reconcile
 from portraitd.tasks.life import Life
@@ -322,8 +322,15 @@ def weights_of(settings: Settings) -> WeightStore:
 
 
 def styles_of(settings: Settings) -> StyleCatalog:
-    """The built-in styles with the pictures of the operator's packs."""
-    return with_packs(load_catalog(), (settings.home / "styles", *settings.style_packs))
+    """The built-in styles with what the operator's packs add. Raises SetupError for what an engine cannot read."""
+    catalog = with_packs(load_catalog(), (settings.home / "styles", *settings.style_packs))
+    if settings.engine == "diffusion":
+        from portraitd.engines.diffusion.prompt import read_prompt
+
+        for style in catalog:
+            if style.mode is Mode.PRESET:
+                read_prompt(style)
+    return catalog
 
 
 def judge_of(settings: Settings) -> Judge:

@@ -37,6 +37,8 @@ class Style:
     templates: tuple[Path, ...] = ()
     #: What the diffusion engine paints, checked by that engine too.
     diffusion: Mapping[str, Any] = field(default_factory=dict)
+    #: Where the files lie that the diffusion table names; None for a style that was read from no file.
+    diffusion_folder: Path | None = None
 
 
 class StyleCatalog:
@@ -73,6 +75,7 @@ def read_style(folder: Path) -> Style:
             Mode(raw["mode"]),
             raw.get("classic", {}),
             diffusion=raw.get("diffusion", {}),
+            diffusion_folder=folder,
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
         raise SetupError(f"{path}: {error}") from error

@@ -168,7 +168,7 @@ class DiffusionEngine:
         subject = LEARNT_PROMPT if lora else PRESET_PROMPT
 
         def draw(seed: int, candidate: int) -> Image:
-            return painter.paint(f"{subject} {prompt.for_seed(seed)}", person, candidate)
+            return painter.paint(f"{subject} {prompt.for_seed(seed)}", person, candidate, prompt.lora)
 
         if isinstance(recipe, IdPhotoRecipe):
             return Way(draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))

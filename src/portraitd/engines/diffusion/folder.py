@@ -77,14 +77,17 @@ def _weight_bytes(folder: Path, name: str) -> int:
         names = sorted({str(shard) for shard in shards.values()})
         if any(Path(shard).name != shard for shard in names):
             raise SetupError(f"{listing}: names files outside its folder")
-        return sum(_whole_bytes(folder / shard) for shard in names)
-    return _whole_bytes(single)
+        return sum(whole_bytes(folder / shard) for shard in names)
+    return whole_bytes(single)
 
 
-def _whole_bytes(file: Path) -> int:
-    """The file's length, which must be what its own header says: a broken download is refused here, in words."""
+def whole_bytes(file: Path) -> int:
+    """A safetensors file's length, which must be what its own header says.
+
+    Raises SetupError: a broken download is refused here, in words.
+    """
     if not file.is_file():
-        raise SetupError(f"{file} is missing: only weights as safetensors are read; fetch the whole model again")
+        raise SetupError(f"{file} is missing: only weights as safetensors are read; fetch them again")
     length = file.stat().st_size
     with file.open("rb") as stream:
         header_bytes = int.from_bytes(stream.read(_LENGTH_BYTES), "little")

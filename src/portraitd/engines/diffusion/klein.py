@@ -36,7 +36,7 @@ from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
 from portraitd.engines.diffusion.lora import LoraCard, pack
-from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, ModelChoice, Person
+from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.placement import ROOM_BYTES, Memory, Tier, choose_tier, lesson_room
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.engines.diffusion.tune import Example, Student, TuningPlan, tune
@@ -164,7 +164,7 @@ class Klein:
         self._painting = Flux2KleinPipeline(**parts, is_distilled=is_distilled)
         self._inpainting = Flux2KleinInpaintPipeline(**parts, is_distilled=is_distilled)
         #: Whose LoRA it wears.
-        self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL)
+        self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL, Flux2KleinPipeline.lora_state_dict)
         self._student = student
         #: The transformer that learns just now.
         self._learning: Any = None
@@ -179,11 +179,14 @@ class Klein:
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
 
-    def paint(self, prompt: str, person: Person, seed: int) -> Image:
-        """A whole picture of the person. Raises AlgorithmFailed for a LoRA that is not of this model."""
+    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
+        """A whole picture of the person.
+
+        Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
+        """
         pipeline = self._use(self._painting)
         embeds = self._prompt(pipeline, prompt)
-        with self.adapters.worn(person.lora):
+        with self.adapters.worn(person.lora, style):
             made = pipeline(
                 image=[as_pillow(reference) for reference in person.references] or None,
                 prompt_embeds=embeds,

@@ -46,6 +46,16 @@ class Person:
 
 
 @dataclass(frozen=True)
+class StyleLora:
+    """What a model was taught of a style, by whoever made the file."""
+
+    #: A safetensors file, read when it is first painted with.
+    path: Path
+    #: How much it counts; 1 is what it was trained for.
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One picture to learn a person from."""
 
@@ -84,8 +94,11 @@ class Painter(Protocol):
     #: Side of the squares that people are learnt from, px; None where the model does not learn.
     lesson_px: int | None
 
-    def paint(self, prompt: str, person: Person, seed: int) -> Image:
-        """A whole picture of the person. Raises AlgorithmFailed for a LoRA that is not of this model."""
+    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
+        """A whole picture of the person.
+
+        Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
+        """
 
     def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
         """(crop_px, crop_px, 3): the crop with the person where its mask is 1; raises as `paint` does."""

@@ -83,10 +83,10 @@ def test_both_ways_of_painting_wear_it(klein: Klein) -> None:
 
 
 def test_of_many_people_a_few_are_kept_unpacked(klein: Klein, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(klein.adapters, "_kept", 2)
+    monkeypatch.setattr(klein.adapters.people, "_kept", 2)
     people = [_lora(klein, seed) for seed in range(4)]
     first = [_paint(klein, lora) for lora in people]
-    assert list(klein.adapters._unpacked) == people[2:]
+    assert list(klein.adapters.people.unpacked) == people[2:]
     assert all(np.array_equal(_paint(klein, lora), picture) for lora, picture in zip(people, first, strict=True))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from portraitd.engines.diffusion import painter
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
 from portraitd.engines.diffusion.keeping import with_lora
-from portraitd.engines.diffusion.painter import Learning, Lesson, Person
+from portraitd.engines.diffusion.painter import Learning, Lesson, Person, StyleLora
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.errors import AlgorithmFailed, NoHumanFace, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -49,8 +50,10 @@ class Flat:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, Person]] = []
+        self.styles: list[StyleLora | None] = []
 
-    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
+        self.styles.append(style)
         self.asked.append((prompt, seed, person))
         return np.full((64, 48, 3), self.grey(seed), np.uint8)
 
@@ -165,6 +168,17 @@ def test_the_style_s_prompt_changes_with_the_seed(engine: DiffusionEngine, flat:
     assert all("autumn wood" in prompt for prompt in prompts)
 
 
+def test_a_style_s_lora_is_for_that_style_alone(engine: DiffusionEngine, flat: Flat, tmp_path: Path) -> None:
+    (tmp_path / "look.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    plain = load_catalog().get(SCENE)
+    table = {**plain.diffusion, "lora": "look.safetensors", "lora_weight": 0.5}
+    looking = replace(plain, diffusion=table, diffusion_folder=tmp_path)
+    for style in (looking, plain, looking):
+        list(engine.generate(PresetJob(style, _person(1), 1, 5)))
+    look = StyleLora(tmp_path / "look.safetensors", 0.5)
+    assert flat.styles[::2] == [look, None, look]
+
+
 def test_every_result_sees_the_same_references(engine: DiffusionEngine, flat: Flat) -> None:
     """As many of them as there are pictures, too: none is paired off."""
     list(engine.generate(_preset(4, seed=100, people=4)))
@@ -270,7 +284,7 @@ def test_warming_loads_the_model_once_and_asks_for_the_scorer(tmp_path: Path, fl
 class Copyist(Flat):
     """Paints the astronaut whatever it is asked for: a face that the real networks find."""
 
-    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
         return astronaut()
 
 

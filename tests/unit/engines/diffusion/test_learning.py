@@ -17,7 +17,7 @@ from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.engine import DiffusionEngine
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import ALIKE, FRAMES, TRIALS
-from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, Person
+from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, Person, StyleLora
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NotAlike, SetupError
 from portraitd.faces.embed import RECOGNISER
 from portraitd.faces.mesh import FaceMesh
@@ -44,7 +44,7 @@ class Pupil:
         self.trials: list[tuple[str, int]] = []
         self.ended = False
 
-    def paint(self, prompt: str, person: Person, seed: int) -> Image:
+    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
         assert person.lora is not None
         assert not person.references
         self.trials.append((prompt, seed))
