@@ -19,6 +19,7 @@ from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.tinting import tinted
 from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -79,7 +80,11 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
     sheet = Sheet(light.log_light(before), light.log_light(under), place, target.mesh.box.width * shrink)
     lit = relight(sheet, change, raster.interpolate(change, size), look)
-    small = np.asarray((posed[:, :2] + 0.5) * np.float32(shrink) - 0.5, np.float32)
+    small, small_target = (
+        np.asarray((xy + 0.5) * np.float32(shrink) - 0.5, np.float32) for xy in (posed[:, :2], target.mesh.xy)
+    )
+    if in_colour and light.is_grey(face.image):
+        lit = tinted(lit, sheet, small, small_target)
     place = without_strays(sheet, lit, small, raster)
     after = _display(lit)
     if not in_colour:
