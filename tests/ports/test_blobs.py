@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import threading
 import time
 import zipfile
@@ -79,6 +80,17 @@ def test_an_archive_can_be_read_in_place(blobs: Blobs) -> None:
     blobs.put("files/a", packed.getvalue())
     with zipfile.ZipFile(blobs.open("files/a")) as archive:
         assert archive.read("a.txt") == b"hello"
+
+
+@pytest.mark.parametrize("size", [0, 7, 12_000_001])
+def test_a_file_is_put_from_its_beginning_as_often_as_asked(blobs: Blobs, size: int) -> None:
+    data = os.urandom(size)
+    with tempfile.SpooledTemporaryFile(max_size=1000) as file:
+        file.write(data)
+        for key in ("files/a", "files/b"):
+            blobs.put(key, file)
+            assert blobs.get(key) == data
+    assert {held.size for held in blobs.list("files")} == {size}
 
 
 def test_a_large_blob_is_read_in_pieces_anywhere(blobs: Blobs) -> None:
