@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from portraitd.db import accounts, executors, files, schema
+from portraitd.db import accounts, executors, files, meters, schema
 from portraitd.db.engine import Database, open_database
 from portraitd.db.files import NewFile
 from portraitd.db.migrations import STEPS, migrate
-from portraitd.errors import SetupError
+from portraitd.errors import InvalidApiKey, SetupError
 from tests.fakes.stores import FakeClock
 from tests.ports.conftest import ACCOUNT
 
@@ -178,3 +178,16 @@ def test_a_server_that_is_not_there_is_named() -> None:
 def test_sqlite_makes_its_folder(tmp_path: Path) -> None:
     open_database(f"sqlite:///{tmp_path}/new/folder/x.db").close()
     assert (tmp_path / "new" / "folder" / "x.db").exists()
+
+
+def test_who_asks_while_their_account_is_erased_is_told_that_it_is_gone(database: Database) -> None:
+    with pytest.raises(InvalidApiKey), database.write() as conn:
+        meters.free_at(conn, "account-gone", "", "generate")
+    with database.read() as conn:
+        assert conn.execute(sa.select(schema.meters)).first() is None
+
+
+def test_other_conflicts_stay_what_they_are(database: Database) -> None:
+    row = {"account_id": ACCOUNT, "key_id": "", "name": "generate", "free_at": 0.0}
+    with pytest.raises(sa.exc.IntegrityError), database.write() as conn:
+        conn.execute(sa.insert(schema.meters), [row, row])

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from portraitd.db.schema import metadata
-from portraitd.errors import SetupError
+from portraitd.errors import InvalidApiKey, SetupError
 
 _log = logging.getLogger(__name__)
 
@@ -76,9 +76,17 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction: committed at the end of the block, rolled back if the block raises."""
-        with self.engine.begin() as conn:
-            yield conn
+        """A transaction: committed at the end of the block, rolled back if the block raises.
+
+        Raises InvalidApiKey when the account that something is added for was erased meanwhile.
+        """
+        try:
+            with self.engine.begin() as conn:
+                yield conn
+        except IntegrityError as error:
+            if _has_no_account(error):
+                raise InvalidApiKey from error
+            raise
 
     def now(self, conn: sa.Connection) -> datetime:
         """The clock that all machines share, aware UTC: PostgreSQL's; SQLite is on one machine and has its clock."""
@@ -148,6 +156,11 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _has_no_account(error: IntegrityError) -> bool:
+    """Does a row refer to one that is not there? Rows of accounts do, and results, whose tasks nobody erases alone."""
+    return getattr(error.orig, "sqlstate", None) == "23503" or "FOREIGN KEY" in str(error.orig)
 
 
 def _wait_for_older_transactions(cursor: Any) -> None:
