@@ -37,7 +37,7 @@ from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import TEMPLATE_PROMPT, DiffusionEngine
 from portraitd.engines.diffusion.klein import MODEL, KleinSizes, load_klein
-from portraitd.engines.diffusion.painter import Lesson, ModelChoice, Painter, Person
+from portraitd.engines.diffusion.painter import Draft, Lesson, ModelChoice, Painter, Person
 from portraitd.engines.diffusion.placement import Tier
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.engines.diffusion.tune import TuningPlan
@@ -64,31 +64,35 @@ STYLE = "f_autumnleaf_female"
 console = Console(width=120)
 
 
-def seconds(make: Callable[[int], object], count: int, runs: int) -> float:
-    """Median seconds for `count` pictures, after one that is not counted."""
-    make(0)
+def seconds(make: Callable[[Sequence[int]], object], count: int, runs: int) -> float:
+    """Median seconds for `count` pictures, after as many that are not counted."""
+    make(range(count))
     taken = []
     for _ in range(runs):
         started = time.perf_counter()
-        for seed in range(count):
-            make(seed)
+        make(range(count))
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         taken.append(time.perf_counter() - started)
     return statistics.median(taken)
 
 
-def ours(painter: Painter, crop: FaceCrop) -> dict[str, Callable[[int], object]]:
-    """What portraitd does for one candidate, by mode."""
+def ours(painter: Painter, crop: FaceCrop) -> dict[str, Callable[[Sequence[int]], object]]:
+    """What portraitd does for one candidate a seed, by mode."""
     prompt = read_prompt(load_catalog().get(STYLE))
     person = Person((crop.square.cut_from(crop.picture, painter.reference_px),))
-    return {
-        "preset": lambda seed: painter.paint(prompt.for_seed(0), person, seed),
-        "template": lambda seed: crop.put_back(painter.repaint(crop, TEMPLATE_PROMPT, person, seed)),
-    }
+
+    def preset(seeds: Sequence[int]) -> object:
+        return painter.paint([Draft(prompt.for_seed(0), seed) for seed in seeds], person)
+
+    def template(seeds: Sequence[int]) -> object:
+        squares = painter.repaint(crop, [Draft(TEMPLATE_PROMPT, seed) for seed in seeds], person)
+        return [crop.put_back(square) for square in squares]
+
+    return {"preset": preset, "template": template}
 
 
-def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[str, Callable[[int], object]]:
+def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[str, Callable[[Sequence[int]], object]]:
     """The same pictures by diffusers alone, called once a picture with the text of the prompt."""
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
     reference = crop.square.cut_from(crop.picture, sizes.reference_px)
@@ -116,7 +120,10 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[s
             generator=generator, output_type="np",
         )  # fmt: skip
 
-    return {"preset": preset, "template": template}
+    return {
+        "preset": lambda seeds: [preset(seed) for seed in seeds],
+        "template": lambda seeds: [template(seed) for seed in seeds],
+    }
 
 
 def likeness(engine: DiffusionEngine, people: People, photos: Sequence[Photo], out: Path) -> dict[str, list[float]]:
@@ -142,7 +149,7 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
     painter = load_klein(ModelChoice(folder, args.tier), sizes)
     picture = astronaut()
     crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
-    runs_on, tier = painter.runs_on, painter.tier
+    runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
     tables: dict[str, dict[str, float]] = {}
     for method in ("portraitd", "plain diffusers"):
         if painter is None and tier is Tier.OFFLOAD:
@@ -161,8 +168,8 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-    show(f"seconds, one candidate a picture; {runs_on}", tables)
-    return {"runs on": runs_on, "seconds": tables}
+    show(f"seconds, one candidate a picture, up to {batch} at once; {runs_on}", tables)
+    return {"runs on": runs_on, "pictures at once": batch, "seconds": tables}
 
 
 def measure_learning(choice: ModelChoice, sizes: KleinSizes) -> dict[str, float]:
@@ -281,7 +288,7 @@ def main() -> None:
             console.print(f"{name}: distance to the photo held back {distances}")
     else:
         console.print("skipped: likeness, which needs real weights (--model) and photos of one person (--photos)")
-    console.print("skipped: batches and compilation, which the engine does not do yet")
+    console.print("skipped: compilation, which the engine does not do yet")
     (args.out / "diffusion.json").write_text(json.dumps(figures, indent=1))
 
 

@@ -24,7 +24,7 @@ from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.folder import named_folder
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import learn_person
-from portraitd.engines.diffusion.painter import ModelChoice, Painter, Person, check_packages, load_painter
+from portraitd.engines.diffusion.painter import Draft, ModelChoice, Painter, Person, check_packages, load_painter
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -57,8 +57,10 @@ LEARNT_TEMPLATE_PROMPT = f"{TEMPLATE_PROMPT} That person is {NAME}."
 class Way:
     """How the results of one job are made."""
 
-    #: The style's prompt for a result's seed, and a candidate's seed in: a picture out.
-    draw: Callable[[int, int], Image]
+    #: A result's seed in, what the model is asked for out.
+    prompt: Callable[[int], str]
+    #: Drafts in, a picture of each out.
+    draw: Callable[[Sequence[Draft]], Sequence[Image]]
     #: Where the face is in every picture drawn; None: it has to be found, and one without a face is none.
     mesh: FaceMesh | None = None
     #: The chosen candidate and the result's seed in: the result out.
@@ -133,19 +135,30 @@ class DiffusionEngine:
             identity = self._people.of_photos(job.photos, retouched=False)
             person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
             way = self._template_way(job.template, person)
-        for seed in range(job.seed, job.seed + job.count):
+        for seed, candidates in self._candidates_of(job, way):
             try:
-                yield self._best(identity, way, seed)
+                yield self._best(identity, way, seed, candidates)
             except SetupError:
                 raise
             except PortraitdError as error:
                 yield Failure(error)
 
-    def _best(self, identity: Identity, way: Way, seed: int) -> Portrait:
+    def _candidates_of(self, job: Job, way: Way) -> Iterator[tuple[int, Sequence[Image]]]:
+        """Each result's seed and candidates, painted together for as many results as the model paints at once."""
+        at_once = max(1, self._painter().batch // self._candidates)
+        seeds = range(job.seed, job.seed + job.count)
+        for first in range(0, job.count, at_once):
+            group = seeds[first : first + at_once]
+            drawn = way.draw(
+                [Draft(way.prompt(seed), candidate_seed(seed, n)) for seed in group for n in range(self._candidates)]
+            )
+            for number, seed in enumerate(group):
+                yield seed, drawn[number * self._candidates : (number + 1) * self._candidates]
+
+    def _best(self, identity: Identity, way: Way, seed: int, candidates: Sequence[Image]) -> Portrait:
         """The candidate most like the person, finished."""
         best: tuple[float, Image, float | None] | None = None
-        for number in range(CANDIDATES):
-            image = way.draw(seed, candidate_seed(seed, number))
+        for image in candidates:
             try:
                 likeness = self._people.likeness(identity, image, way.mesh or self._people.mesh(image))
             except NoHumanFace:
@@ -167,12 +180,15 @@ class DiffusionEngine:
         person = Person(lora=lora) if lora else Person(self._references(identity.views, PLAIN))
         subject = LEARNT_PROMPT if lora else PRESET_PROMPT
 
-        def draw(seed: int, candidate: int) -> Image:
-            return painter.paint(f"{subject} {prompt.for_seed(seed)}", person, candidate, prompt.lora)
+        def asked(seed: int) -> str:
+            return f"{subject} {prompt.for_seed(seed)}"
+
+        def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
+            return painter.paint(drafts, person, prompt.lora)
 
         if isinstance(recipe, IdPhotoRecipe):
-            return Way(draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
-        return Way(draw)
+            return Way(asked, draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
+        return Way(asked, draw)
 
     def _id_photo(self, image: Image, style: Style, seed: int) -> Image:
         """The painted person cut out, in the standard's geometry, before one of its backdrops."""
@@ -185,10 +201,10 @@ class DiffusionEngine:
         crop = FaceCrop.of(template, mesh, painter.crop_px)
         prompt = LEARNT_TEMPLATE_PROMPT if person.lora else TEMPLATE_PROMPT
 
-        def draw(_: int, candidate: int) -> Image:
-            return crop.put_back(painter.repaint(crop, prompt, person, candidate))
+        def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
+            return [crop.put_back(square) for square in painter.repaint(crop, drafts, person)]
 
-        return Way(draw, mesh)
+        return Way(lambda _: prompt, draw, mesh)
 
     def _references(self, views: Sequence[View], strength: float) -> tuple[Image, ...]:
         """The person's best photos as squares of one size, the skin retouched by `strength`."""

@@ -1,7 +1,7 @@
 """FLUX.2 [klein] 4B: one set of weights paints presets (text and reference pictures) and repaints faces in templates.
 
-Both of diffusers' pipelines share the parts. A picture is one call with its own generator on the CPU, so that it
-depends on its seed and not on its neighbours; a person's LoRA is worn for one call.
+Both of diffusers' pipelines share the parts. Several pictures of a person are one call, each with its own generator on
+the CPU, so that it depends on its seed and not on its neighbours; LoRAs are worn for one call.
 
 People are learnt on a transformer of the same shape, the published base model's as a rule: the distilled one has lost
 what training needs. It is in memory while somebody is learnt; all other parts are shared.
@@ -9,10 +9,11 @@ what training needs. It is in memory while somebody is learnt; all other parts a
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,6 @@ import torch
 from diffusers import (
     AutoencoderKLFlux2,
     FlowMatchEulerDiscreteScheduler,
-    Flux2KleinInpaintPipeline,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
 )
@@ -35,13 +35,23 @@ from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
+from portraitd.engines.diffusion.inpaint import SharedReferences
 from portraitd.engines.diffusion.lora import LoraCard, pack
-from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
-from portraitd.engines.diffusion.placement import ROOM_BYTES, Memory, Tier, choose_tier, lesson_room
+from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
+from portraitd.engines.diffusion.placement import (
+    ROOM_BYTES,
+    Memory,
+    Tier,
+    choose_tier,
+    lesson_room,
+    pictures_at_once,
+)
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.engines.diffusion.tune import Example, Student, TuningPlan, tune
 from portraitd.errors import SetupError
 from portraitd.images import Image, Size, as_pillow
+
+_log = logging.getLogger(__name__)
 
 #: The published repository's parts. Whatever else lies in the folder is not read.
 PARTS = (
@@ -79,8 +89,10 @@ class KleinSizes:
     steps: int = 4
     base_steps: int = 50
     base_guidance: float = 4.0
-    #: Free memory wanted besides the weights.
+    #: Free memory wanted besides the weights, for each picture painted at once.
     room_bytes: int = ROOM_BYTES
+    #: Pictures painted at once; None: as many as the card has room for.
+    batch: int | None = None
     tuning: TuningPlan = field(default_factory=TuningPlan)
 
 
@@ -90,7 +102,11 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     folder = check_folder(choice.folder, PARTS, "Flux2KleinPipeline")
     if choice.training_folder is not None:
         _check_student(choice.training_folder, folder.path)
-    tier = choose_tier(choice.tier, folder.weight_bytes, _memory(), sizes.room_bytes)
+    weights, memory = folder.weight_bytes, _memory()
+    tier = choose_tier(choice.tier, weights, memory, sizes.room_bytes)
+    if sizes.batch is None:
+        lying = {**weights, "student": weights[_TRANSFORMER.name]} if choice.training_folder else weights
+        sizes = replace(sizes, batch=pictures_at_once(tier, lying, memory, sizes.room_bytes))
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
@@ -159,10 +175,11 @@ class Klein:
         self.portrait = sizes.portrait
         self.crop_px = sizes.crop_px
         self.reference_px = sizes.reference_px
+        self.batch = sizes.batch or 1
         self._steps = sizes.steps if is_distilled else sizes.base_steps
         self._guidance = 1.0 if is_distilled else sizes.base_guidance
         self._painting = Flux2KleinPipeline(**parts, is_distilled=is_distilled)
-        self._inpainting = Flux2KleinInpaintPipeline(**parts, is_distilled=is_distilled)
+        self._inpainting = SharedReferences(**parts, is_distilled=is_distilled)
         #: Whose LoRA it wears.
         self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL, Flux2KleinPipeline.lora_state_dict)
         self._student = student
@@ -171,6 +188,7 @@ class Klein:
         self._tuning = sizes.tuning
         self.lesson_px = sizes.tuning.side_px if student else None
         self._embedded: OrderedDict[str, Any] = OrderedDict()
+        #: The pipeline whose hooks bring the parts to the card, where they wait elsewhere.
         self._active: Any = None
         for pipeline in (self._painting, self._inpainting):
             pipeline.set_progress_bar_config(disable=True)
@@ -179,47 +197,65 @@ class Klein:
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
 
-    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
-        """A whole picture of the person.
+    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+        """Whole pictures of the person, one a draft.
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
-        pipeline = self._use(self._painting)
-        embeds = self._prompt(pipeline, prompt)
-        with self.adapters.worn(person.lora, style):
-            made = pipeline(
-                image=[as_pillow(reference) for reference in person.references] or None,
-                prompt_embeds=embeds,
-                width=self.portrait.width,
-                height=self.portrait.height,
-                num_inference_steps=self._steps,
-                guidance_scale=self._guidance,
-                generator=torch.Generator("cpu").manual_seed(seed),
-                output_type="np",
-            )
-        return _image(made.images[0])
+        ask = partial(
+            self._use(self._painting),
+            image=[as_pillow(reference) for reference in person.references] or None,
+            width=self.portrait.width,
+            height=self.portrait.height,
+        )
+        return self._painted(ask, drafts, person.lora, style)
 
-    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
-        """(crop_px, crop_px, 3): the crop with the person where its mask is 1; raises as `paint` does.
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
+        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`.
 
-        References are squares of one size: the pipeline would cut them to the first one's. One picture a call: with as
-        many references as pictures it would give each picture one of them only.
+        References are squares of one size: the pipeline would cut them to the first one's.
         """
-        pipeline = self._use(self._inpainting)
-        embeds = self._prompt(pipeline, prompt)
-        with self.adapters.worn(person.lora):
-            made = pipeline(
-                image=as_pillow(crop.image),
-                mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
-                image_reference=[as_pillow(reference) for reference in person.references],
-                prompt_embeds=embeds,
-                strength=1.0,
-                num_inference_steps=self._steps,
-                guidance_scale=self._guidance,
-                generator=torch.Generator("cpu").manual_seed(seed),
-                output_type="np",
-            )
-        return _image(made.images[0])
+        ask = partial(
+            self._use(self._inpainting),
+            image=as_pillow(crop.image),
+            mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
+            image_reference=[as_pillow(reference) for reference in person.references],
+            strength=1.0,
+        )
+        return self._painted(ask, drafts, person.lora, None)
+
+    def _painted(
+        self, ask: Callable[..., Any], drafts: Sequence[Draft], lora: bytes | None, style: StyleLora | None
+    ) -> list[Image]:
+        """A picture a draft, as many at once as there is room for. `ask`: a pipeline that knows all but the drafts."""
+        made: list[Image] = []
+        while len(made) < len(drafts):
+            batch = drafts[len(made) : len(made) + self.batch]
+            try:
+                with self.adapters.worn(lora, style):
+                    made += self._painted_at_once(ask, batch)
+                continue
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+            # What a picture takes is an estimate, and others may use the card.
+            self.batch = len(batch) // 2
+            _log.warning("no memory for %d pictures at once; from now on %d are painted", len(batch), self.batch)
+        return made
+
+    def _painted_at_once(self, ask: Callable[..., Any], batch: Sequence[Draft]) -> list[Image]:
+        prompts = [self._prompt(draft.prompt) for draft in batch]
+        # Left to itself the pipeline would encode one for all of them, which fits none but a batch of one.
+        against = [self._prompt("")] * len(batch) if self._guidance > 1 else None
+        pictures = ask(
+            prompt_embeds=torch.cat(prompts),
+            negative_prompt_embeds=torch.cat(against) if against else None,
+            num_inference_steps=self._steps,
+            guidance_scale=self._guidance,
+            generator=[torch.Generator("cpu").manual_seed(draft.seed) for draft in batch],
+            output_type="np",
+        )
+        return [_image(pixels) for pixels in pictures.images]
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
         """Learns a person, step by step; see `painter.Painter`. Raises SetupError where memory is short."""
@@ -250,7 +286,7 @@ class Klein:
             with torch.no_grad():
                 on_card = pixels.to(pipeline._execution_device, pipeline.vae.dtype)
                 latents = pipeline._encode_vae_image(on_card, generator=None)
-            examples.append(Example(latents.cpu(), self._prompt(pipeline, lesson.prompt).cpu()))
+            examples.append(Example(latents.cpu(), self._prompt(lesson.prompt).cpu()))
         pipeline.maybe_free_model_hooks()
         return examples
 
@@ -276,8 +312,9 @@ class Klein:
             self._active = pipeline
         return pipeline
 
-    def _prompt(self, pipeline: Any, prompt: str) -> Any:
+    def _prompt(self, prompt: str) -> Any:
         """The prompt's embeddings, kept in the machine's memory: the text encoder runs once a prompt."""
+        pipeline = self._active or self._painting
         if prompt not in self._embedded:
             with torch.no_grad():
                 self._embedded[prompt] = pipeline.encode_prompt(prompt)[0].cpu()

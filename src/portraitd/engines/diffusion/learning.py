@@ -15,7 +15,7 @@ from portraitd.engines.base import Progress
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.crop import Square
-from portraitd.engines.diffusion.painter import Lesson, Painter, Person
+from portraitd.engines.diffusion.painter import Draft, Lesson, Painter, Person
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.errors import NoHumanFace, NotAlike
 
@@ -59,8 +59,8 @@ def learn_person(painter: Painter, people: People, identity: Identity) -> Iterat
 def _likeness(painter: Painter, people: People, identity: Identity, lora: bytes) -> float:
     """Mean over the trials, 0 to 1; a picture without a face counts 0."""
     found = []
-    for seed, prompt in enumerate(TRIALS):
-        image = painter.paint(prompt, Person(lora=lora), seed)
+    drafts = [Draft(prompt, seed) for seed, prompt in enumerate(TRIALS)]
+    for image in painter.paint(drafts, Person(lora=lora)):
         try:
             found.append(people.likeness(identity, image, people.mesh(image)) or 0.0)
         except NoHumanFace:

@@ -56,6 +56,14 @@ class StyleLora:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """One picture to be painted."""
+
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True)
 class Lesson:
     """One picture to learn a person from."""
 
@@ -83,7 +91,10 @@ Learning: TypeAlias = Generator[Learnt, None, None]
 
 
 class Painter(Protocol):
-    """One loaded model. The same arguments make the same picture, whoever was painted or learnt before."""
+    """One loaded model. A picture is its own draft's, whoever was painted or learnt before and is painted beside it.
+
+    Painted beside others it may differ from itself painted alone by what rounding does, and by no more.
+    """
 
     #: What it runs on, in words for a log.
     runs_on: str
@@ -91,17 +102,19 @@ class Painter(Protocol):
     portrait: Size
     crop_px: int
     reference_px: int
+    #: Pictures that are painted at once when there are as many drafts.
+    batch: int
     #: Side of the squares that people are learnt from, px; None where the model does not learn.
     lesson_px: int | None
 
-    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
-        """A whole picture of the person.
+    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+        """Whole pictures of the person, one a draft.
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
 
-    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
-        """(crop_px, crop_px, 3): the crop with the person where its mask is 1; raises as `paint` does."""
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
+        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`."""
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
         """Learns a person, step by step; pictures may be painted in between.

@@ -11,6 +11,8 @@ from portraitd.errors import SetupError
 GIB = 2**30
 #: Free memory asked for besides the weights, for what a picture needs while it is made. An estimate, not a measurement.
 ROOM_BYTES = 3 * GIB
+#: Most pictures painted at once: all candidates of the four results that a task has at most, as a rule.
+MOST_AT_ONCE = 8
 
 
 class Tier(enum.Enum):
@@ -56,6 +58,17 @@ def lesson_room(free: int, wanted: int, picture_bytes: int, recomputed_bytes: in
             f"training needs {recomputed_bytes / GIB:.1f} GiB free besides the models; {free / GIB:.1f} GiB are free"
         )
     return LessonRoom(batch, recompute=True)
+
+
+def pictures_at_once(tier: Tier, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> int:
+    """How many pictures fit on the card beside the weights, each taking `room` bytes; 1 on the processor.
+
+    weights, memory: as `choose_tier` took them, and whatever else is to stay on the card.
+    """
+    if tier is Tier.CPU or memory.card is None:
+        return 1
+    lying = max(weights.values()) if tier is Tier.OFFLOAD else sum(weights.values())
+    return max(1, min(MOST_AT_ONCE, (memory.card - lying) // max(room, 1)))
 
 
 def choose_tier(wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> Tier:

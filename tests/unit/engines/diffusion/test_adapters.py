@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from portraitd.engines.diffusion.painter import ModelChoice, Person
+from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person
 from portraitd.errors import AlgorithmFailed
 from portraitd.images import Image
 
@@ -38,7 +38,7 @@ def _lora(klein: Klein, seed: int, rank: int = 4) -> bytes:
 
 
 def _paint(klein: Klein, lora: bytes | None) -> Image:
-    return klein.paint("a portrait", Person(lora=lora), seed=7)
+    return klein.paint([Draft("a portrait", 7)], Person(lora=lora))[0]
 
 
 def test_nobody_is_seen_in_another_s_picture(klein: Klein, tiny_klein: Klein) -> None:
@@ -76,7 +76,7 @@ def test_both_ways_of_painting_wear_it(klein: Klein) -> None:
     mesh = FaceMesh((mean_face().points * 20 + np.array([64, 60, 0])).astype(np.float32), 1.0)
     crop, reference, lora = FaceCrop.of(picture, mesh, 64), picture[:64, :64], _lora(klein, 1)
     bare, worn, again = (
-        klein.repaint(crop, "the face", Person((reference,), worn), seed=7) for worn in (None, lora, None)
+        klein.repaint(crop, [Draft("the face", 7)], Person((reference,), worn))[0] for worn in (None, lora, None)
     )
     assert np.array_equal(bare, again)
     assert not np.array_equal(bare, worn)

@@ -20,7 +20,7 @@ from portraitd.engines.diffusion import painter
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
 from portraitd.engines.diffusion.keeping import with_lora
-from portraitd.engines.diffusion.painter import Learning, Lesson, Person, StyleLora
+from portraitd.engines.diffusion.painter import Draft, Learning, Lesson, Person, StyleLora
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.errors import AlgorithmFailed, NoHumanFace, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -46,20 +46,26 @@ class Flat:
     portrait = Size(48, 64)
     crop_px = 64
     reference_px = 32
+    batch = 1
     lesson_px: int | None = None
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, Person]] = []
         self.styles: list[StyleLora | None] = []
+        self.calls: list[int] = []
 
-    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
-        self.styles.append(style)
-        self.asked.append((prompt, seed, person))
-        return np.full((64, 48, 3), self.grey(seed), np.uint8)
+    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+        self.styles += [style for _ in drafts]
+        self._note(drafts, person)
+        return [np.full((64, 48, 3), self.grey(draft.seed), np.uint8) for draft in drafts]
 
-    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
-        self.asked.append((prompt, seed, person))
-        return np.full_like(crop.image, self.grey(seed))
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
+        self._note(drafts, person)
+        return [np.full_like(crop.image, self.grey(draft.seed)) for draft in drafts]
+
+    def _note(self, drafts: Sequence[Draft], person: Person) -> None:
+        self.calls.append(len(drafts))
+        self.asked += [(draft.prompt, draft.seed, person) for draft in drafts]
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
         raise NotImplementedError
@@ -132,6 +138,23 @@ def test_result_k_needs_seed_and_k_alone(engine: DiffusionEngine) -> None:
     assert isinstance(alone, Portrait)
     assert isinstance(together[2], Portrait)
     assert np.array_equal(alone.image, together[2].image)
+
+
+def test_as_many_candidates_as_the_model_paints_at_once_are_asked_for_together(
+    engine: DiffusionEngine, flat: Flat
+) -> None:
+    one_by_one = list(engine.generate(_preset(4, seed=100)))
+    flat.calls.clear()
+    for batch, calls in ((1, [2, 2, 2, 2]), (2, [2, 2, 2, 2]), (4, [4, 4]), (7, [6, 2]), (8, [8])):
+        flat.batch = batch
+        together = list(engine.generate(_preset(4, seed=100)))
+        assert flat.calls == calls, batch
+        for one, other in zip(one_by_one, together, strict=True):
+            assert isinstance(one, Portrait)
+            assert isinstance(other, Portrait)
+            assert (one.seed, one.similarity) == (other.seed, other.similarity)
+            assert np.array_equal(one.image, other.image)
+        flat.calls.clear()
 
 
 def test_seeds_of_neighbours_have_no_candidate_in_common() -> None:
@@ -284,8 +307,8 @@ def test_warming_loads_the_model_once_and_asks_for_the_scorer(tmp_path: Path, fl
 class Copyist(Flat):
     """Paints the astronaut whatever it is asked for: a face that the real networks find."""
 
-    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
-        return astronaut()
+    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+        return [astronaut() for _ in drafts]
 
 
 @pytest.mark.parametrize("style_id", ["f_idcard_female", "f_idcard_male"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.painter import ModelChoice, Person, load_painter
+from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person, load_painter
 from portraitd.errors import SetupError
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -42,27 +42,27 @@ def crop() -> FaceCrop:
 
 
 def test_a_portrait_depends_on_its_seed_its_prompt_and_its_references(tiny_klein: Klein) -> None:
-    picture = tiny_klein.paint("a portrait", _person(_noise(1)), seed=7)
+    picture = tiny_klein.paint([Draft("a portrait", 7)], _person(_noise(1)))[0]
     assert picture.shape == (96, 64, 3)
     assert picture.dtype == np.uint8
-    tiny_klein.paint("something else in between", _person(_noise(2)), seed=8)
-    assert np.array_equal(tiny_klein.paint("a portrait", _person(_noise(1)), seed=7), picture)
-    assert not np.array_equal(tiny_klein.paint("a portrait", _person(_noise(1)), seed=8), picture)
-    assert not np.array_equal(tiny_klein.paint("a landscape", _person(_noise(1)), seed=7), picture)
-    assert not np.array_equal(tiny_klein.paint("a portrait", _person(_noise(2)), seed=7), picture)
-    assert not np.array_equal(tiny_klein.paint("a portrait", _person(), seed=7), picture)
+    tiny_klein.paint([Draft("something else in between", 8)], _person(_noise(2)))[0]
+    assert np.array_equal(tiny_klein.paint([Draft("a portrait", 7)], _person(_noise(1)))[0], picture)
+    assert not np.array_equal(tiny_klein.paint([Draft("a portrait", 8)], _person(_noise(1)))[0], picture)
+    assert not np.array_equal(tiny_klein.paint([Draft("a landscape", 7)], _person(_noise(1)))[0], picture)
+    assert not np.array_equal(tiny_klein.paint([Draft("a portrait", 7)], _person(_noise(2)))[0], picture)
+    assert not np.array_equal(tiny_klein.paint([Draft("a portrait", 7)], _person())[0], picture)
 
 
 def test_a_repainted_face_shows_every_reference(tiny_klein: Klein, crop: FaceCrop) -> None:
     """One picture with m references: each of them counts, none is paired off or dropped."""
     for count in range(1, 6):
         references = tuple(_noise(10 + number) for number in range(count))
-        picture = tiny_klein.repaint(crop, "the face", Person(references), seed=7)
+        picture = tiny_klein.repaint(crop, [Draft("the face", 7)], Person(references))[0]
         assert picture.shape == (64, 64, 3)
-        assert np.array_equal(tiny_klein.repaint(crop, "the face", Person(references), seed=7), picture)
+        assert np.array_equal(tiny_klein.repaint(crop, [Draft("the face", 7)], Person(references))[0], picture)
         for changed in range(count):
             others = (*references[:changed], _noise(99), *references[changed + 1 :])
-            assert not np.array_equal(tiny_klein.repaint(crop, "the face", Person(others), seed=7), picture), (
+            assert not np.array_equal(tiny_klein.repaint(crop, [Draft("the face", 7)], Person(others))[0], picture), (
                 count,
                 changed,
             )
@@ -77,8 +77,8 @@ def test_a_prompt_is_encoded_once(tiny_klein: Klein, monkeypatch: pytest.MonkeyP
         return encode(*args, **kwargs)
 
     monkeypatch.setattr(tiny_klein._painting, "encode_prompt", counted)
-    first = tiny_klein.paint("a prompt not seen before", _person(_noise(1)), seed=1)
-    assert np.array_equal(tiny_klein.paint("a prompt not seen before", _person(_noise(1)), seed=1), first)
+    first = tiny_klein.paint([Draft("a prompt not seen before", 1)], _person(_noise(1)))[0]
+    assert np.array_equal(tiny_klein.paint([Draft("a prompt not seen before", 1)], _person(_noise(1)))[0], first)
     assert calls.count("a prompt not seen before") == 1
 
 
@@ -119,8 +119,8 @@ def test_shards_load_as_one_file_does(copy: Path, tiny_klein: Klein) -> None:
     assert len(list((copy / "transformer").glob("*.safetensors"))) > 1
     sizes = KleinSizes(tiny_klein.portrait, crop_px=64, reference_px=64, steps=2, room_bytes=0)
     again = load_klein(ModelChoice(copy, "cpu"), sizes)
-    expected = tiny_klein.paint("a portrait", _person(_noise(1)), seed=7)
-    assert np.array_equal(again.paint("a portrait", _person(_noise(1)), seed=7), expected)
+    expected = tiny_klein.paint([Draft("a portrait", 7)], _person(_noise(1)))[0]
+    assert np.array_equal(again.paint([Draft("a portrait", 7)], _person(_noise(1)))[0], expected)
 
 
 def test_code_in_the_folder_is_never_run(copy: Path, tmp_path: Path, tiny_klein: Klein) -> None:
@@ -133,7 +133,7 @@ def test_code_in_the_folder_is_never_run(copy: Path, tmp_path: Path, tiny_klein:
     config["auto_map"] = {"AutoModelForCausalLM": "modeling_qwen3.Qwen3ForCausalLM", "AutoConfig": "modeling_qwen3.X"}
     (copy / "text_encoder" / "config.json").write_text(json.dumps(config))
     sizes = KleinSizes(tiny_klein.portrait, crop_px=64, reference_px=64, steps=2, room_bytes=0)
-    load_klein(ModelChoice(copy, "cpu"), sizes).paint("a portrait", _person(_noise(1)), seed=7)
+    load_klein(ModelChoice(copy, "cpu"), sizes).paint([Draft("a portrait", 7)], _person(_noise(1)))[0]
     assert not (tmp_path / "ran").exists()
 
 

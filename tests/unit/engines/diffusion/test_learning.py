@@ -17,7 +17,7 @@ from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.engine import DiffusionEngine
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import ALIKE, FRAMES, TRIALS
-from portraitd.engines.diffusion.painter import Learning, Learnt, Lesson, Person, StyleLora
+from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, Person, StyleLora
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NotAlike, SetupError
 from portraitd.faces.embed import RECOGNISER
 from portraitd.faces.mesh import FaceMesh
@@ -36,6 +36,7 @@ class Pupil:
     portrait = Size(48, 64)
     crop_px = 64
     reference_px = 32
+    batch = 1
     lesson_px: int | None = 40
 
     def __init__(self, goods: Sequence[float]) -> None:
@@ -44,13 +45,13 @@ class Pupil:
         self.trials: list[tuple[str, int]] = []
         self.ended = False
 
-    def paint(self, prompt: str, person: Person, seed: int, style: StyleLora | None = None) -> Image:
+    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
         assert person.lora is not None
         assert not person.references
-        self.trials.append((prompt, seed))
-        return np.full((64, 48, 3), int(person.lora), np.uint8)
+        self.trials += [(draft.prompt, draft.seed) for draft in drafts]
+        return [np.full((64, 48, 3), int(person.lora), np.uint8) for _ in drafts]
 
-    def repaint(self, crop: FaceCrop, prompt: str, person: Person, seed: int) -> Image:
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
         raise NotImplementedError
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from portraitd.engines.diffusion.placement import GIB, LessonRoom, Memory, Tier, choose_tier, lesson_room
+from portraitd.engines.diffusion.placement import (
+    GIB,
+    LessonRoom,
+    Memory,
+    Tier,
+    choose_tier,
+    lesson_room,
+    pictures_at_once,
+)
 from portraitd.errors import SetupError
 
 WEIGHTS = {"text_encoder": 8 * GIB, "transformer": 7 * GIB, "vae": GIB}
@@ -43,6 +51,25 @@ def test_short_memory_is_refused(wanted: str, card_gib: int | None, machine_gib:
     with pytest.raises(SetupError) as caught:
         choose_tier(wanted, WEIGHTS, Memory(card, machine_gib * GIB), room=3 * GIB)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("tier", "card_gib", "pictures"),
+    [
+        (Tier.RESIDENT, 19, 1),
+        (Tier.RESIDENT, 22, 2),
+        (Tier.RESIDENT, 139, 8),
+        # Never none: what the tier asked for is an estimate.
+        (Tier.RESIDENT, 17, 1),
+        (Tier.OFFLOAD, 11, 1),
+        (Tier.OFFLOAD, 15, 2),
+        (Tier.CPU, 139, 1),
+        (Tier.CPU, None, 1),
+    ],
+)
+def test_as_many_pictures_at_once_as_there_is_room_for(tier: Tier, card_gib: int | None, pictures: int) -> None:
+    memory = Memory(None if card_gib is None else card_gib * GIB, 256 * GIB)
+    assert pictures_at_once(tier, WEIGHTS, memory, room=3 * GIB) == pictures
 
 
 @pytest.mark.parametrize(

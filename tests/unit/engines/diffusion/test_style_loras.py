@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from portraitd.engines.diffusion.painter import ModelChoice, Person, StyleLora
+from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person, StyleLora
 from portraitd.errors import SetupError
 from portraitd.images import Image
 
@@ -54,7 +54,7 @@ def _person(klein: Klein, seed: int) -> bytes:
 
 
 def _paint(klein: Klein, person: bytes | None, style: StyleLora | None) -> Image:
-    return klein.paint("a portrait", Person(lora=person), 7, style)
+    return klein.paint([Draft("a portrait", 7)], Person(lora=person), style)[0]
 
 
 def test_no_style_is_seen_in_another_s_picture_nor_in_anybody_s(klein: Klein, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trai
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.engine import DiffusionEngine
-from portraitd.engines.diffusion.painter import Learnt, Lesson, ModelChoice, Person
+from portraitd.engines.diffusion.painter import Draft, Learnt, Lesson, ModelChoice, Person
 from portraitd.errors import SetupError
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
@@ -71,7 +71,7 @@ def course(klein: Klein) -> tuple[Learnt, ...]:
 
 
 def _paint(klein: Klein, lora: bytes | None) -> Image:
-    return klein.paint("a portrait", Person(lora=lora), seed=7)
+    return klein.paint([Draft("a portrait", 7)], Person(lora=lora))[0]
 
 
 def test_the_loss_falls(course: tuple[Learnt, ...]) -> None:
