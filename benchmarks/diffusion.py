@@ -2,7 +2,7 @@
 pictures are.
 
 Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR] [--tier auto|resident|offload|cpu]
-[--photos DIR] [--out DIR] [--runs N]
+[--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
@@ -146,7 +146,7 @@ def likeness(engine: DiffusionEngine, people: People, photos: Sequence[Photo], o
 
 def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, models: FaceModels) -> dict[str, object]:
     """Seconds by mode, method and number of pictures."""
-    painter = load_klein(ModelChoice(folder, args.tier), sizes)
+    painter = load_klein(ModelChoice(folder, args.tier, compile=args.compile), sizes)
     picture = astronaut()
     crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
     runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--training-model", type=Path)
     parser.add_argument("--tier", default="auto")
+    parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "out" / "diffusion")
     parser.add_argument("--runs", type=int, default=5)
@@ -288,7 +289,6 @@ def main() -> None:
             console.print(f"{name}: distance to the photo held back {distances}")
     else:
         console.print("skipped: likeness, which needs real weights (--model) and photos of one person (--photos)")
-    console.print("skipped: compilation, which the engine does not do yet")
     (args.out / "diffusion.json").write_text(json.dumps(figures, indent=1))
 
 

@@ -35,6 +35,7 @@ class Settings:
     diffusion_model: Path | None
     diffusion_tier: str
     diffusion_training_model: Path | None
+    diffusion_compile: str
     workers: int
     max_n: int
     max_jobs: int
@@ -205,6 +206,13 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         "Folder of the model that identities are trained on; without it their photos do.",
         _maybe_path,
+    ),
+    Setting(
+        "PORTRAITD_DIFFUSION_COMPILE",
+        "diffusion_compile",
+        "auto",
+        "Whether that model is compiled: auto, which is on a card, on or off.",
+        _one_of("auto", "on", "off"),
     ),
     Setting("PORTRAITD_WORKERS", "workers", "1", "Worker processes that `serve` starts.", _whole(0, 64)),
     Setting("PORTRAITD_MAX_N", "max_n", "4", "Most pictures per task.", _whole(1, 16)),

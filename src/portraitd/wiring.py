@@ -284,6 +284,7 @@ def load_engine(settings: Settings) -> Engine:
             settings.diffusion_model or _pulled_model(settings),
             settings.diffusion_tier,
             training_folder=settings.diffusion_training_model,
+            compile=settings.diffusion_compile,
         )
         return make(models_of(settings), choice)
     return make(models_of(settings))

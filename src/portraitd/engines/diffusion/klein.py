@@ -10,6 +10,7 @@ what training needs. It is in memory while somebody is learnt; all other parts a
 from __future__ import annotations
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -33,6 +34,7 @@ from transformers.utils import logging as transformers_logging
 
 from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
+from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
 from portraitd.engines.diffusion.inpaint import SharedReferences
@@ -111,12 +113,17 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
     parts = _load_parts(folder, dtype)
-    student = None
+    student, itself = None, False
     if choice.training_folder is not None:
         itself = choice.training_folder.samefile(folder.path)
         other = partial(_network, Flux2Transformer2DModel, choice.training_folder / _TRANSFORMER.name, dtype)
         student = (lambda: parts[_TRANSFORMER.name]) if itself else other
-    return Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes, student)
+    klein = Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes, student)
+    # What learns is not compiled: every step would have to be as well, and backwards.
+    if not itself and wants_compiling(choice.compile, tier is not Tier.CPU):
+        compile_blocks(parts[_TRANSFORMER.name])
+        klein.rehearse()
+    return klein
 
 
 def _check_student(training_folder: Path, folder: Path) -> None:
@@ -224,6 +231,12 @@ class Klein:
         )
         return self._painted(ask, drafts, person.lora, None)
 
+    def rehearse(self) -> None:
+        """Paint for nobody, as many pictures as at once: the first to ask shall not wait for the compiler."""
+        started = time.monotonic()
+        self.paint([Draft("", seed) for seed in range(self.batch)], Person())
+        _log.info("the rehearsal took %.0f s", time.monotonic() - started)
+
     def _painted(
         self, ask: Callable[..., Any], drafts: Sequence[Draft], lora: bytes | None, style: StyleLora | None
     ) -> list[Image]:
@@ -235,6 +248,10 @@ class Klein:
                 with self.adapters.worn(lora, style):
                     made += self._painted_at_once(ask, batch)
                 continue
+            except CompileError as error:
+                if leave_uncompiled(self._painting.transformer, error):
+                    continue
+                raise
             except torch.OutOfMemoryError:
                 if len(batch) == 1:
                     raise

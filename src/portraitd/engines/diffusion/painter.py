@@ -33,6 +33,8 @@ class ModelChoice:
     model: str = DEFAULT_MODEL
     #: The folder of the model that people are learnt on; None where they are not.
     training_folder: Path | None = None
+    #: "auto", "on" or "off": whether to compile it.
+    compile: str = "auto"
 
 
 @dataclass(frozen=True)

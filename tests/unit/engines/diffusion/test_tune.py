@@ -199,7 +199,8 @@ def test_it_learns_between_the_hooks_that_fetch_parts_to_a_card(
     from portraitd.engines.diffusion.klein import load_klein
 
     _offloaded(monkeypatch)
-    choice = ModelChoice(tiny_folder, training_folder=tiny_folder if on_itself else base_folder)
+    student = tiny_folder if on_itself else base_folder
+    choice = ModelChoice(tiny_folder, training_folder=student, compile="off")
     klein = load_klein(choice, sizes)
     bare, losses, lora = _paint(klein, None), [], None
     for learnt in klein.learn(LESSONS):
