@@ -1,8 +1,8 @@
 """How fast the diffusion engine paints and learns, next to plain diffusers with the same steps, and how alike its
 pictures are.
 
-Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR] [--tier auto|resident|offload|cpu]
-[--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
+Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR]
+[--tier auto|resident|fp8|offload|cpu] [--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and

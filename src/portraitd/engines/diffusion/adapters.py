@@ -78,7 +78,6 @@ class Slot(Generic[Key]):
 
     def _make_layers(self, tensors: LoraTensors) -> None:
         """Low-rank layers of the tensors' shapes, holding copies of them."""
-        # peft takes the tensors' values over, in the model's own precision.
         with quiet_peft():
             copies = {name: value.clone() for name, value in tensors.items()}
             self._transformer.load_lora_adapter(copies, prefix=None, adapter_name=self.name)
@@ -89,6 +88,10 @@ class Slot(Generic[Key]):
             for name, parameter in self._transformer.named_parameters()
             if mark in name and ".lora_" in name
         }
+        for name, parameter in self._parameters.items():
+            # peft makes them as narrow as the matrices beside them, which may be stored in 8 bits.
+            if parameter.dtype != self._transformer.dtype:
+                parameter.data = tensors[name].to(parameter.device, self._transformer.dtype)
         modules = self._transformer.modules()
         self._layers = [module for module in modules if isinstance(module, LoraLayer) and self.name in module.scaling]
 

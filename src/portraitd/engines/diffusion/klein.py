@@ -36,6 +36,7 @@ from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop
+from portraitd.engines.diffusion.eight_bits import store_in_8_bits
 from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
 from portraitd.engines.diffusion.inpaint import SharedReferences
 from portraitd.engines.diffusion.lora import LoraCard, pack
@@ -104,23 +105,28 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     folder = check_folder(choice.folder, PARTS, "Flux2KleinPipeline")
     if choice.training_folder is not None:
         _check_student(choice.training_folder, folder.path)
-    weights, memory = folder.weight_bytes, _memory()
-    tier = choose_tier(choice.tier, weights, memory, sizes.room_bytes)
+    weights, memory, learns = folder.weight_bytes, _memory(), choice.training_folder is not None
+    tier = choose_tier(choice.tier, weights, memory, sizes.room_bytes, learns)
     if sizes.batch is None:
-        lying = {**weights, "student": weights[_TRANSFORMER.name]} if choice.training_folder else weights
-        sizes = replace(sizes, batch=pictures_at_once(tier, lying, memory, sizes.room_bytes))
+        if learns and memory.card is not None and tier is not Tier.OFFLOAD:
+            memory = replace(memory, card=memory.card - weights[_TRANSFORMER.name])
+        sizes = replace(sizes, batch=pictures_at_once(tier, weights, memory, sizes.room_bytes))
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
     parts = _load_parts(folder, dtype)
+    if tier is Tier.FP8:
+        store_in_8_bits(parts)
     student, itself = None, False
     if choice.training_folder is not None:
-        itself = choice.training_folder.samefile(folder.path)
+        # In 8 bits nothing can learn, nor is what was there any longer.
+        itself = choice.training_folder.samefile(folder.path) and tier is not Tier.FP8
         other = partial(_network, Flux2Transformer2DModel, choice.training_folder / _TRANSFORMER.name, dtype)
         student = (lambda: parts[_TRANSFORMER.name]) if itself else other
     klein = Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes, student)
-    # What learns is not compiled: every step would have to be as well, and backwards.
-    if not itself and wants_compiling(choice.compile, tier is not Tier.CPU):
+    # What learns is not compiled: every step would have to be as well, and backwards. In 8 bits weights change their
+    # type at every layer, which is not for a compiler.
+    if not itself and tier is not Tier.FP8 and wants_compiling(choice.compile, tier is not Tier.CPU):
         compile_blocks(parts[_TRANSFORMER.name])
         klein.rehearse()
     return klein
@@ -199,7 +205,7 @@ class Klein:
         self._active: Any = None
         for pipeline in (self._painting, self._inpainting):
             pipeline.set_progress_bar_config(disable=True)
-            if tier is Tier.RESIDENT:
+            if tier in {Tier.RESIDENT, Tier.FP8}:
                 pipeline.to("cuda")
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"

@@ -13,6 +13,8 @@ GIB = 2**30
 ROOM_BYTES = 3 * GIB
 #: Most pictures painted at once: all candidates of the four results that a task has at most, as a rule.
 MOST_AT_ONCE = 8
+#: What is left of a model's bytes at `fp8`: norms, embeddings and the VAE stay in 16 bits.
+NARROW_SHARE = 0.55
 
 
 class Tier(enum.Enum):
@@ -20,6 +22,8 @@ class Tier(enum.Enum):
 
     #: All of it on the card.
     RESIDENT = "resident"
+    #: All of it on the card, the large parts' matrices in 8 bits.
+    FP8 = "fp8"
     #: On the card is the part that works; the others wait in the machine's memory.
     OFFLOAD = "offload"
     #: No card at all.
@@ -63,27 +67,40 @@ def lesson_room(free: int, wanted: int, picture_bytes: int, recomputed_bytes: in
 def pictures_at_once(tier: Tier, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> int:
     """How many pictures fit on the card beside the weights, each taking `room` bytes; 1 on the processor.
 
-    weights, memory: as `choose_tier` took them, and whatever else is to stay on the card.
+    weights, memory: as `choose_tier` took them, less what else is to stay on the card.
     """
     if tier is Tier.CPU or memory.card is None:
         return 1
-    lying = max(weights.values()) if tier is Tier.OFFLOAD else sum(weights.values())
-    return max(1, min(MOST_AT_ONCE, (memory.card - lying) // max(room, 1)))
+    return max(1, min(MOST_AT_ONCE, (memory.card - _lying(tier, weights)) // max(room, 1)))
 
 
-def choose_tier(wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> Tier:
-    """The tier to use. weights: bytes by part, of 16-bit numbers. Raises SetupError where memory is short."""
-    whole, largest = sum(weights.values()), max(weights.values())
-    #: In 32 bits on the processor: not all of them are fast, or right, in 16.
-    needs = {Tier.RESIDENT: whole + room, Tier.OFFLOAD: largest + room, Tier.CPU: 2 * whole + room}
+def _lying(tier: Tier, weights: Mapping[str, int]) -> int:
+    """Bytes of weights that are in the tier's memory at once. weights: bytes by part, of 16-bit numbers."""
+    whole = sum(weights.values())
+    if tier is Tier.OFFLOAD:
+        return max(weights.values())
+    if tier is Tier.FP8:
+        return round(NARROW_SHARE * whole)
+    # In 32 bits on the processor: not all of them are fast, or right, in 16.
+    return 2 * whole if tier is Tier.CPU else whole
+
+
+def choose_tier(
+    wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES, learns: bool = False
+) -> Tier:
+    """The tier to use. weights: bytes by part, of 16-bit numbers. Raises SetupError where memory is short.
+
+    learns: people are learnt here. Then `auto` leaves `fp8` out: what learns needs the room that it takes for good.
+    """
+    needs = {tier: _lying(tier, weights) + room for tier in Tier}
     if wanted == "auto":
         if memory.card is None:
             raise SetupError(
                 "PORTRAITD_ENGINE=diffusion finds no CUDA card; PORTRAITD_DIFFUSION_TIER=cpu runs it on the processor, "
                 "which is slow; PORTRAITD_ENGINE=classic needs no card"
             )
-        fits = memory.card >= needs[Tier.RESIDENT]
-        tier = Tier.RESIDENT if fits else Tier.OFFLOAD
+        choices = (Tier.RESIDENT,) if learns else (Tier.RESIDENT, Tier.FP8)
+        tier = next((tier for tier in choices if memory.card >= needs[tier]), Tier.OFFLOAD)
     else:
         tier = Tier(wanted)
     free = memory.machine if tier is Tier.CPU else memory.card

@@ -22,8 +22,10 @@ WEIGHTS = {"text_encoder": 8 * GIB, "transformer": 7 * GIB, "vae": GIB}
     ("wanted", "card_gib", "machine_gib", "tier"),
     [
         ("auto", 19, 64, Tier.RESIDENT),
-        ("auto", 18, 64, Tier.OFFLOAD),
+        ("auto", 18, 64, Tier.FP8),
+        ("auto", 12, 64, Tier.FP8),
         ("auto", 11, 64, Tier.OFFLOAD),
+        ("fp8", 80, 64, Tier.FP8),
         ("offload", 80, 64, Tier.OFFLOAD),
         ("resident", 19, 64, Tier.RESIDENT),
         ("cpu", None, 35, Tier.CPU),
@@ -35,13 +37,21 @@ def test_the_tier_fits_the_memory(wanted: str, card_gib: int | None, machine_gib
     assert choose_tier(wanted, WEIGHTS, Memory(card, machine_gib * GIB), room=3 * GIB) is tier
 
 
+def test_where_people_are_learnt_parts_leave_the_card_rather_than_be_narrowed() -> None:
+    memory = Memory(18 * GIB, 64 * GIB)
+    assert choose_tier("auto", WEIGHTS, memory, 3 * GIB, learns=True) is Tier.OFFLOAD
+    assert choose_tier("fp8", WEIGHTS, memory, 3 * GIB, learns=True) is Tier.FP8
+
+
 @pytest.mark.parametrize(
     ("wanted", "card_gib", "machine_gib", "said"),
     [
         ("auto", None, 64, "PORTRAITD_DIFFUSION_TIER=cpu"),
         ("auto", 10, 64, "needs 11.0 GiB free on the card at tier offload; 10.0 GiB are free"),
         ("resident", 18, 64, "needs 19.0 GiB free on the card at tier resident; 18.0 GiB are free"),
+        ("fp8", 11, 64, "needs 11.8 GiB free on the card at tier fp8; 11.0 GiB are free"),
         ("resident", None, 64, "needs a CUDA card"),
+        ("fp8", None, 64, "needs a CUDA card"),
         ("offload", None, 64, "needs a CUDA card"),
         ("cpu", None, 34, "needs 35.0 GiB free on the machine at tier cpu; 34.0 GiB are free"),
     ],
@@ -61,6 +71,8 @@ def test_short_memory_is_refused(wanted: str, card_gib: int | None, machine_gib:
         (Tier.RESIDENT, 139, 8),
         # Never none: what the tier asked for is an estimate.
         (Tier.RESIDENT, 17, 1),
+        (Tier.FP8, 12, 1),
+        (Tier.FP8, 18, 3),
         (Tier.OFFLOAD, 11, 1),
         (Tier.OFFLOAD, 15, 2),
         (Tier.CPU, 139, 1),
