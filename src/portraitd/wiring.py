@@ -187,7 +187,9 @@ def build_services(house: House) -> Services:
         files=FileCabinet(house.database, house.blobs, house.eraser, house.links, quota, house.clock),
         faces=FaceDesk(house.fetcher, house.judge),
         results=ResultStore(house.database, house.blobs, house.links),
-        uploads=UploadDesk(house.blobs, house.links, house.secret, f"{settings.public_url}/uploads", house.clock),
+        uploads=UploadDesk(
+            house.blobs, house.links, house.secret, f"{settings.public_url}/uploads", house.clock, house.database
+        ),
         styles=house.styles,
     )
 

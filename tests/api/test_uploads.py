@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from portraitd import wiring
+from portraitd.blobs import Blobs
 from portraitd.images import encode_jpeg
 from portraitd.portraits.retention import Sweeper
 from portraitd.settings import load_settings
@@ -158,6 +159,22 @@ def test_a_form_that_the_ticket_does_not_cover_is_refused(web: Web) -> None:
     assert web.stored() == []
     web.now += timedelta(seconds=300)
     assert "Policy expired" in web.post(ticket).text
+
+
+def test_a_ticket_ends_with_its_key(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticket, other = web.ticket(), web.ticket()
+    put = Blobs.put
+
+    def erased_meanwhile(blobs: Blobs, key: str, data: Any) -> None:
+        put(blobs, key, data)
+        web.house.eraser.account("anne", web.house.life)
+        put(blobs, key, data)  # as though it had come last
+
+    monkeypatch.setattr(Blobs, "put", erased_meanwhile)
+    assert web.post(ticket).status_code == 403
+    monkeypatch.undo()
+    assert web.post(other).status_code == 403
+    assert web.stored() == []
 
 
 def test_nothing_is_overwritten(web: Web) -> None:

@@ -167,6 +167,26 @@ def test_cancel_before_the_start(life: Life, task: Callable[[], TaskRow]) -> Non
     assert life.begin("t") is None
 
 
+@pytest.mark.parametrize("how", ["succeed", "fail", "give up"])
+def test_a_wish_to_cancel_that_was_heard_too_late_is_kept_all_the_same(
+    database: Database, life: Life, task: Callable[[], TaskRow], how: str
+) -> None:
+    run = life.begin("t")
+    assert run is not None
+    assert life.ask_to_cancel("t")
+    if how == "succeed":
+        assert not life.succeed(run, FOUR)
+    elif how == "fail":
+        assert life.fail(run, NoHumanFace())
+    else:
+        assert life.give_up("t", NoHumanFace())
+    ended = task()
+    assert (ended.state, ended.code) == (TaskState.CANCELED, None)
+    with database.read() as conn:
+        assert rows.usage_of(conn, ACCOUNT) == {}
+        assert rows.results_of(conn, "t") == ()
+
+
 def test_cancel_of_a_running_task_is_a_wish(life: Life, task: Callable[[], TaskRow]) -> None:
     assert not life.ask_to_cancel("t")
     run = begun(life)

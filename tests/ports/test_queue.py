@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -56,6 +57,17 @@ def test_what_is_enqueued_is_delivered_once_and_forgotten_in_time(database: Data
     assert queue.forget_finished(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert queue.forget_finished(datetime.now(UTC) + timedelta(hours=1)) == 4
     assert queue.dropped(["t0"]) == {"t0": "missing"}
+
+
+def test_an_account_s_tasks_are_delivered_in_the_order_they_came(database: Database, queue: Queue) -> None:
+    ids = [str(uuid4()) for _ in range(12)]
+    for task_id in ids:
+        submit(database, queue, task_id)
+        time.sleep(0.005)
+    got: list[str] = []
+    with serving(database, "e1", got.append):
+        until(lambda: len(got) == len(ids))
+    assert got == ids
 
 
 def test_a_delivery_that_ends_while_it_is_forgotten_leaves_nothing(database: Database, queue: Queue) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
@@ -23,8 +24,23 @@ def task_ids(
     return tuple(conn.execute(query).scalars())
 
 
-def blob_keys(conn: sa.Connection, account_id: str) -> tuple[str, ...]:
-    """Keys of the blobs that the account's rows name themselves; pictures of tasks lie below their task's id."""
+@dataclass(frozen=True)
+class Bytes:
+    """What of an account lies in the store."""
+
+    #: Its tasks, below whose ids pictures lie.
+    work: tuple[tuple[Kind, str], ...]
+    #: Keys that its rows name themselves.
+    keys: tuple[str, ...]
+
+
+def bytes_of(conn: sa.Connection, account_id: str) -> Bytes:
+    """All of the account's bytes that its rows know of."""
+    work = [(kind, task_id) for kind in Kind for task_id in task_ids(conn, account_id, kind=kind)]
+    return Bytes(tuple(work), _blob_keys(conn, account_id))
+
+
+def _blob_keys(conn: sa.Connection, account_id: str) -> tuple[str, ...]:
     found: list[str] = []
     for table in _owned():
         if "blob_key" in table.c:

@@ -49,6 +49,14 @@ def get(conn: sa.Connection, identity_id: str) -> IdentityRow | None:
     return None if row is None else IdentityRow(**row)
 
 
+def brought_in_before(conn: sa.Connection, folder: str, at: datetime) -> tuple[IdentityRow, ...]:
+    """Identities that lie in this folder and have been there since before then."""
+    query = sa.select(identities).where(
+        identities.c.blob_key.startswith(f"{folder}/", autoescape=True), identities.c.created_at < at
+    )
+    return tuple(IdentityRow(**row) for row in conn.execute(query).mappings())
+
+
 def kept_among(conn: sa.Connection, blob_keys: Sequence[str]) -> set[str]:
     """Those of the keys under which an identity lies."""
     return set(conn.execute(sa.select(identities.c.blob_key).where(identities.c.blob_key.in_(blob_keys))).scalars())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from portraitd.blobs import Blobs
 from portraitd.db import accounts, belongings, files, identities, repeats, webhooks
 from portraitd.db import tasks as rows
+from portraitd.db.belongings import Bytes
 from portraitd.db.engine import Database
 from portraitd.db.files import FileRow
 from portraitd.db.identities import IdentityRow
@@ -74,10 +75,16 @@ class Eraser:
             webhooks.remove(conn, account_id)
         # Its workers learn of it between two pictures, put nothing more away, and erase what they had put.
         self._stop(account_id, life)
-        self._bytes_of(account_id)
+        with self.database.read() as conn:
+            found = belongings.bytes_of(conn, account_id)
+        self._delete(account_id, found)
         with self.database.write() as conn:
+            # A request that was under way when the account was shut may have added something since.
+            accounts.lock_account(conn, account_id)
+            late = belongings.bytes_of(conn, account_id)
             task_ids = belongings.task_ids(conn, account_id)
             belongings.erase(conn, account_id)
+        self._delete(account_id, late)
         self.queue.forget(task_ids)
         self.database.scrub(thorough=True)
 
@@ -90,12 +97,9 @@ class Eraser:
             else:
                 life.ask_to_cancel(task_id)
 
-    def _bytes_of(self, account_id: str) -> None:
-        with self.database.read() as conn:
-            work = [(kind, task_id) for kind in Kind for task_id in belongings.task_ids(conn, account_id, kind=kind)]
-            keys = belongings.blob_keys(conn, account_id)
-        for kind, task_id in work:
+    def _delete(self, account_id: str, found: Bytes) -> None:
+        for kind, task_id in found.work:
             self.blobs.delete_prefix(f"{FOLDERS[kind]}/{task_id}")
-        for key in keys:
+        for key in found.keys:
             self.blobs.delete(key)
         self.blobs.delete_prefix(folder_of(account_id))

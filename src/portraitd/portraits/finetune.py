@@ -214,7 +214,10 @@ class Trainer:
         with self.tally.timed(task.kind, "store"):
             self.blobs.put(key, trained.identity)
         row = IdentityRow(identity_of(task.id), task.account_id, self.engine.name, key, self.clock())
-        return Finished(Outcome((), usage=1), lambda conn: identities.add(conn, row))
+        copies_at = f"jobs/{task.id}/photos"
+        return Finished(
+            Outcome((), usage=1), lambda conn: identities.add(conn, row), lambda: self.blobs.delete_prefix(copies_at)
+        )
 
     def discard(self, task: TaskRow) -> None:
         """Erase what a run left behind of a job that is gone."""

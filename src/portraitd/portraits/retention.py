@@ -19,8 +19,6 @@ from portraitd.portraits.uploads import UPLOADS, ends_at
 Monotonic: TypeAlias = Callable[[], float]
 
 _BATCH = 100
-#: States of tasks whose bytes somebody may still want.
-_WANTED = (TaskState.PENDING, TaskState.RUNNING, TaskState.SUCCEEDED)
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,11 @@ class Retention:
     identities: timedelta | None = None
     #: Files, from their upload.
     files: timedelta | None = None
+
+
+def _is_in_hand(state: TaskState | None) -> bool:
+    """May a task in this state still name its bytes, or want them in another run?"""
+    return state in {TaskState.PENDING, TaskState.RUNNING}
 
 
 def _boot_seconds() -> float:
@@ -71,6 +74,7 @@ class Sweeper:
         erased = self._sweep_work(Kind.GENERATE, now - self.keep.tasks)
         if self.keep.identities is not None:
             erased += self._sweep_work(Kind.FINETUNE, now - self.keep.identities)
+            erased += self._sweep_imported(now - self.keep.identities)
         if self.keep.files is not None:
             erased += self._sweep_files(now - self.keep.files)
         with self.eraser.database.write() as conn:
@@ -108,6 +112,13 @@ class Sweeper:
         with self.eraser.database.read() as conn:
             return rows.ended_before(conn, kind, limit, _BATCH)
 
+    def _sweep_imported(self, limit: datetime) -> int:
+        with self.eraser.database.read() as conn:
+            old = identities.brought_in_before(conn, IMPORTED, limit)
+        for identity in old:
+            self.eraser.identity(identity)
+        return len(old)
+
     def _sweep_files(self, limit: datetime) -> int:
         with self.eraser.database.read() as conn:
             old = files.uploaded_before(conn, limit)
@@ -132,11 +143,4 @@ class Sweeper:
         with self.eraser.database.read() as conn:
             states = rows.states(conn, set(by_task.values()))
             named = rows.pictures_among(conn, keys) | files.kept_among(conn, keys) | identities.kept_among(conn, keys)
-        return {key for key in keys if key not in named and not self._is_work_in_hand(key, states.get(by_task[key]))}
-
-    def _is_work_in_hand(self, key: str, state: TaskState | None) -> bool:
-        """May the key's task still name it? A generation that has succeeded has named its pictures; a training's
-        photos are never named, and stay as long as it does."""
-        if key.startswith(FOLDERS[Kind.FINETUNE] + "/"):
-            return state in _WANTED
-        return state in {TaskState.PENDING, TaskState.RUNNING}
+        return {key for key in keys if key not in named and not _is_in_hand(states.get(by_task[key]))}

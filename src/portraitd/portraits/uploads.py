@@ -14,10 +14,11 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from portraitd.blobs import Blobs
-from portraitd.db.engine import Clock
+from portraitd.db import accounts
+from portraitd.db.engine import Clock, Database
 from portraitd.errors import MediaDownloadFailed, UploadRefused
 from portraitd.portraits.links import Links
 from portraitd.portraits.requests import MAX_UPLOAD_MB as MAX_MB
@@ -47,6 +48,7 @@ class UploadDesk:
     secret: str
     host: str
     clock: Clock
+    database: Database
 
     def ticket(self, account: Account, model: str) -> Ticket:
         """Leave to post one or more files for use with this model."""
@@ -62,6 +64,7 @@ class UploadDesk:
                 {"bucket": "portraitd"},
                 {"x-oss-object-acl": "private"},
                 {"x-oss-forbid-overwrite": "true"},
+                {"x-portraitd-key": account.key_id},
             ],
         }
         text = base64.b64encode(json.dumps(policy).encode()).decode("ascii")
@@ -74,6 +77,8 @@ class UploadDesk:
     def put(self, upload: SignedUpload, content: BinaryIO) -> None:
         """Keep what was posted; raises UploadRefused."""
         name = self._name(upload)
+        key_id = _told(upload)["conditions"][-1]["x-portraitd-key"]
+        self._check_live(key_id)
         if content.seek(0, io.SEEK_END) > MAX_MB * 1024 * 1024:
             raise UploadRefused("Invalid according to Policy: Policy Condition failed: content-length-range.")
         # Forms of one moment do not see each other: a few more may get in, and of two of one name the last stays.
@@ -83,13 +88,18 @@ class UploadDesk:
         if self.blobs.exists(blob_key):
             raise UploadRefused("The object you specified already exists and can not be overwritten.")
         self.blobs.put(blob_key, content)
+        try:
+            self._check_live(key_id)
+        except UploadRefused:  # erased meanwhile, it may be without these bytes
+            self.blobs.delete(blob_key)
+            raise
 
     def _name(self, upload: SignedUpload) -> re.Match[str]:
         """The parts of its key; raises UploadRefused unless a ticket allows that."""
         signature = upload.signature.encode("utf-8", "surrogatepass")
         if not hmac.compare_digest(self._sign(upload.policy).encode(), signature):
             raise UploadRefused("The request signature we calculated does not match the signature you provided.")
-        told = json.loads(base64.b64decode(upload.policy))
+        told = _told(upload)
         if datetime.strptime(told["expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC) <= self.clock():
             raise UploadRefused("Invalid according to Policy: Policy expired.")
         name = _NAME.fullmatch(upload.key)
@@ -97,6 +107,12 @@ class UploadDesk:
         if name is None or not upload.key.startswith(upload_dir + "/"):
             raise UploadRefused("Invalid according to Policy: Policy Condition failed: starts-with $key.")
         return name
+
+    def _check_live(self, key_id: str) -> None:
+        """Raise UploadRefused where the key that the ticket was given to is not valid any more."""
+        with self.database.read() as conn:
+            if accounts.live_key_of_id(conn, key_id) is None:
+                raise UploadRefused("Invalid according to Policy: Policy expired.")
 
     def link(self, account: Account, model: str, url: str) -> str:
         """A link of ours to what an `oss://` URL names.
@@ -116,6 +132,11 @@ class UploadDesk:
             self.secret.encode(), b"upload\n" + policy.encode("utf-8", "surrogatepass"), hashlib.sha256
         ).digest()
         return base64.b64encode(digest).decode("ascii")
+
+
+def _told(upload: SignedUpload) -> Any:
+    """What the ticket says; ours, once its signature is found to be."""
+    return json.loads(base64.b64decode(upload.policy))
 
 
 def folder_of(account_id: str) -> str:

@@ -66,6 +66,10 @@ class Outcome:
     usage: int
 
 
+class _CancelWanted(Exception):
+    """The run is done, but its task was to be cancelled."""
+
+
 class Life:
     """Moves of tasks. Run-side moves (begin, report, succeed, fail, canceled) outlast a database restart."""
 
@@ -111,9 +115,14 @@ class Life:
     def succeed(self, run: Run, outcome: Outcome, also: Also | None = None) -> bool:
         """Did the run end its task? Then its results, its usage and what `also` writes are kept, all or none.
 
-        The pictures must lie in the blob store already.
+        The pictures must lie in the blob store already. A task that was to be cancelled meanwhile is CANCELED instead:
+        whoever asked was told so.
         """
-        return self._database.outlast(lambda: self._succeed(run, outcome, also))
+        try:
+            return self._database.outlast(lambda: self._succeed(run, outcome, also))
+        except _CancelWanted:
+            self.canceled(run)
+            return False
 
     def _succeed(self, run: Run, outcome: Outcome, also: Also | None) -> bool:
         made = sum(1 for result in outcome.results if result.blob_key)
@@ -122,6 +131,10 @@ class Life:
             now = self._clock()
             if not _move(conn, run.task.id, TaskState.SUCCEEDED, run.attempt, counts | {"ended_at": now}):
                 return False
+            # Looked at once nobody can ask any more: from the move on, until this transaction has ended.
+            task = rows.get(conn, run.task.id)
+            if task and task.cancel_asked_at:
+                raise _CancelWanted
             rows.add_results(conn, run.task.id, outcome.results)
             rows.add_usage(conn, run.task, outcome.usage, now)
             if also:
@@ -169,6 +182,8 @@ class Life:
         self, conn: sa.Connection, task_id: str, to: TaskState, error: PortraitdError | None, attempt: int | None
     ) -> bool:
         task = rows.get(conn, task_id)
+        if task and task.cancel_asked_at and to is TaskState.FAILED:
+            to, error = TaskState.CANCELED, None
         ended: dict[str, object] = {"ended_at": self._clock()}
         if error:
             ended |= {"code": error.code, "message": error.message}

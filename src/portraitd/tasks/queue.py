@@ -7,6 +7,7 @@ it carries is the task's id and nothing else, as JSON.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,7 @@ def lanes(max_running: int) -> tuple[Lane, ...]:
     )
 
 
+_IN_MILLISECONDS = sa.text("UPDATE workflow_status SET created_at = :at WHERE workflow_uuid = :id")
 #: Limits no rate. DBOS takes a way of its own, in random order, through lanes with a cap of one and no rate.
 _ANY_RATE: QueueRateLimit = {"limit": 10**9, "period": 1.0}
 
@@ -101,6 +103,9 @@ class Queue:
             },
             task_id,
         )
+        if self._database.is_sqlite:
+            # DBOS hands out by age, and writes the age of a delivery down in whole seconds there.
+            conn.execute(_IN_MILLISECONDS, {"at": time.time_ns() // 1_000_000, "id": task_id})
 
     def cancel(self, task_id: str) -> None:
         """Do not deliver the task any more. Only for tasks that have ended: a running one would lose its place."""

@@ -49,6 +49,8 @@ class Finished:
 
     outcome: Outcome
     also: Also | None = None
+    #: Erases what only another run would need; called once the task has succeeded.
+    tidy: Callable[[], None] | None = None
 
 
 class Handler(Protocol):
@@ -157,6 +159,8 @@ class Bench:
             # A run writes over what an earlier one left, so it may simply be repeated after an outage.
             finished = self._database.outlast(lambda: handler.run(run.task, report))
             end, held = _SUCCEEDED, self._life.succeed(run, finished.outcome, finished.also)
+            if held and finished.tidy:
+                self._tidy(finished.tidy)
         except Stopped as stop:
             end, held = (TaskState.CANCELED, ""), stop.signal is Signal.CANCEL and self._life.canceled(run)
         except PortraitdError as error:
@@ -168,6 +172,12 @@ class Bench:
 
     def _fail(self, run: Run, error: PortraitdError) -> tuple[tuple[TaskState, str], bool]:
         return (TaskState.FAILED, error.code), self._life.fail(run, error)
+
+    def _tidy(self, tidy: Callable[[], None]) -> None:
+        try:
+            tidy()
+        except Exception:  # noqa: BLE001 - the task has ended; what is left is swept later
+            _log.warning("what is not needed any more could not be erased yet", exc_info=True)
 
     def _clear_away(self, task: TaskRow, handler: Handler) -> None:
         """Leave nothing of a task that delivers nothing: failed, canceled, or erased by its owner meanwhile."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from portraitd.db import schema, webhooks
+from portraitd.db import belongings, schema, webhooks
 from portraitd.errors import InvalidApiKey, SetupError
+from portraitd.portraits.erase import Eraser
 from portraitd.portraits.requests import Account, Finetune
 from tests.fakes.files import sent
 from tests.unit.portraits.conftest import Place, picture
@@ -53,6 +54,23 @@ def test_an_account_goes_with_all_it_has_and_nothing_else(place: Place) -> None:
     assert {key.account for key in place.house.keys.list()} == {"bert"}
     with pytest.raises(SetupError, match="no account named anne"):
         place.house.eraser.account("anne", place.house.life)
+
+
+def test_what_comes_in_while_the_account_is_erased_goes_too(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(place, place.anne)
+    delete = Eraser._delete
+    came: list[str] = []
+
+    def late(eraser: Eraser, account_id: str, found: belongings.Bytes) -> None:
+        delete(eraser, account_id, found)
+        if not came:
+            came.append(place.services.files.upload(place.anne, (sent("late.jpg", picture()),)).stored[0].id)
+
+    monkeypatch.setattr(Eraser, "_delete", late)
+    place.house.eraser.account("anne", place.house.life)
+    assert came
+    assert rows_of(place, place.anne) == 0
+    assert place.blob_names(".") == []
 
 
 def test_a_worker_that_is_making_its_picture_puts_nothing_back(place: Place) -> None:

@@ -6,7 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from portraitd.db import identities
+from portraitd.db.identities import IdentityRow
 from portraitd.errors import FileMissing, NotFound
+from portraitd.portraits.erase import IMPORTED
 from portraitd.portraits.requests import Finetune, TaskState
 from portraitd.portraits.retention import Retention, Sweeper, UnhurriedClock
 from tests.fakes.engines import RAISES
@@ -66,6 +69,20 @@ def test_a_failed_or_canceled_task_leaves_no_picture(place: Place) -> None:
     states = [place.services.tasks.get(place.anne, task_id).state for task_id in (failed, stopped)]  # type: ignore[union-attr]
     assert states == [TaskState.FAILED, TaskState.CANCELED]
     assert place.blob_names("tasks") == []
+
+
+def test_identities_that_an_operator_brought_in_age_like_others(place: Place) -> None:
+    with place.house.database.write() as conn:
+        for name in ("old", "new"):
+            key = f"{IMPORTED}/{name}"
+            place.house.blobs.put(key, b"a face")
+            identities.add(conn, IdentityRow(name, place.anne.id, "instant", key, place.clock()))
+            place.clock.pass_(days=2)
+    assert sweeper(place, identities=3 * DAY).sweep() == 1
+    assert place.blob_names(IMPORTED) == ["new"]
+    with place.house.database.read() as conn:
+        assert identities.get(conn, "old") is None
+        assert identities.get(conn, "new") is not None
 
 
 def test_what_no_row_names_goes_at_the_second_sight(place: Place) -> None:
