@@ -238,9 +238,18 @@ class Klein:
         return self._painted(ask, drafts, person.lora, None)
 
     def rehearse(self) -> None:
-        """Paint for nobody, as many pictures as at once: the first to ask shall not wait for the compiler."""
+        """Paint for nobody, as many pictures as at once: the first to ask shall not wait for the compiler.
+
+        Raises SetupError where there is no memory for a single one.
+        """
         started = time.monotonic()
-        self.paint([Draft("", seed) for seed in range(self.batch)], Person())
+        try:
+            self.paint([Draft("", seed) for seed in range(self.batch)], Person())
+        except torch.OutOfMemoryError as error:
+            raise SetupError(
+                f"the card has no memory for a picture beside the model at tier {self.tier.value}, which others may be "
+                "using too; PORTRAITD_DIFFUSION_TIER=offload needs least"
+            ) from error
         _log.info("the rehearsal took %.0f s", time.monotonic() - started)
 
     def _painted(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person
+from portraitd.errors import SetupError
 from portraitd.images import Image
 
 pytest.importorskip("torch", reason="the extra portraitd[diffusion] is not installed")
@@ -126,6 +127,21 @@ def test_a_compiler_that_fails_is_a_warning_and_not_the_end(
     for mine, plain in zip(klein.paint(DRAFTS, Person()), tiny_klein.paint(DRAFTS, Person()), strict=True):
         assert _alike(mine, plain)
     assert compiler.regions == 1
+
+
+def test_a_rehearsal_that_finds_no_memory_says_what_to_do(
+    load: Callable[..., Klein], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    klein = load("off")
+
+    def none(*_arguments: object, **_named: object) -> object:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(klein._painting.vae, "decode", none)
+    with pytest.raises(SetupError, match=r"no memory for a picture .* at tier cpu, .*PORTRAITD_DIFFUSION_TIER=offload"):
+        klein.rehearse()
 
 
 def test_an_error_that_is_not_the_compiler_s_is_not_tried_again(
