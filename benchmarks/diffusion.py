@@ -152,8 +152,8 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
     runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
     tables: dict[str, dict[str, float]] = {}
     for method in ("portraitd", "plain diffusers"):
-        if painter is None and tier is Tier.OFFLOAD:
-            console.print("skipped: plain diffusers, whose two pipelines cannot share parts that are offloaded")
+        if painter is None and tier in {Tier.OFFLOAD, Tier.FP8}:
+            console.print("skipped: plain diffusers, whose two pipelines want all of the model on the card in 16 bits")
             break
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
