@@ -171,7 +171,7 @@ class FakeFinetunes:
         job_id = f"ft-202509020951-{len(self.kept):04x}"
         now = datetime.now(UTC)
         identity = f"facechain-finetune-{job_id}"
-        return self.put(FinetuneJob(job_id, account.id, identity, JobState.PENDING, request.sources, now))
+        return self.put(FinetuneJob(job_id, account.id, identity, JobState.PENDING, request.named, now))
 
     def put(self, job: FinetuneJob) -> FinetuneJob:
         self.kept[job.id] = job

@@ -249,6 +249,24 @@ def events(reply: Any) -> list[str]:
     return [json.loads(frame.removeprefix("data:"))["output"]["status"] for frame in frames]
 
 
+def test_lines_of_the_log_never_change(world: World) -> None:
+    api = Api(world)
+    begun = replace(JOB, state=JobState.RUNNING, ended_at=None, started_at=JOB.created_at, done=0.2)
+    seen: list[str] = []
+    for job in (
+        replace(JOB, state=JobState.PENDING, ended_at=None),
+        begun,
+        replace(begun, done=0.9),
+        replace(begun, state=JobState.CANCELING),
+        replace(begun, state=JobState.SUCCEEDED, ended_at=JOB.created_at, done=1.0),
+    ):
+        world.finetunes.put(job)
+        logs = assert_success(api("GET", f"{PATH}/{JOB.id}/logs"))["output"]["logs"]
+        assert logs[: len(seen)] == seen
+        seen = logs
+    assert len(seen) == 5
+
+
 @pytest.mark.parametrize("tail", ["stream", "events"])
 def test_the_stream_tells_each_change_and_ends(world: World, tail: str) -> None:
     api = Api(world, ApiConfig(stream_poll_s=0.01))

@@ -118,6 +118,18 @@ def test_trainings_and_face_checks_take_them_too(web: Web) -> None:
     assert web("POST", "/api/v1/services/vision/facedetection/detect", json=check, headers=RESOLVE).status_code == 200
 
 
+def test_a_training_shows_what_was_sent_and_no_link(web: Web) -> None:
+    sent = [web.uploaded("facechain-finetune")]
+    job = {"model": "facechain-finetune", "training_file_ids": sent}
+    accepted = web("POST", "/api/v1/fine-tunes", json=job, headers=RESOLVE).json()["output"]
+    found = web("GET", f"/api/v1/fine-tunes/{accepted['job_id']}")
+    assert accepted["training_file_ids"] == found.json()["output"]["training_file_ids"] == sent
+    assert "Signature" not in found.text
+    with web.house.database.read() as conn:
+        (request,) = conn.exec_driver_sql("SELECT request FROM tasks").scalars()
+    assert web.house.fetcher.fetch(json.loads(request)["sources"][0], 1_000_000) == PHOTO
+
+
 def test_only_for_its_account_its_model_its_time_and_with_the_header(web: Web) -> None:
     url = web.uploaded()
     for refused in (

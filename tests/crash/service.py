@@ -137,9 +137,18 @@ class Service:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit status after a signal to the parent."""
+        self.tell(number)
+        return self.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Tell the parent something."""
         self.workers()
         assert self._process is not None
         self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """The exit status, once it has ended."""
+        assert self._process is not None
         return self._process.wait(60)
 
     def close(self) -> None:

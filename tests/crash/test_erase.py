@@ -132,8 +132,10 @@ def test_an_account_goes_without_a_trace_while_it_works(service: Service, reques
     assert not traces_left(service, traces, request, thorough=True)
 
 
-def test_a_running_task_is_stopped_by_force_and_a_waiting_one_without(new_service: StartService) -> None:
-    service = new_service(FAKE_ENGINE_SLOW_S="5")
+def test_a_running_task_is_stopped_by_force_and_a_waiting_one_without(
+    new_service: StartService, database_settings: dict[str, str]
+) -> None:
+    service = new_service(**database_settings, FAKE_ENGINE_SLOW_S="5")
     service.start()
     service.until_working()
     running, waiting = service.submit(engines.SLOW, 4), service.submit(engines.SLOW, 4)

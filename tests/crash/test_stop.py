@@ -14,9 +14,11 @@ from tests.crash.service import until
 from tests.fakes import engines
 
 
-def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(new_service: StartService) -> None:
+def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(
+    new_service: StartService, database_settings: dict[str, str]
+) -> None:
     # Longer than the lease: a worker must not look dead while it drains.
-    service = new_service(FAKE_ENGINE_SLOW_S="1.2", PORTRAITD_DRAIN_S="20")
+    service = new_service(**database_settings, FAKE_ENGINE_SLOW_S="1.2", PORTRAITD_DRAIN_S="20")
     service.start()
     service.until_working()
     running, waiting = service.submit(engines.SLOW, 3), service.submit(engines.SLOW, 3)
@@ -32,8 +34,10 @@ def test_sigterm_lets_the_running_task_end_and_keeps_the_waiting_one(new_service
     assert service.until_ended([waiting]) == {waiting: "SUCCEEDED"}
 
 
-def test_a_task_longer_than_the_drain_is_done_by_the_next_start(new_service: StartService) -> None:
-    service = new_service(FAKE_ENGINE_SLOW_S="1", PORTRAITD_DRAIN_S="1")
+def test_a_task_longer_than_the_drain_is_done_by_the_next_start(
+    new_service: StartService, database_settings: dict[str, str]
+) -> None:
+    service = new_service(**database_settings, FAKE_ENGINE_SLOW_S="1", PORTRAITD_DRAIN_S="1")
     service.start()
     task = service.submit(engines.SLOW, 3)
     until(lambda: service.state(task) == "RUNNING")
@@ -55,6 +59,23 @@ def test_replies_do_not_wait_for_acknowledgements(new_service: StartService) -> 
             client.get(service.url("/healthz"))
             took_s.append(time.monotonic() - began)
     assert sorted(took_s)[2] < 0.03
+
+
+def test_an_open_stream_holds_up_nothing_and_ends_as_it_should(new_service: StartService) -> None:
+    service = new_service(PORTRAITD_WORKERS="0", PORTRAITD_DRAIN_S="30")
+    service.start()
+    job = {"model": "facechain-finetune", "training_file_ids": ["https://pictures.example/a.jpg"]}
+    job_id = service.call("POST", "/fine-tunes", json=job)["output"]["job_id"]
+    headers = {"Authorization": f"Bearer {service.key_file.read_text().strip()}"}
+    with httpx.stream("GET", service.url(f"/api/v1/fine-tunes/{job_id}/stream"), headers=headers) as reply:
+        told = reply.iter_lines()
+        assert "PENDING" in next(told)
+        began = time.monotonic()
+        service.tell(signal.SIGTERM)
+        assert [line for line in told if line] == [], "it ends, and is not cut off"
+        assert service.wait() == 0
+        assert time.monotonic() - began < 8
+    assert "Traceback" not in service.log
 
 
 def test_ctrl_c_stops_an_idle_service_at_once(new_service: StartService) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +98,8 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     )
     app.state.services = services
     app.state.config = config
+    #: Set when the server is to end: open replies come to theirs.
+    app.state.stopping = threading.Event()
     app.state.api_root = API_ROOT
     app.state.openai_root = OPENAI_ROOT
     app.state.ready = watched.ready

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 
 import anyio
-from fastapi import Query
+from fastapi import Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -16,15 +18,18 @@ from portraitd.api.wire import base
 from portraitd.api.wire import finetunes as wire
 from portraitd.errors import NotFound
 from portraitd.portraits.rates import Meter
-from portraitd.portraits.requests import FinetuneJob, JobPage
+from portraitd.portraits.requests import UPLOAD_SCHEME, FinetuneJob, JobPage
 
 
 def create(call: KnownCall, body: RawBody) -> wire.JobReply:
     """Accept a training."""
     raw = base.read_object(body)
     base.check_model(raw, base.FINETUNE_MODEL, call.config)
-    raw = with_links(call, raw, base.FINETUNE_MODEL)
-    wanted = wire.read_finetune(raw, call.request_id, call.config)
+    linked = with_links(call, raw, base.FINETUNE_MODEL)
+    wanted = wire.read_finetune(linked, call.request_id, call.config)
+    # Replies name what was sent: a link of ours opens to whoever sees it.
+    pairs = zip(raw["training_file_ids"], wanted.sources, strict=True)
+    wanted = replace(wanted, shown=tuple(sent if sent.startswith(UPLOAD_SCHEME) else source for sent, source in pairs))
     call.take(Meter.FINETUNE)
     job = call.services.finetunes.submit(call.account, wanted, repeat_key(call))
     return wire.job_reply(job, call.request_id, call.config)
@@ -67,18 +72,20 @@ def logs(call: KnownCall, job_id: str, query: Annotated[wire.LogQuery, Query()])
     return wire.log_reply(job, query, call.request_id)
 
 
-def stream(call: KnownCall, job_id: str) -> StreamingResponse:
+def stream(call: KnownCall, job_id: str, request: Request) -> StreamingResponse:
     """Server-sent events: the job now and whenever its status changes, until it has ended."""
     call.take(Meter.READ)
     job = call.services.finetunes.get(call.account, _known(job_id))
     # Proxies that collect a reply before they pass it on are asked not to.
-    return StreamingResponse(_events(call, job), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    events = _events(call, job, request.app.state.stopping)
+    return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
-async def _events(call: Call, job: FinetuneJob) -> AsyncIterator[bytes]:
+async def _events(call: Call, job: FinetuneJob, stopping: threading.Event) -> AsyncIterator[bytes]:
     yield wire.event(job, call.config)
     quiet_s = 0.0
-    while not job.state.is_terminal:
+    # A server that stops waits for open replies; this one can be asked for again, from another.
+    while not job.state.is_terminal and not stopping.is_set():
         await anyio.sleep(call.config.stream_poll_s)
         quiet_s += call.config.stream_poll_s
         told = job.state

@@ -82,6 +82,7 @@ def _serve_until(stop: threading.Event, house: House, listener: socket.socket) -
     while not stop.wait(0.2) and web.is_alive():
         brood.tend()
     broke_down = not stop.is_set()
+    server.config.app.state.stopping.set()  # type: ignore[union-attr]  # ours, not any application
     server.should_exit = True
     brood.stop(settings.drain_s + _KILL_AFTER_S)
     web.join()

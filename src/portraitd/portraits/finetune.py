@@ -83,7 +83,7 @@ class JobDesk:
             raise MissingTrainingFiles
         if len(request.sources) > MAX_PHOTOS:
             raise TooManyPhotos
-        asked = once(account, key, MODEL, request.sources)
+        asked = once(account, key, MODEL, request.named)
         with self.database.write() as conn:
             job_id = repeats.make_once(self.database, conn, asked, lambda: self._accept(conn, account, request))
             job = self._shown(conn, cast(TaskRow, rows.get(conn, job_id)))
@@ -151,7 +151,7 @@ class JobDesk:
             key_id=account.key_id,
             request_id=request.request_id,
             model=MODEL,
-            request={"sources": list(request.sources)},
+            request={"sources": list(request.sources), "shown": list(request.named)},
             seed=0,
             total=PERCENT,
         )
@@ -162,8 +162,9 @@ class JobDesk:
             account_id=job.account_id,
             identity_id=identity_of(job.id),
             state=self._state(conn, job),
-            sources=tuple(job.request["sources"]),
+            sources=tuple(job.request.get("shown") or job.request["sources"]),
             created_at=job.submitted_at,
+            started_at=job.started_at,
             ended_at=job.ended_at,
             code=job.code,
             message=job.message,

@@ -157,6 +157,13 @@ class Finetune:
 
     request_id: str
     sources: tuple[str, ...]
+    #: What the sources are called in replies, where that is not what they are read by.
+    shown: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The sources as replies name them."""
+        return self.shown or self.sources
 
 
 class JobState(enum.Enum):
@@ -194,6 +201,8 @@ class FinetuneJob:
     ahead: int | None = None
     #: Share of its steps that are done, while RUNNING.
     done: float = 0.0
+    #: When its first run began.
+    started_at: datetime | None = None
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

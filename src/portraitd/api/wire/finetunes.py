@@ -150,9 +150,11 @@ def event(job: FinetuneJob, config: ApiConfig) -> bytes:
 def _log_lines(job: FinetuneJob) -> list[str]:
     """What is known of a job's course, told from the job itself; the last line of one that has ended is a mark."""
     lines = [f"{local_s(job.created_at)} {job.id} accepted, {len(job.sources)} training files"]
+    # Lines never change: who pages through them goes on after the last one seen.
+    if job.started_at:
+        lines.append(f"{local_s(job.started_at)} {job.id} begun")
     if not job.state.is_terminal:
-        far = f", {job.done:.0%} done" if job.state is JobState.RUNNING else ""
-        return lines if job.state is JobState.PENDING else [*lines, f"{job.id} is {job.state.value.lower()}{far}"]
+        return lines
     ended = local_s(job.ended_at) if job.ended_at else ""
     lines.append(f"{ended} {job.id} {job.state.value.lower()}".lstrip())
     if job.state is JobState.SUCCEEDED:
