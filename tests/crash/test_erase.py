@@ -43,7 +43,9 @@ class Traces:
     def in_store(self, service: Service) -> dict[str, list[bytes]]:
         with environment(service.env):
             blobs = open_blobs(service.storage_url)
-            keys = [held.key for folder in ("tasks", "jobs", "files", "identities") for held in blobs.list(folder)]
+            keys = [
+                held.key for folder in ("tasks", "jobs", "files", "imported", "uploads") for held in blobs.list(folder)
+            ]
             return self.among({key: key.encode() + blobs.get(key) for key in keys})
 
 

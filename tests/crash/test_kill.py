@@ -50,8 +50,8 @@ def test_workers_are_killed_again_and_again(new_service: StartService, database_
     assert_books_balance(service, states)
 
 
-def test_the_api_is_killed_while_clients_submit(new_service: StartService) -> None:
-    service = new_service()
+def test_the_api_is_killed_while_clients_submit(new_service: StartService, database_settings: dict[str, str]) -> None:
+    service = new_service(**database_settings)
     service.start()
     accepted: list[str] = []
     done = threading.Event()
@@ -75,8 +75,8 @@ def test_the_api_is_killed_while_clients_submit(new_service: StartService) -> No
     assert len(service.rows(accepted)) == len(accepted)
 
 
-def test_a_task_that_kills_its_worker_fails_alone(new_service: StartService) -> None:
-    service = new_service()
+def test_a_task_that_kills_its_worker_fails_alone(new_service: StartService, database_settings: dict[str, str]) -> None:
+    service = new_service(**database_settings)
     service.start()
     before = service.submit()
     killer = service.submit(engines.KILLS_ITS_PROCESS)
@@ -87,8 +87,8 @@ def test_a_task_that_kills_its_worker_fails_alone(new_service: StartService) -> 
     assert service.stop() == 0
 
 
-def test_broken_engines_fail_their_task_alone(new_service: StartService) -> None:
-    service = new_service()
+def test_broken_engines_fail_their_task_alone(new_service: StartService, database_settings: dict[str, str]) -> None:
+    service = new_service(**database_settings)
     service.start()
     raises, half, broke = (
         service.submit(style, 4) for style in (engines.RAISES, engines.FAILS_EVERY_SECOND, engines.BREAKS_AFTER_ONE)
@@ -102,8 +102,10 @@ def test_broken_engines_fail_their_task_alone(new_service: StartService) -> None
     assert_books_balance(service, states)
 
 
-def test_a_task_that_hangs_times_out_and_its_worker_is_replaced(new_service: StartService) -> None:
-    service = new_service(PORTRAITD_TASK_LIMIT_S="2")
+def test_a_task_that_hangs_times_out_and_its_worker_is_replaced(
+    new_service: StartService, database_settings: dict[str, str]
+) -> None:
+    service = new_service(**database_settings, PORTRAITD_TASK_LIMIT_S="2")
     service.start()
     service.until_working()
     first_worker = service.workers()[0]
@@ -115,9 +117,11 @@ def test_a_task_that_hangs_times_out_and_its_worker_is_replaced(new_service: Sta
     assert not is_alive(first_worker)
 
 
-def test_a_worker_that_sleeps_past_its_lease_has_lost_its_task(new_service: StartService) -> None:
+def test_a_worker_that_sleeps_past_its_lease_has_lost_its_task(
+    new_service: StartService, database_settings: dict[str, str]
+) -> None:
     """What a frozen virtual machine does: its tasks are done by others, and when it wakes up nothing it does counts."""
-    service = new_service(FAKE_ENGINE_SLOW_S="1", PORTRAITD_WORKERS="2")
+    service = new_service(**database_settings, FAKE_ENGINE_SLOW_S="1", PORTRAITD_WORKERS="2")
     service.start()
     until(lambda: len(service.workers()) == 2)
     service.until_working()

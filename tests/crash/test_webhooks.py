@@ -107,14 +107,16 @@ def test_workers_are_killed_while_they_tell(
     assert_told(secret, there.got, states)
 
 
-def test_a_dead_receiver_holds_up_no_task(new_service: StartService, there: Receiver) -> None:
+def test_a_dead_receiver_holds_up_no_task(
+    new_service: StartService, there: Receiver, database_settings: dict[str, str]
+) -> None:
     release = threading.Event()
 
     def hang(_handler: BaseHTTPRequestHandler) -> None:
         release.wait(60)
 
     there.answers = [hang]
-    service = new_service(**ALLOW)
+    service = new_service(**ALLOW, **database_settings)
     service.start()
     hook(service, there.url())
     service.until_working()
