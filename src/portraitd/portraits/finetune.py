@@ -113,7 +113,7 @@ class JobDesk:
             raise UnsupportedOperation
 
     def delete(self, account: Account, job_id: str) -> None:
-        """Erase a terminal job, its identity and its training copies; raises NotFound, JobBusy."""
+        """Erase a terminal job and its identity; raises NotFound, JobBusy."""
         with self.database.read() as conn:
             job = _job(conn, account, job_id)
         if not job.state.is_terminal:
