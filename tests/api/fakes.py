@@ -79,7 +79,7 @@ class FakeAccounts:
             raise InvalidApiKey
         return ACCOUNTS[key]
 
-    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+    def token(self, account: Account, life: timedelta, repeat: str | None = None) -> tuple[str, datetime]:
         return f"st-{account.key_id}", datetime(2026, 1, 1, tzinfo=UTC) + life
 
 

@@ -46,8 +46,8 @@ class Web:
     def __init__(self, house: wiring.House) -> None:
         self._app = wiring.build_web(house)
 
-    def post(self, path: str, key: str) -> httpx.Response:
-        return ask(self._app, "POST", path, key=key)
+    def post(self, path: str, key: str, repeat: str = "") -> httpx.Response:
+        return ask(self._app, "POST", path, key=key, headers={"Idempotency-Key": repeat} if repeat else {})
 
     def get(self, path: str, key: str) -> httpx.Response:
         return ask(self._app, "GET", path, key=key)
@@ -86,6 +86,17 @@ def test_other_lives_are_refused(house: wiring.House, web: Web, seconds: str) ->
     assert (refused.status_code, refused.json()["code"]) == (400, "InvalidParameter")
 
 
+def test_sent_again_it_is_the_same_token(house: wiring.House, web: Web, clock: Moved) -> None:
+    key = house.keys.create("app")
+    first = web.post("/api/v1/tokens", key, "again")
+    clock.now += timedelta(seconds=30)
+    assert web.post("/api/v1/tokens", key, "again").json() == first.json()
+    other = web.post("/api/v1/tokens?expire_in_seconds=600", key, "again")
+    assert (other.status_code, other.json()["code"]) == (400, "InvalidParameter")
+    assert web.post("/api/v1/tokens", key).json() != first.json()
+    assert first.json()["token"] not in (house.settings.home / "portraitd.db").read_bytes().decode("latin-1")
+
+
 def test_a_token_makes_no_token(house: wiring.House, web: Web) -> None:
     token = web.post("/api/v1/tokens", house.keys.create("app")).json()["token"]
     assert web.post("/api/v1/tokens", token).status_code == 401
@@ -100,8 +111,8 @@ def test_a_revoked_key_takes_its_tokens_along(house: wiring.House, web: Web) -> 
 
 def test_nothing_else_is_taken_for_a_token(house: wiring.House) -> None:
     key_id = house.keys.authenticate(house.keys.create("app")).key_id
-    token, _ = house.tokens.make(key_id, timedelta(seconds=60))
-    others, _ = Tokens("another secret", lambda: START).make(key_id, timedelta(seconds=60))
+    token = house.tokens.make(key_id, START + timedelta(seconds=60))
+    others = Tokens("another secret", lambda: START).make(key_id, START + timedelta(seconds=60))
     head, expires, signature = token.split(".")
     for wrong in (
         others,

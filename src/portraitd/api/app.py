@@ -132,7 +132,7 @@ def _routes() -> list[BaseRoute]:
         _api("GET", "/files", files.list_files),
         _api("GET", "/files/{file_id}", files.read),
         _api("DELETE", "/files/{file_id}", files.delete),
-        _api("POST", "/tokens", tokens.create),
+        _api("POST", "/tokens", tokens.create, Said({"parameters": [_ONCE]})),
         _api("GET", "/uploads", uploads.ticket),
         _api(_EVERY_METHOD, "/{path:path}", _unknown_path),
         *_openai_routes(),

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from portraitd.db import accounts as rows
+from portraitd.db import repeats
 from portraitd.db.accounts import KeyRow
 from portraitd.db.engine import Clock, Database
 from portraitd.errors import InvalidApiKey, SetupError
+from portraitd.portraits.once import once
 from portraitd.portraits.rates import read_rates
 from portraitd.portraits.requests import Account
 from portraitd.portraits.tokens import PREFIX, Tokens
@@ -53,14 +55,19 @@ class KeyRing:
             raise InvalidApiKey
         return Account(row.account_id, row.id, by_token, read_rates(row.rates or ""), row.max_unfinished)
 
-    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+    def token(self, account: Account, life: timedelta, repeat: str | None = None) -> tuple[str, datetime]:
         """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token.
 
-        Otherwise whoever got hold of a token could keep it alive for ever.
+        Otherwise whoever got hold of a token could keep it alive for ever. Under a `repeat` key that was used, the
+        token made then, of which only its end is kept. Raises IdempotencyKeyReused.
         """
         if account.by_token:
             raise InvalidApiKey
-        return self.tokens.make(account.key_id, life)
+        ends_at = self.clock() + life
+        if asked := once(account, repeat, "token", account.key_id, life.total_seconds()):
+            with self.database.write() as conn:
+                ends_at = datetime.fromisoformat(repeats.make_once(self.database, conn, asked, ends_at.isoformat))
+        return self.tokens.make(account.key_id, ends_at), ends_at
 
     def create(self, name: str, account: str = DEFAULT_ACCOUNT, limits: KeyLimits | None = None) -> str:
         """A new key for the named account, which is made if need be. It cannot be shown again."""

@@ -38,7 +38,7 @@ class Accounts(Protocol):
     def authenticate(self, key: str) -> Account:
         """The account behind an API key or a token of one; raises InvalidApiKey."""
 
-    def token(self, account: Account, life: timedelta) -> tuple[str, datetime]:
+    def token(self, account: Account, life: timedelta, repeat: str | None = None) -> tuple[str, datetime]:
         """A token for the caller's key, and when it ends; raises InvalidApiKey for one who came with a token."""
 
 

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from portraitd.db.engine import Clock
 from portraitd.errors import InvalidApiKey
@@ -24,11 +24,10 @@ class Tokens:
         self._secret = secret.encode()
         self._clock = clock
 
-    def make(self, key_id: str, life: timedelta) -> tuple[str, datetime]:
-        """A token for the key, and when it ends."""
-        ends_at = self._clock() + life
+    def make(self, key_id: str, ends_at: datetime) -> str:
+        """The token for the key that ends then; always the same one."""
         expires = int(ends_at.timestamp())
-        return f"{PREFIX}{key_id}.{expires}.{self._sign(key_id, expires)}", ends_at
+        return f"{PREFIX}{key_id}.{expires}.{self._sign(key_id, expires)}"
 
     def key_id(self, token: str) -> str:
         """The key that a token stands for; raises InvalidApiKey when it is not ours or has ended."""
