@@ -70,7 +70,8 @@ def with_complexion(models: FaceModels, template: TemplateFace, shift: float) ->
     face = replace(
         template.face, image=np.ascontiguousarray(picture[y0:y1, x0:x1]), light=lit, skin=template.face.skin + step
     )
-    return replace(template, picture=picture, face=face)
+    around = None if template.around is None else template.around + step
+    return replace(template, picture=picture, face=face, around=around)
 
 
 def bare_skin(models: FaceModels, template: TemplateFace) -> Mask:

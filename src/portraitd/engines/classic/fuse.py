@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
@@ -14,13 +15,14 @@ from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, wit
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, rim_weights
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement, place_face
+from portraitd.engines.classic.place import Placement, hair_in_place, place_face
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.texture import SHARE, Companion, Glimpse, agreed, companions, lender_first, turned_away
 from portraitd.engines.classic.tinting import tinted
-from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean
+from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean, towards_neck
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
@@ -61,40 +63,53 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     What is fine is done at full size, once: the warp, sharpness and grain, the blend. All else is smooth: it is worked
     out on a small sheet and brought to full size as gains.
     """
-    target, face = template.face, view.face()
-    if look.retouch > 0:
-        face = replace(face, image=retouch(face.image, face.mesh.points, look.retouch))
+    target, face = template.face, _retouched(view.face(), look)
     wanted = mouth_in_picture(target.mesh.points)
     shape = _shape_for(identity, view)
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
-    warped = _warp(face, raster, target)
     shrink = min(1.0, WORK_PX / target.mesh.box.width)
     size = (max(8, round(target.image.shape[1] * shrink)), max(8, round(target.image.shape[0] * shrink)))
     under = shrunk(target.image, *size)
     in_colour = not light.is_grey(under)
+    width_px = target.mesh.box.width * shrink
+    others, points_lent = lender_first(face, companions(identity, view))
+    lent = raster.interpolate(points_lent, size)
+    if points_lent.any():
+        others[0] = replace(others[0], face=_retouched(others[0].face, look))
+        lent = np.asarray(lent * (1 - hair_in_place(others[0].face, raster, size, width_px)), np.float32)
+    away = np.asarray(raster.interpolate(turned_away(face), size) - lent, np.float32)
+    place = place_face(template, face, away, posed, raster, size)
+    warped, seen = _texture(face, others, lent, raster, target, place)
     if not in_colour:
-        warped = _greyed(warped)
+        warped, seen = _greyed(warped), _greyed(seen)
     before = shrunk(warped, *size)
-    place = place_face(template, face, posed, raster, size)
     change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
-    sheet = Sheet(light.log_light(before), light.log_light(under), place, target.mesh.box.width * shrink)
-    lit = relight(sheet, change, raster.interpolate(change, size), look)
     small, small_target = (
         np.asarray((xy + 0.5) * np.float32(shrink) - 0.5, np.float32) for xy in (posed[:, :2], target.mesh.xy)
     )
+    sheet = Sheet(seen, light.log_light(under), place, width_px, small, template.around)
+    lit = relight(sheet, change, raster.interpolate(change, size), look)
     if in_colour and light.is_grey(face.image):
-        lit = tinted(lit, sheet, small, small_target)
-    place = without_strays(sheet, lit, small, raster)
-    after = _display(lit)
+        lit = tinted(lit, sheet, small_target)
+    kept = without_strays(sheet, lit, raster)
+    step = towards_neck(lit, sheet, raster, look)
+    after, beside = _display(lit + step), _display(sheet.wanted + step)
     if not in_colour:
-        after = _greyed(after)
+        after, beside = _greyed(after), _greyed(beside)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
-    matched = _match_texture(warped, gain, template, place.alpha, rng)
+    alpha = place.alpha * cv2.resize(kept, warped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    matched = _match_texture(warped, gain, template, alpha, rng)
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    return _lay_in(template, matched, after - under, place)
+    return _lay_in(template, matched, alpha, (after - under, beside - under), place, kept)
+
+
+def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
+    if look.retouch == 0:
+        return face
+    return replace(face, image=retouch(face.image, face.mesh.points, look.retouch))
 
 
 def _with_teeth(face: Floats, template: TemplateFace, posed: Points, raster: Raster, share: float) -> Floats:
@@ -121,16 +136,44 @@ def _shape_for(identity: Identity, view: View) -> Points:
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
 
 
-def _warp(face: FaceRegion, raster: Raster, target: FaceRegion) -> Image:
-    """(H, W, 3) the face in the template's geometry."""
+def _texture(  # noqa: PLR0917
+    face: FaceRegion, others: Sequence[Companion], lent: Mask, raster: Raster, target: FaceRegion, place: Placement
+) -> tuple[Image, Floats]:
+    """The person's skin in the template's geometry, all photos of them taken together, in the light of `face`.
+
+    lent: (h, w) how much of each pixel is the first other photo's. Gives the (H, W, 3) picture, and small, in tone
+    too, (h, w, 3) log linear light.
+    """
+    full, size = target.image.shape[1::-1], lent.shape[::-1]
+    warped = _warp(face, raster, target, full)
+    pictures = [shrunk(warped, *size), *(_warp(other.face, raster, target, size) for other in others)]
+    glimpses = [
+        Glimpse(who.face, light.log_light(picture), who.quality)
+        for who, picture in zip((Companion(face, 1.0), *others), pictures, strict=True)
+    ]
+    changes = agreed(glimpses, raster, place, target.mesh.box.width * size[0] / full[0])
+    seen = glimpses[0].seen + changes[0] * (SHARE + (1 - SHARE) * lent)[:, :, None]
+    if lent.any():
+        theirs = glimpses[1].seen + changes[1]
+        gain = cv2.resize((_display(theirs) + LIFT) / (pictures[1].astype(np.float32) + LIFT), full)
+        borrowed = _gained(_warp(others[0].face, raster, target, full), np.asarray(gain, np.float32))
+        much = cv2.resize(lent, full, interpolation=cv2.INTER_LINEAR)
+        mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
+        warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+        seen = seen + (theirs - seen) * lent[:, :, None]
+    return warped, np.asarray(seen, np.float32)
+
+
+def _warp(face: FaceRegion, raster: Raster, target: FaceRegion, size: tuple[int, int]) -> Image:
+    """(h, w, 3) the face in the template's geometry, at `size` (w, h)."""
     image, points = face.image, _off_the_edge(face.mesh)
-    ratio = target.mesh.box.height / max(1.0, face.mesh.box.height)
+    ratio = target.mesh.box.height * size[1] / target.image.shape[0] / max(1.0, face.mesh.box.height)
     if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
-        size = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
-        scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0]], np.float32)
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        smaller = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
+        scale = np.array([smaller[0] / image.shape[1], smaller[1] / image.shape[0]], np.float32)
+        image = np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
         points = (points + 0.5) * scale - 0.5
-    x, y = cv2.split(raster.interpolate(points.astype(np.float32)))
+    x, y = cv2.split(raster.interpolate(points.astype(np.float32), size))
     return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
@@ -187,20 +230,23 @@ def _gained(image: Pixels, gain: Floats) -> Floats:
     return np.asarray(cv2.addWeighted(lifted, 1.0, gain, float(LIFT), -float(LIFT)), np.float32)
 
 
-def _lay_in(template: TemplateFace, face: Floats, gap: Floats, place: Placement) -> Image:
-    """The template with the (H, W, 3) face over it; where alpha is 0 the template's own bytes.
+def _lay_in(  # noqa: PLR0917
+    template: TemplateFace, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement, kept: Mask
+) -> Image:
+    """The template with the (H, W, 3) face over it; where no face is placed, the template's own bytes.
 
     Two bands (Burt and Adelson 1983): tone goes over slowly, detail at once, so that neither a step nor a ghost shows.
-    gap: (h, w, 3) face minus template, small.
+    alpha: (H, W) how much of the detail is the face's. gaps: (h, w, 3) what tone changes where the person's skin shows,
+    and where the template's does. kept: (h, w) which of them.
     """
     under = template.face.image
     height, width = under.shape[:2]
-    sigma = BAND_SCALE * template.face.mesh.box.width * gap.shape[1] / width
-    tone = skin_mean(gap, place.small_alpha + np.float32(1e-3), max(1.0, sigma))
-    laid_in = tone * place.tone_alpha[:, :, None]
+    sigma = BAND_SCALE * template.face.mesh.box.width * kept.shape[1] / width
+    tone = skin_mean(gaps[0], place.small_alpha * kept + np.float32(1e-3), max(1.0, sigma))
+    laid_in = cv2.blendLinear(tone, gaps[1], kept, 1 - kept) * place.tone_alpha[:, :, None]
     all_tone, some_tone = (cv2.resize(t, (width, height), interpolation=cv2.INTER_LINEAR) for t in (tone, laid_in))
     detail = cv2.subtract(face, all_tone)
-    mixed = cv2.blendLinear(detail, under.astype(np.float32), place.alpha, 1 - place.alpha)
+    mixed = cv2.blendLinear(detail, under.astype(np.float32), alpha, 1 - alpha)
     blended = cv2.add(mixed, some_tone, dtype=cv2.CV_8U)
     out = template.picture.copy()
     x0, y0, x1, y1 = (int(v) for v in template.box)

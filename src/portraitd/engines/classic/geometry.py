@@ -72,6 +72,12 @@ def _triangles_around() -> sparse.csr_array:
     return sparse.csr_array((ones, (triangles.ravel(), columns)), shape=(regions.POINT_COUNT, len(triangles)))
 
 
+def at_points(values: Floats, points: Points) -> Floats:
+    """(N,) or (N, C) of the (H, W[, C]) values at (N, 2) px, linear in between and held constant outwards."""
+    x, y = (np.ascontiguousarray(points[:, axis, None], np.float32) for axis in (0, 1))
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0], np.float32)
+
+
 @dataclass(frozen=True)
 class Raster:
     """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""

@@ -26,11 +26,14 @@ FOREHEAD_FEATHER = 0.06
 class Placement:
     """Where the warped face lies in the template's region: `alpha` at full size, all else at the size of the work."""
 
-    #: (H, W) how much of each pixel becomes the person's in detail.
+    #: (H, W) how much of each pixel becomes the person's in detail, if the photo shows it.
     alpha: Mask
-    #: (h, w) the same; and, a wider ramp, in tone.
-    small_alpha: Mask
+    #: (h, w) a wider ramp: the same of tone.
     tone_alpha: Mask
+    #: (h, w) 0 where the photo does not show the person: there the template's skin stays, in the face's tone.
+    seen: Mask
+    #: (h, w) the alpha where the photo shows the person.
+    small_alpha: Mask
     #: (h, w) 1 on bare skin, 0 on brows, eyes and lips.
     skin: Mask
     #: (h, w) how much of a change of colour a pixel takes: all of it on skin, little on eyes and teeth.
@@ -42,10 +45,13 @@ class Placement:
         return np.asarray(self.skin * np.clip(self.small_alpha, 0.02, 1), np.float32)
 
 
-def place_face(
-    template: TemplateFace, face: FaceRegion, posed: Points, raster: Raster, size: tuple[int, int]
+def place_face(  # noqa: PLR0917
+    template: TemplateFace, face: FaceRegion, away: Mask, posed: Points, raster: Raster, size: tuple[int, int]
 ) -> Placement:
-    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face` has; work at `size` (w, h)."""
+    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face` has; work at `size` (w, h).
+
+    away: (h, w) 0 to 1, what is turned out of the photo's sight.
+    """
     region = template.face.image
     shrink = np.float32(size[0] / region.shape[1])
     small = np.asarray((posed[:, :2] + 0.5) * shrink - 0.5, np.float32)
@@ -55,19 +61,18 @@ def place_face(
     lips = cover.features(small, shape, (regions.LIPS_OUTER,), 0.0)
     share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)
     width = template.face.mesh.box.width * float(shrink)
-    seen = _seen(face, raster, cover.features(small, shape, cover.FEATURES, 0.0), width)
-    full = (region.shape[1], region.shape[0])
+    seen = _seen(face, away, raster, cover.features(small, shape, cover.FEATURES, 0.0), width)
     depth, bare = _depth(template), 1 - template.covered
-    alpha = _ramp(depth / FEATHER) * bare * cv2.resize(seen, full, interpolation=cv2.INTER_LINEAR)
+    alpha = _ramp(depth / FEATHER) * bare
     shallow = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
-    feather = TONE_FEATHER + FOREHEAD_FEATHER * raster.interpolate(_above_brows(), size)
-    wide = _ramp(shallow / feather) * cv2.resize(bare, size, interpolation=cv2.INTER_AREA) * seen
-    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    return Placement(*(np.asarray(mask, np.float32) for mask in (alpha, small_alpha, wide, skin, share)))
+    feather = TONE_FEATHER + FOREHEAD_FEATHER * raster.interpolate(above_brows(), size)
+    wide = _ramp(shallow / feather) * cv2.resize(bare, size, interpolation=cv2.INTER_AREA)
+    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) * seen
+    return Placement(*(np.asarray(mask, np.float32) for mask in (alpha, wide, seen, small_alpha, skin, share)))
 
 
 @lru_cache(maxsize=1)
-def _above_brows() -> Floats:
+def above_brows() -> Floats:
     """(468,) 0 at the brows and below, rising to 1 at the top of the forehead."""
     height = mean_face().points[:, 1]
     brows = height[[*regions.LEFT_BROW, *regions.RIGHT_BROW]].min()
@@ -90,23 +95,30 @@ def _ramp(x: Floats) -> Mask:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
-def _seen(face: FaceRegion, raster: Raster, features: Mask, width_px: float) -> Mask:
+def _seen(face: FaceRegion, away: Mask, raster: Raster, features: Mask, width_px: float) -> Mask:
     """(h, w) 0 where the photo does not show the person: under hair, or turned out of sight.
 
     Brows, eyes and lips count as shown under stray hair, but not where they are turned out of sight.
     """
     size = (features.shape[1], features.shape[0])
-    # Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
-    outer = np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1)
-    away = np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * outer
-    spread = raster.interpolate(np.column_stack([face.mesh.xy, away]).astype(np.float32), size)
+    hair = hair_in_place(face, raster, size, width_px)
+    gone = cv2.GaussianBlur(away, (0, 0), _softness(width_px))
+    return np.asarray((1 - hair * (1 - features)) * (1 - gone), np.float32)
+
+
+def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
+    """(h, w) what lies over the photo's face, in the template's geometry at `size` (w, h), where a face is that wide.
+
+    Wider and softer than what was found: another's skin, already in the right tone, takes over there.
+    """
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
-    at = (spread[:, :, :2] + 0.5) * shrink - 0.5
-    hair = cv2.remap(face.hair, at[:, :, 0], at[:, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    # Wider and softer than what was found: the template's own skin, already in the right tone, takes over there.
+    x, y = cv2.split((raster.interpolate(face.mesh.xy.astype(np.float32), size) + np.float32(0.5)) * shrink)
+    half = np.float32(0.5)
+    hair = cv2.remap(face.hair, x - half, y - half, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     reach = max(1, round(0.02 * width_px))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    sigma = max(0.5, 0.015 * width_px)
-    hair = cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), sigma)
-    gone = cv2.GaussianBlur(np.ascontiguousarray(spread[:, :, 2]), (0, 0), sigma)
-    return np.asarray((1 - hair * (1 - features)) * (1 - gone), np.float32)
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), _softness(width_px)), np.float32)
+
+
+def _softness(width_px: float) -> float:
+    return max(0.5, 0.015 * width_px)

@@ -6,19 +6,16 @@ the template's skin shows instead.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.geometry import Raster, rim_gap
-from portraitd.engines.classic.place import Placement
+from portraitd.engines.classic.geometry import Raster, at_points, rim_gap
 from portraitd.engines.classic.tone import Sheet, skin_mean
 from portraitd.faces.shape import mean_face
-from portraitd.images import Floats, Mask, Points
+from portraitd.images import Floats, Mask
 
 #: How far brightness and colour may lie from the template's before skin is given up, and at which distance all of it
 #: is; natural log of light.
@@ -31,28 +28,24 @@ SOFTNESS = 0.015
 DEPTH = (0.4, 0.8)
 
 
-def without_strays(sheet: Sheet, lit: Floats, posed: Points, raster: Raster) -> Placement:
-    """The sheet's placement with less of the person where their flanks stay unlike the template's.
+def without_strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
+    """(h, w) 1 where the picture shows the person's skin, to 0 where it shows the template's.
 
-    lit: (h, w, 3) log linear light of the relit face. posed: (468, 2) the mesh on it.
+    The template's shows where the photo does not show the person, and on flanks that stay unlike the template's.
+
+    lit: (h, w, 3) log linear light of the relit face.
     """
     place, wanted = sheet.place, sheet.wanted
     size = (wanted.shape[1], wanted.shape[0])
     flank, low, beyond_eye = cv2.split(raster.interpolate(_zones(), size))
     unlike = _unlike(lit, sheet)
     # Below the cheekbones a beard is darker than the template's skin, too, but on both sides.
-    across = cv2.remap(unlike, posed[:, 0], posed[:, 1], cv2.INTER_LINEAR).ravel()[_mirrored()]
-    stray = unlike * (1 - low * raster.interpolate(np.asarray(across, np.float32), size))
+    across = at_points(unlike, sheet.points)[mean_face().mirror]
+    stray = unlike * (1 - low * raster.interpolate(across, size))
     # Brows and eyes stay, but for what lies beyond the eyes: there, brows end in the hair.
     given_up = flank * np.maximum(place.skin, beyond_eye) * stray * stray * (3 - 2 * stray)
     kept = cv2.GaussianBlur(np.asarray(1 - given_up, np.float32), (0, 0), max(0.8, SOFTNESS * sheet.width_px))
-    full = (place.alpha.shape[1], place.alpha.shape[0])
-    return replace(
-        place,
-        alpha=np.asarray(place.alpha * cv2.resize(kept, full, interpolation=cv2.INTER_LINEAR), np.float32),
-        small_alpha=np.asarray(place.small_alpha * kept, np.float32),
-        tone_alpha=np.asarray(place.tone_alpha * kept, np.float32),
-    )
+    return np.asarray(kept * place.seen, np.float32)
 
 
 def _unlike(lit: Floats, sheet: Sheet) -> Mask:
@@ -74,12 +67,3 @@ def _zones() -> Floats:
     near = 1 - _between(DEPTH, rim_gap())
     flank = near * _between((0.35, 0.65), x) * (1 - _between((1.45, 1.75), y))
     return np.asarray(np.column_stack([flank, _between((0.45, 0.75), y), _between((0.74, 0.86), x)]), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _mirrored() -> NDArray[np.intp]:
-    """(468,) the point on the other side of the face, for each."""
-    points = mean_face().points
-    return np.asarray(
-        np.linalg.norm(points[:, None] - points[None] * np.array([-1, 1, 1]), axis=2).argmin(axis=1), np.intp
-    )

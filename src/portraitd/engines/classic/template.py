@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from portraitd.engines.classic import cover
+from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
-from portraitd.images import Image, Mask
+from portraitd.images import Floats, Image, Mask
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class TemplateFace:
     face: FaceRegion
     #: (h, w) of the region: what lies over the face.
     covered: Mask
+    #: (3,) log linear light of the bare skin around the face; None where none shows.
+    around: Floats | None
 
     @property
     def whole_mesh(self) -> FaceMesh:
@@ -34,4 +37,5 @@ class TemplateFace:
 def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:
     """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels."""
     face = read_region(picture, mesh)
-    return TemplateFace(picture, region_box(mesh, picture.shape), face, cover.drawn_along(face.hair, face.image))
+    covered = cover.drawn_along(face.hair, face.image)
+    return TemplateFace(picture, region_box(mesh, picture.shape), face, covered, skin_around(picture, mesh, face.skin))

@@ -16,15 +16,15 @@ from portraitd.images import Floats, Mask, Points
 LIPS_SHARE = 0.7
 
 
-def tinted(lit: Floats, sheet: Sheet, posed: Points, template: Points) -> Floats:
+def tinted(lit: Floats, sheet: Sheet, template: Points) -> Floats:
     """(h, w, 3) log linear light of the lit face, its brightness kept, with coloured lips.
 
-    posed, template: (468, 2) the meshes of the face and of the template on the sheet.
+    template: (468, 2) the template's own mesh on the sheet.
     """
     shape = lit.shape[:2]
     wanted = sheet.wanted - light.grey_of(sheet.wanted)[:, :, None]
     skin = skin_mean(wanted, sheet.place.trust, COLOUR_SCALE * sheet.width_px)
-    theirs, own = (_lips(points, shape)[:, :, None] for points in (template, posed))
+    theirs, own = (_lips(points, shape)[:, :, None] for points in (template, sheet.points))
     redder = ((wanted - skin) * theirs).sum(axis=(0, 1)) / max(float(theirs.sum()), 1.0)
     coloured = light.grey_of(lit)[:, :, None] + skin + np.float32(LIPS_SHARE) * redder
     return np.asarray(lit * (1 - own) + coloured * own, np.float32)

@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import finish, light
+from portraitd.engines.classic.geometry import Raster
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement
-from portraitd.images import Floats, Mask
+from portraitd.engines.classic.neck import step_to_neck
+from portraitd.engines.classic.place import Placement, above_brows
+from portraitd.images import Floats, Mask, Points
 
 #: Face width at which light and tone are worked out, px.
 WORK_PX = 90
@@ -47,6 +49,10 @@ class Sheet:
     place: Placement
     #: Width of the face, px.
     width_px: float
+    #: (468, 2) the posed mesh on it.
+    points: Points
+    #: (3,) log linear light of the template's bare skin around the face; None where none shows.
+    around: Floats | None
 
 
 def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
@@ -77,6 +83,19 @@ def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash
     shade = grey - np.clip(grey, -tolerated, tolerated)
     lit = lit + _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
     return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm)
+
+
+def towards_neck(lit: Floats, sheet: Sheet, raster: Raster, look: Look) -> Floats:
+    """(h, w, 3) change of log light that brings the lit face nearer to the tone of the template's skin around it.
+
+    Less and less above the brows: the forehead goes over into the template's own.
+    """
+    if sheet.around is None:
+        return np.zeros_like(lit)
+    # A look that makes the face brighter than the template's means it.
+    step = step_to_neck(lit, sheet.points, sheet.around + np.float32(look.glow))
+    below = 1 - raster.interpolate(above_brows(), lit.shape[1::-1])
+    return np.asarray(_tinted(step[None, None], sheet.place.colour_share) * below[:, :, None], np.float32)
 
 
 def _modelled(lit: Floats, trust: Mask, look: Look, width_px: float) -> Floats:
