@@ -2,7 +2,7 @@
 pictures are.
 
 Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR]
-[--tier auto|resident|fp8|offload|cpu] [--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
+[--tier auto|resident|fp8|offload|fp8-offload|cpu] [--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
@@ -152,7 +152,7 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
     runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
     tables: dict[str, dict[str, float]] = {}
     for method in ("portraitd", "plain diffusers"):
-        if painter is None and tier in {Tier.OFFLOAD, Tier.FP8}:
+        if painter is None and (tier.waits or tier.is_narrow):
             console.print("skipped: plain diffusers, whose two pipelines want all of the model on the card in 16 bits")
             break
         if torch.cuda.is_available():

@@ -197,8 +197,8 @@ SETTINGS: tuple[Setting, ...] = (
         "PORTRAITD_DIFFUSION_TIER",
         "diffusion_tier",
         "auto",
-        "Where that model lies: auto, resident, fp8, offload or cpu.",
-        _one_of("auto", "resident", "fp8", "offload", "cpu"),
+        "Where that model lies: auto, resident, fp8, offload, fp8-offload or cpu.",
+        _one_of("auto", "resident", "fp8", "offload", "fp8-offload", "cpu"),
     ),
     Setting(
         "PORTRAITD_DIFFUSION_TRAINING_MODEL",

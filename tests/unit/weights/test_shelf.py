@@ -201,7 +201,7 @@ def test_the_models_that_come_with_portraitd_can_be_read() -> None:
 
 
 def test_all_that_the_engine_loads_of_klein_is_pulled() -> None:
-    parts: tuple[Part, ...] = pytest.importorskip("portraitd.engines.diffusion.klein").PARTS
+    parts: tuple[Part, ...] = pytest.importorskip("portraitd.engines.diffusion.klein_parts").PARTS
     paths = {file.path for file in read_model("klein-4b").files}
     for part in parts:
         assert {f"{part.name}/{name}" for name in part.files} <= paths

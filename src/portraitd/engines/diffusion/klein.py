@@ -16,33 +16,27 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import torch
-from diffusers import (
-    AutoencoderKLFlux2,
-    FlowMatchEulerDiscreteScheduler,
-    Flux2KleinPipeline,
-    Flux2Transformer2DModel,
-)
+from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
 from diffusers.utils import logging as diffusers_logging
-from transformers import AutoTokenizer, Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.eight_bits import store_in_8_bits
-from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
+from portraitd.engines.diffusion.folder import check_folder
 from portraitd.engines.diffusion.inpaint import SharedReferences
+from portraitd.engines.diffusion.klein_parts import PARTS, TRANSFORMER, check_student, load_network, load_parts
 from portraitd.engines.diffusion.lora import LoraCard, pack
 from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.placement import (
     ROOM_BYTES,
+    Load,
     Memory,
     Tier,
     choose_tier,
@@ -56,25 +50,6 @@ from portraitd.images import Image, Size, as_pillow
 
 _log = logging.getLogger(__name__)
 
-#: The published repository's parts. Whatever else lies in the folder is not read.
-PARTS = (
-    Part("scheduler", ("FlowMatchEulerDiscreteScheduler",), ("scheduler_config.json",)),
-    Part("text_encoder", ("Qwen3ForCausalLM",), ("config.json",), "model"),
-    Part("tokenizer", ("Qwen2TokenizerFast", "Qwen2Tokenizer"), ("tokenizer_config.json",)),
-    Part("transformer", ("Flux2Transformer2DModel",), ("config.json",), "diffusion_pytorch_model"),
-    Part("vae", ("AutoencoderKLFlux2",), ("config.json",), "diffusion_pytorch_model"),
-)
-_TRANSFORMER = PARTS[3]
-#: What must be alike in two transformers for the LoRA of one to fit the other.
-_SHAPE = (
-    "in_channels",
-    "num_layers",
-    "num_single_layers",
-    "attention_head_dim",
-    "num_attention_heads",
-    "joint_attention_dim",
-    "mlp_ratio",
-)
 #: What a LoRA's card says that it fits.
 MODEL = "klein-4b"
 #: Prompts whose embeddings are kept: styles have a few dozen fixed ones.
@@ -104,72 +79,33 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     sizes = sizes or KleinSizes()
     folder = check_folder(choice.folder, PARTS, "Flux2KleinPipeline")
     if choice.training_folder is not None:
-        _check_student(choice.training_folder, folder.path)
-    weights, memory, learns = folder.weight_bytes, _memory(), choice.training_folder is not None
-    tier = choose_tier(choice.tier, weights, memory, sizes.room_bytes, learns)
+        check_student(choice.training_folder, folder.path)
+    learns, on_itself = choice.training_folder, False
+    if learns is not None:
+        on_itself = learns.samefile(folder.path)
+    transformer_bytes = folder.weight_bytes[TRANSFORMER.name]
+    load, memory = Load(folder.weight_bytes, transformer_bytes if learns else 0, on_itself), _memory()
+    tier = choose_tier(choice.tier, load, memory, sizes.room_bytes)
     if sizes.batch is None:
-        if learns and memory.card is not None and tier is not Tier.OFFLOAD:
-            memory = replace(memory, card=memory.card - weights[_TRANSFORMER.name])
-        sizes = replace(sizes, batch=pictures_at_once(tier, weights, memory, sizes.room_bytes))
+        sizes = replace(sizes, batch=pictures_at_once(tier, load, memory, sizes.room_bytes))
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
-    parts = _load_parts(folder, dtype)
-    if tier is Tier.FP8:
-        store_in_8_bits(parts)
-    student, itself = None, False
-    if choice.training_folder is not None:
-        # In 8 bits nothing can learn, nor is what was there any longer.
-        itself = choice.training_folder.samefile(folder.path) and tier is not Tier.FP8
-        other = partial(_network, Flux2Transformer2DModel, choice.training_folder / _TRANSFORMER.name, dtype)
-        student = (lambda: parts[_TRANSFORMER.name]) if itself else other
+    parts = load_parts(folder, dtype, tier.is_narrow)
+    student = None
+    if learns is not None:
+        # What was in 16 bits is no longer there once it is narrow: then even a model that learns on itself is copied.
+        on_itself = on_itself and not tier.is_narrow
+        narrow, path = tier is Tier.FP8_OFFLOAD, learns / TRANSFORMER.name
+        other = partial(load_network, Flux2Transformer2DModel, path, dtype, narrow)
+        student = (lambda: parts[TRANSFORMER.name]) if on_itself else other
     klein = Klein(parts, bool(folder.index.get("is_distilled")), tier, sizes, student)
     # What learns is not compiled: every step would have to be as well, and backwards. In 8 bits weights change their
     # type at every layer, which is not for a compiler.
-    if not itself and tier is not Tier.FP8 and wants_compiling(choice.compile, tier is not Tier.CPU):
-        compile_blocks(parts[_TRANSFORMER.name])
+    if not on_itself and not tier.is_narrow and wants_compiling(choice.compile, tier is not Tier.CPU):
+        compile_blocks(parts[TRANSFORMER.name])
         klein.rehearse()
     return klein
-
-
-def _check_student(training_folder: Path, folder: Path) -> None:
-    """Raises SetupError unless the transformer in there is whole, and shaped as the one that paints."""
-    check_folder(training_folder, (_TRANSFORMER,), "Flux2KleinPipeline")
-    mine, other = (read_json(path / _TRANSFORMER.name / "config.json") for path in (folder, training_folder))
-    unlike = [key for key in _SHAPE if mine.get(key) != other.get(key)]
-    if unlike:
-        raise SetupError(
-            f"PORTRAITD_DIFFUSION_TRAINING_MODEL={training_folder}: its {unlike[0]} is {other.get(unlike[0])}, the "
-            f"painting model's is {mine.get(unlike[0])}: what one learns does not fit the other"
-        )
-
-
-def _load_parts(folder: CheckedFolder, dtype: Any) -> dict[str, Any]:
-    """Each part by its own class: nothing that the folder names is looked up or run."""
-    path, tokenizer = folder.path, folder.path / "tokenizer"
-    try:
-        return {
-            "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(path / "scheduler", local_files_only=True),
-            "tokenizer": AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False),
-            "text_encoder": _network(Qwen3ForCausalLM, path / "text_encoder", dtype),
-            "transformer": _network(Flux2Transformer2DModel, path / "transformer", dtype),
-            "vae": _network(AutoencoderKLFlux2, path / "vae", dtype),
-        }
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise SetupError(f"{path}: the model cannot be loaded: {first_line}") from error
-
-
-def _network(kind: Any, folder: Path, dtype: Any) -> Any:
-    """The network in the folder, every one of its numbers read from there."""
-    network, info = kind.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=dtype
-    )
-    # The text encoder's last layer is not used: its hidden states are.
-    lacking = sorted(name for name in info["missing_keys"] if name != "lm_head.weight")
-    if lacking:  # they would be random, and so would the pictures
-        raise SetupError(f"{folder}: its weights lack {lacking[0]} and {len(lacking) - 1} more: fetch it again")
-    return network.eval()
 
 
 class Klein:
@@ -194,7 +130,7 @@ class Klein:
         self._painting = Flux2KleinPipeline(**parts, is_distilled=is_distilled)
         self._inpainting = SharedReferences(**parts, is_distilled=is_distilled)
         #: Whose LoRA it wears.
-        self.adapters = Adapters(parts[_TRANSFORMER.name], MODEL, Flux2KleinPipeline.lora_state_dict)
+        self.adapters = Adapters(parts[TRANSFORMER.name], MODEL, Flux2KleinPipeline.lora_state_dict)
         self._student = student
         #: The transformer that learns just now.
         self._learning: Any = None
@@ -205,7 +141,7 @@ class Klein:
         self._active: Any = None
         for pipeline in (self._painting, self._inpainting):
             pipeline.set_progress_bar_config(disable=True)
-            if tier in {Tier.RESIDENT, Tier.FP8}:
+            if tier is not Tier.CPU and not tier.waits:
                 pipeline.to("cuda")
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
@@ -248,7 +184,7 @@ class Klein:
         except torch.OutOfMemoryError as error:
             raise SetupError(
                 f"the card has no memory for a picture beside the model at tier {self.tier.value}, which others may be "
-                "using too; PORTRAITD_DIFFUSION_TIER=offload needs least"
+                "using too; PORTRAITD_DIFFUSION_TIER=fp8-offload needs least"
             ) from error
         _log.info("the rehearsal took %.0f s", time.monotonic() - started)
 
@@ -335,9 +271,9 @@ class Klein:
 
     def _use(self, pipeline: Any) -> Any:
         """The pipeline, its parts hooked to come to the card by turns where they wait elsewhere."""
-        if self.tier is Tier.OFFLOAD and self._learning is not None:
+        if self.tier.waits and self._learning is not None:
             self._learning.to("cpu")  # makes room; its next step fetches it back
-        if self.tier is Tier.OFFLOAD and self._active is not pipeline:
+        if self.tier.waits and self._active is not pipeline:
             if self._active is not None:
                 self._active.remove_all_hooks()
             pipeline.enable_model_cpu_offload()

@@ -28,7 +28,7 @@ class ModelChoice:
 
     #: The folder of the model's files; None where none was named.
     folder: Path | None
-    #: "auto", "resident", "fp8", "offload" or "cpu".
+    #: "auto", "resident", "fp8", "offload", "fp8-offload" or "cpu".
     tier: str = "auto"
     model: str = DEFAULT_MODEL
     #: The folder of the model that people are learnt on; None where they are not.

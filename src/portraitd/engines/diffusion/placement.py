@@ -13,7 +13,7 @@ GIB = 2**30
 ROOM_BYTES = 3 * GIB
 #: Most pictures painted at once: all candidates of the four results that a task has at most, as a rule.
 MOST_AT_ONCE = 8
-#: What is left of a model's bytes at `fp8`: norms, embeddings and the VAE stay in 16 bits.
+#: What is left of a part's bytes in 8 bits: norms, embeddings and the VAE stay in 16.
 NARROW_SHARE = 0.55
 
 
@@ -26,8 +26,20 @@ class Tier(enum.Enum):
     FP8 = "fp8"
     #: On the card is the part that works; the others wait in the machine's memory.
     OFFLOAD = "offload"
+    #: As `OFFLOAD`, the large parts' matrices in 8 bits, those of what learns too.
+    FP8_OFFLOAD = "fp8-offload"
     #: No card at all.
     CPU = "cpu"
+
+    @property
+    def is_narrow(self) -> bool:
+        """Are the painting model's matrices in 8 bits?"""
+        return self in {Tier.FP8, Tier.FP8_OFFLOAD}
+
+    @property
+    def waits(self) -> bool:
+        """Do parts wait in the machine's memory, on the card by turns?"""
+        return self in {Tier.OFFLOAD, Tier.FP8_OFFLOAD}
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,37 @@ class Memory:
     #: None without a card.
     card: int | None
     machine: int
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is to lie in memory, bytes of 16-bit numbers."""
+
+    #: By part of the painting model.
+    weights: Mapping[str, int]
+    #: Of the transformer that learns; 0 where nobody is learnt.
+    student: int = 0
+    #: That one is the painting model's own, as long as it is in 16 bits.
+    on_itself: bool = False
+
+    def lying(self, tier: Tier) -> int:
+        """Bytes in the tier's memory at once."""
+        whole, largest = self._whole(tier), max(self.weights.values())
+        if tier.waits:  # what learns takes its turn like the other parts
+            return round(NARROW_SHARE * largest) if tier.is_narrow else largest
+        # In 32 bits on the processor: not all of them are fast, or right, in 16.
+        return 2 * whole if tier is Tier.CPU else whole
+
+    def waiting(self, tier: Tier) -> int:
+        """Bytes that wait in the machine's memory."""
+        return self._whole(tier) if tier.waits else 0
+
+    def _whole(self, tier: Tier) -> int:
+        painting = sum(self.weights.values())
+        if tier.is_narrow:
+            painting = round(NARROW_SHARE * painting)
+        student = 0 if self.on_itself and not tier.is_narrow else self.student
+        return painting + (round(NARROW_SHARE * student) if tier is Tier.FP8_OFFLOAD else student)
 
 
 @dataclass(frozen=True)
@@ -64,52 +107,35 @@ def lesson_room(free: int, wanted: int, picture_bytes: int, recomputed_bytes: in
     return LessonRoom(batch, recompute=True)
 
 
-def pictures_at_once(tier: Tier, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES) -> int:
-    """How many pictures fit on the card beside the weights, each taking `room` bytes; 1 on the processor.
-
-    weights, memory: as `choose_tier` took them, less what else is to stay on the card.
-    """
+def pictures_at_once(tier: Tier, load: Load, memory: Memory, room: int = ROOM_BYTES) -> int:
+    """How many pictures fit on the card beside the load, each taking `room` bytes; 1 on the processor."""
     if tier is Tier.CPU or memory.card is None:
         return 1
-    return max(1, min(MOST_AT_ONCE, (memory.card - _lying(tier, weights)) // max(room, 1)))
+    return max(1, min(MOST_AT_ONCE, (memory.card - load.lying(tier)) // max(room, 1)))
 
 
-def _lying(tier: Tier, weights: Mapping[str, int]) -> int:
-    """Bytes of weights that are in the tier's memory at once. weights: bytes by part, of 16-bit numbers."""
-    whole = sum(weights.values())
-    if tier is Tier.OFFLOAD:
-        return max(weights.values())
-    if tier is Tier.FP8:
-        return round(NARROW_SHARE * whole)
-    # In 32 bits on the processor: not all of them are fast, or right, in 16.
-    return 2 * whole if tier is Tier.CPU else whole
-
-
-def choose_tier(
-    wanted: str, weights: Mapping[str, int], memory: Memory, room: int = ROOM_BYTES, learns: bool = False
-) -> Tier:
-    """The tier to use. weights: bytes by part, of 16-bit numbers. Raises SetupError where memory is short.
-
-    learns: people are learnt here. Then `auto` leaves `fp8` out: what learns needs the room that it takes for good.
-    """
-    needs = {tier: _lying(tier, weights) + room for tier in Tier}
+def choose_tier(wanted: str, load: Load, memory: Memory, room: int = ROOM_BYTES) -> Tier:
+    """The tier to use, `room` bytes left beside the load. Raises SetupError where memory is short."""
+    needs = {tier: load.lying(tier) + room for tier in Tier}
     if wanted == "auto":
         if memory.card is None:
             raise SetupError(
                 "PORTRAITD_ENGINE=diffusion finds no CUDA card; PORTRAITD_DIFFUSION_TIER=cpu runs it on the processor, "
                 "which is slow; PORTRAITD_ENGINE=classic needs no card"
             )
-        choices = (Tier.RESIDENT,) if learns else (Tier.RESIDENT, Tier.FP8)
-        tier = next((tier for tier in choices if memory.card >= needs[tier]), Tier.OFFLOAD)
+        choices = (Tier.RESIDENT, Tier.FP8, Tier.OFFLOAD)
+        tier = next((tier for tier in choices if memory.card >= needs[tier]), Tier.FP8_OFFLOAD)
     else:
         tier = Tier(wanted)
     free = memory.machine if tier is Tier.CPU else memory.card
     if free is None:
         raise SetupError(f"PORTRAITD_DIFFUSION_TIER={wanted} needs a CUDA card, and there is none")
-    if free < needs[tier]:
-        where = "the machine" if tier is Tier.CPU else "the card"
-        raise SetupError(
-            f"the diffusion model needs {needs[tier] / GIB:.1f} GiB free on {where} at tier {tier.value}; "
-            f"{free / GIB:.1f} GiB are free"
-        )
+    where = "the machine" if tier is Tier.CPU else "the card"
+    asked = ((free, needs[tier], where), (memory.machine, load.waiting(tier), "the machine"))
+    for there, needed, place in asked:
+        if there < needed:
+            raise SetupError(
+                f"the diffusion model needs {needed / GIB:.1f} GiB free on {place} at tier {tier.value}; "
+                f"{there / GIB:.1f} GiB are free"
+            )
     return tier

@@ -16,6 +16,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
 from diffusers.optimization import get_cosine_schedule_with_warmup
 from diffusers.training_utils import cast_training_params, compute_density_for_timestep_sampling
 from peft import LoraConfig
+from peft.tuners.lora.layer import LoraLayer
 from peft.utils import get_peft_model_state_dict
 
 from portraitd.engines.diffusion.adapters import quiet_peft
@@ -146,9 +147,13 @@ def _fresh_layers(transformer: Any, plan: TuningPlan) -> Iterator[None]:
     config = LoraConfig(r=plan.rank, lora_alpha=plan.rank, target_modules=MATRICES, init_lora_weights="gaussian")
     try:
         with torch.random.fork_rng(devices=[]), quiet_peft():
-            torch.manual_seed(plan.seed)
             transformer.add_adapter(config, _LEARNING)
-        cast_training_params(transformer, torch.float32)
+            cast_training_params(transformer, torch.float32)
+            # Drawn again: peft rounds what it draws to the matrices' own type, which may have 8 bits.
+            torch.manual_seed(plan.seed)
+            for layer in transformer.modules():
+                if isinstance(layer, LoraLayer):
+                    layer.reset_lora_parameters(_LEARNING, config.init_lora_weights)
         yield
     finally:
         transformer.disable_adapters()

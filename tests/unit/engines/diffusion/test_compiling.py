@@ -140,7 +140,9 @@ def test_a_rehearsal_that_finds_no_memory_says_what_to_do(
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(klein._painting.vae, "decode", none)
-    with pytest.raises(SetupError, match=r"no memory for a picture .* at tier cpu, .*PORTRAITD_DIFFUSION_TIER=offload"):
+    with pytest.raises(
+        SetupError, match=r"no memory for a picture .* at tier cpu, .*PORTRAITD_DIFFUSION_TIER=fp8-offload"
+    ):
         klein.rehearse()
 
 

@@ -156,8 +156,8 @@ def test_in_16_bits_it_learns_in_32(tiny_folder: Path, sizes: KleinSizes, monkey
     from portraitd.engines.diffusion import klein as module
     from portraitd.engines.diffusion.lora import unpack
 
-    load = module._load_parts
-    monkeypatch.setattr(module, "_load_parts", lambda folder, _dtype: load(folder, torch.bfloat16))
+    load = module.load_parts
+    monkeypatch.setattr(module, "load_parts", lambda folder, _dtype, _narrow: load(folder, torch.bfloat16))
     klein = module.load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), sizes)
     bare, losses, lora = _paint(klein, None), [], None
     for learnt in klein.learn(LESSONS):
@@ -180,7 +180,7 @@ def _offloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     from portraitd.engines.diffusion import klein as module
     from portraitd.engines.diffusion.placement import Memory, Tier
 
-    hook, load = DiffusionPipeline.enable_model_cpu_offload, module._load_parts
+    hook, load = DiffusionPipeline.enable_model_cpu_offload, module.load_parts
 
     def hook_here(pipeline: DiffusionPipeline, device: object = None) -> None:
         hook(pipeline, device="cpu")
@@ -189,7 +189,7 @@ def _offloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
     monkeypatch.setattr(module, "choose_tier", lambda *_asked: Tier.OFFLOAD)
     monkeypatch.setattr(module, "_memory", lambda: Memory(2**40, 2**40))
-    monkeypatch.setattr(module, "_load_parts", lambda folder, _dtype: load(folder, torch.float32))
+    monkeypatch.setattr(module, "load_parts", lambda folder, _dtype, _narrow: load(folder, torch.float32))
 
 
 @pytest.mark.parametrize("on_itself", [True, False])

@@ -1,0 +1,76 @@
+"""The files that FLUX.2 [klein] 4B is made of: which parts, loaded each by its own class, nothing lacking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2Transformer2DModel
+from transformers import AutoTokenizer, Qwen3ForCausalLM
+
+from portraitd.engines.diffusion.eight_bits import store_in_8_bits
+from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
+from portraitd.errors import SetupError
+
+#: The published repository's parts. Whatever else lies in the folder is not read.
+PARTS = (
+    Part("scheduler", ("FlowMatchEulerDiscreteScheduler",), ("scheduler_config.json",)),
+    Part("text_encoder", ("Qwen3ForCausalLM",), ("config.json",), "model"),
+    Part("tokenizer", ("Qwen2TokenizerFast", "Qwen2Tokenizer"), ("tokenizer_config.json",)),
+    Part("transformer", ("Flux2Transformer2DModel",), ("config.json",), "diffusion_pytorch_model"),
+    Part("vae", ("AutoencoderKLFlux2",), ("config.json",), "diffusion_pytorch_model"),
+)
+TRANSFORMER = PARTS[3]
+#: What must be alike in two transformers for the LoRA of one to fit the other.
+_SHAPE = (
+    "in_channels",
+    "num_layers",
+    "num_single_layers",
+    "attention_head_dim",
+    "num_attention_heads",
+    "joint_attention_dim",
+    "mlp_ratio",
+)
+
+
+def check_student(training_folder: Path, folder: Path) -> None:
+    """Raises SetupError unless the transformer in there is whole, and shaped as the one that paints."""
+    check_folder(training_folder, (TRANSFORMER,), "Flux2KleinPipeline")
+    mine, other = (read_json(path / TRANSFORMER.name / "config.json") for path in (folder, training_folder))
+    unlike = [key for key in _SHAPE if mine.get(key) != other.get(key)]
+    if unlike:
+        raise SetupError(
+            f"PORTRAITD_DIFFUSION_TRAINING_MODEL={training_folder}: its {unlike[0]} is {other.get(unlike[0])}, the "
+            f"painting model's is {mine.get(unlike[0])}: what one learns does not fit the other"
+        )
+
+
+def load_parts(folder: CheckedFolder, dtype: Any, narrow: bool = False) -> dict[str, Any]:
+    """Each part by its own class: nothing that the folder names is looked up or run.
+
+    narrow: the large ones in 8 bits, each as soon as it is there, so that no two lie in memory as they came.
+    """
+    path, tokenizer = folder.path, folder.path / "tokenizer"
+    try:
+        return {
+            "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(path / "scheduler", local_files_only=True),
+            "tokenizer": AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False),
+            "text_encoder": load_network(Qwen3ForCausalLM, path / "text_encoder", dtype, narrow),
+            "transformer": load_network(Flux2Transformer2DModel, path / "transformer", dtype, narrow),
+            "vae": load_network(AutoencoderKLFlux2, path / "vae", dtype),
+        }
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise SetupError(f"{path}: the model cannot be loaded: {first_line}") from error
+
+
+def load_network(kind: Any, folder: Path, dtype: Any, narrow: bool = False) -> Any:
+    """The network in the folder, every one of its numbers read from there; narrow: its matrices in 8 bits."""
+    network, info = kind.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, output_loading_info=True, dtype=dtype
+    )
+    # The text encoder's last layer is not used: its hidden states are.
+    lacking = sorted(name for name in info["missing_keys"] if name != "lm_head.weight")
+    if lacking:  # they would be random, and so would the pictures
+        raise SetupError(f"{folder}: its weights lack {lacking[0]} and {len(lacking) - 1} more: fetch it again")
+    return store_in_8_bits(network.eval()) if narrow else network.eval()
