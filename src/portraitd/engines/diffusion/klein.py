@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,8 @@ from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.folder import check_folder
-from portraitd.engines.diffusion.inpaint import SharedReferences
 from portraitd.engines.diffusion.klein_parts import PARTS, TRANSFORMER, check_student, load_network, load_parts
-from portraitd.engines.diffusion.lora import LoraCard, pack
+from portraitd.engines.diffusion.lora import LoraCard, LoraTensors, pack
 from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.placement import (
     ROOM_BYTES,
@@ -44,7 +44,8 @@ from portraitd.engines.diffusion.placement import (
     pictures_at_once,
 )
 from portraitd.engines.diffusion.prompt import NAME
-from portraitd.engines.diffusion.tune import Example, Student, TuningPlan, tune
+from portraitd.engines.diffusion.references import OwnReferences, SharedReferences
+from portraitd.engines.diffusion.tune import Example, Student, TuningPlan, blank, tune
 from portraitd.errors import SetupError
 from portraitd.images import Image, Size, as_pillow
 
@@ -127,7 +128,7 @@ class Klein:
         self.batch = sizes.batch or 1
         self._steps = sizes.steps if is_distilled else sizes.base_steps
         self._guidance = 1.0 if is_distilled else sizes.base_guidance
-        self._painting = Flux2KleinPipeline(**parts, is_distilled=is_distilled)
+        self._painting = OwnReferences(**parts, is_distilled=is_distilled)
         self._inpainting = SharedReferences(**parts, is_distilled=is_distilled)
         #: Whose LoRA it wears.
         self.adapters = Adapters(parts[TRANSFORMER.name], MODEL, Flux2KleinPipeline.lora_state_dict)
@@ -151,36 +152,60 @@ class Klein:
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
-        ask = partial(
-            self._use(self._painting),
-            image=[as_pillow(reference) for reference in person.references] or None,
-            width=self.portrait.width,
-            height=self.portrait.height,
-        )
-        return self._painted(ask, drafts, person.lora, style)
+        return self.paint_people(drafts, [person] * len(drafts), style)
+
+    def paint_people(
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+    ) -> list[Image]:
+        """As `paint`, each draft of its own person: MOST_PEOPLE different ones at most, as many references each."""
+
+        def ask(batch: Sequence[Person]) -> Callable[..., Any]:
+            apart = {id(person): person for person in batch}
+            pipeline = self._use(self._painting)
+            pipeline.whose = [list(apart).index(id(person)) for person in batch]
+            return partial(
+                pipeline,
+                image=[as_pillow(reference) for person in apart.values() for reference in person.references] or None,
+                width=self.portrait.width,
+                height=self.portrait.height,
+            )
+
+        return self._painted(ask, drafts, people, style)
 
     def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
         """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`.
 
         References are squares of one size: the pipeline would cut them to the first one's.
         """
-        ask = partial(
-            self._use(self._inpainting),
-            image=as_pillow(crop.image),
-            mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
-            image_reference=[as_pillow(reference) for reference in person.references],
-            strength=1.0,
-        )
-        return self._painted(ask, drafts, person.lora, None)
+
+        def ask(_batch: Sequence[Person]) -> Callable[..., Any]:
+            return partial(
+                self._use(self._inpainting),
+                image=as_pillow(crop.image),
+                mask_image=as_pillow(np.rint(crop.mask * 255).astype(np.uint8)),
+                image_reference=[as_pillow(reference) for reference in person.references],
+                strength=1.0,
+            )
+
+        return self._painted(ask, drafts, [person] * len(drafts), None)
 
     def rehearse(self) -> None:
         """Paint for nobody, as many pictures as at once: the first to ask shall not wait for the compiler.
 
-        Raises SetupError where there is no memory for a single one.
+        Where people are learnt, with LoRAs as well, one person's and several people's. Raises SetupError where there is
+        no memory for a single picture.
         """
         started = time.monotonic()
+        crowds: list[list[bytes | None]] = [[None]]
+        if self.lesson_px is not None:
+            one, other = (self._packed(blank(self._painting.transformer, self._tuning.rank), step) for step in (0, 1))
+            # What is compiled knows which layers there are: first all of them are made, and then painted with.
+            self.adapters.make_layers([one, other])
+            crowds = [[None], [one], [one, other]] if self.batch > 1 else [[None], [one]]
         try:
-            self.paint([Draft("", seed) for seed in range(self.batch)], Person())
+            for loras in crowds:
+                drafts = [Draft("", seed) for seed in range(self.batch)]
+                self.paint_people(drafts, [Person(lora=lora) for _, lora in zip(drafts, cycle(loras), strict=False)])
         except torch.OutOfMemoryError as error:
             raise SetupError(
                 f"the card has no memory for a picture beside the model at tier {self.tier.value}, which others may be "
@@ -189,15 +214,24 @@ class Klein:
         _log.info("the rehearsal took %.0f s", time.monotonic() - started)
 
     def _painted(
-        self, ask: Callable[..., Any], drafts: Sequence[Draft], lora: bytes | None, style: StyleLora | None
+        self,
+        ask: Callable[[Sequence[Person]], Callable[..., Any]],
+        drafts: Sequence[Draft],
+        people: Sequence[Person],
+        style: StyleLora | None,
     ) -> list[Image]:
-        """A picture a draft, as many at once as there is room for. `ask`: a pipeline that knows all but the drafts."""
+        """A picture a draft, as many at once as there is room for.
+
+        `ask`: for the people of a batch, a pipeline that knows all but the drafts.
+        """
         made: list[Image] = []
         while len(made) < len(drafts):
             batch = drafts[len(made) : len(made) + self.batch]
+            shown = people[len(made) : len(made) + self.batch]
             try:
-                with self.adapters.worn(lora, style):
-                    made += self._painted_at_once(ask, batch)
+                pipeline = ask(shown)
+                with self.adapters.worn_by([person.lora for person in shown], style):
+                    made += self._painted_at_once(pipeline, batch)
                 continue
             except CompileError as error:
                 if leave_uncompiled(self._painting.transformer, error):
@@ -237,13 +271,16 @@ class Klein:
                 for tuned in steps:
                     lora = None
                     if tuned.tensors is not None:
-                        card = LoraCard(MODEL, NAME, plan.rank, tuned.step, plan.steps, len(lessons))
-                        lora = pack(tuned.tensors, card, self._painting.transformer.dtype)
+                        lora = self._packed(tuned.tensors, tuned.step, len(lessons))
                     yield Learnt(tuned.step, plan.steps, tuned.loss, lora)
         except torch.OutOfMemoryError as error:
             raise SetupError("training ran out of the card's memory, which others may be using too") from error
         finally:
             self._learning = None
+
+    def _packed(self, tensors: LoraTensors, step: int, pictures: int = 0) -> bytes:
+        card = LoraCard(MODEL, NAME, self._tuning.rank, step, self._tuning.steps, pictures)
+        return pack(tensors, card, self._painting.transformer.dtype)
 
     def _examples(self, lessons: Sequence[Lesson]) -> list[Example]:
         """The lessons, encoded once for all steps."""

@@ -22,6 +22,10 @@ DEFAULT_MODEL = "klein-4b"
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "psutil", "peft")
 
 
+#: Different people whose pictures are painted at once.
+MOST_PEOPLE = 4
+
+
 @dataclass(frozen=True)
 class ModelChoice:
     """Which model, from where, and how it is to lie in memory."""
@@ -114,6 +118,11 @@ class Painter(Protocol):
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
+
+    def paint_people(
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+    ) -> list[Image]:
+        """As `paint`, each draft of its own person: MOST_PEOPLE different ones at most, as many references each."""
 
     def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
         """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`."""

@@ -5,6 +5,7 @@ Between two steps the layers are switched off, so that whoever asks for a step m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from peft import LoraConfig
 from peft.tuners.lora.layer import LoraLayer
 from peft.utils import get_peft_model_state_dict
 
-from portraitd.engines.diffusion.adapters import quiet_peft
 from portraitd.engines.diffusion.lora import LoraTensors
 from portraitd.engines.diffusion.placement import GIB
+from portraitd.engines.diffusion.slot import quiet_peft
 
 #: The attention's matrices in both kinds of blocks; those of the second kind hold the feed-forward part as well.
 MATRICES = r".*\.attn\.(to_q|to_k|to_v|to_out\.0|to_qkv_mlp_proj)|single_transformer_blocks\.\d+\.attn\.to_out"
@@ -137,6 +138,16 @@ def flow_loss(student: Student, batch: Sequence[Example], generator: torch.Gener
         )[0]
     wanted = Flux2KleinPipeline._pack_latents(noise - latents)
     return torch.nn.functional.mse_loss(predicted.float(), wanted.float())
+
+
+def blank(transformer: Any, rank: int) -> LoraTensors:
+    """Tensors as training gives them, all zeros: they change nothing."""
+    matrices = {name: module for name, module in transformer.named_modules() if re.fullmatch(MATRICES, name)}
+    return {
+        f"{name}.{half}.weight": torch.zeros(shape)
+        for name, matrix in matrices.items()
+        for half, shape in (("lora_A", (rank, matrix.in_features)), ("lora_B", (matrix.out_features, rank)))
+    }
 
 
 @contextmanager

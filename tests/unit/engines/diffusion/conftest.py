@@ -30,6 +30,14 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """Another model of the same shape, as the published base model is to the distilled one."""
+    from tests.fakes.tiny_klein import make_tiny_klein
+
+    return make_tiny_klein(tmp_path_factory.mktemp("base") / "klein-base", seed=1)
+
+
+@pytest.fixture(scope="session")
 def tiny_klein(tiny_folder: Path) -> Klein:
     """The tiny model, loaded: 64 x 96 portraits in two steps."""
     from portraitd.engines.diffusion.klein import KleinSizes, load_klein

@@ -114,6 +114,23 @@ def test_a_compiled_model_paints_the_same_and_compiles_no_more_than_it_must(
         assert compiler.regions == regions
 
 
+def test_where_people_are_learnt_all_kinds_are_compiled_before_anybody_asks(
+    load: Callable[..., Klein], tiny_klein: Klein, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With nobody's LoRA, with one person's and with several people's; and nobody is taken for whom it was compiled."""
+    from tests.fakes.loras import random_lora
+
+    compiler = Compiler().install(monkeypatch)
+    klein = load("on", base_folder)
+    assert compiler.regions == 6
+    one, two = (Person(lora=random_lora(klein._painting.transformer, seed, rank=8)) for seed in (1, 2))
+    for people in ((Person(), Person()), (one, one), (one, two), (two, one), (two, two), (Person(), two)):
+        pictures = klein.paint_people(DRAFTS, people)
+        for picture, draft, person in zip(pictures, DRAFTS, people, strict=True):
+            assert _alike(picture, tiny_klein.paint([draft], person)[0])
+    assert compiler.regions == 6
+
+
 def test_a_compiler_that_fails_is_a_warning_and_not_the_end(
     load: Callable[..., Klein], tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

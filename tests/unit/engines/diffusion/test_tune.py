@@ -43,14 +43,6 @@ def sizes(tiny_klein: Klein) -> KleinSizes:
 
 
 @pytest.fixture(scope="module")
-def base_folder(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
-    """Another model of the same shape, as the published base model is to the distilled one."""
-    from tests.fakes.tiny_klein import make_tiny_klein
-
-    return make_tiny_klein(tmp_path_factory.mktemp("base") / "klein-base", seed=1)
-
-
-@pytest.fixture(scope="module")
 def klein(tiny_folder: Path, sizes: KleinSizes) -> Klein:
     """A model that learns people itself."""
     from portraitd.engines.diffusion.klein import load_klein
