@@ -36,6 +36,7 @@ class Settings:
     diffusion_tier: str
     diffusion_training_model: Path | None
     diffusion_compile: str
+    diffusion_tasks: int
     workers: int
     max_n: int
     max_jobs: int
@@ -213,6 +214,13 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         "Whether that model is compiled: auto, which is on a card, on or off.",
         _one_of("auto", "on", "off"),
+    ),
+    Setting(
+        "PORTRAITD_DIFFUSION_TASKS",
+        "diffusion_tasks",
+        "4",
+        "Tasks that a worker takes at once, to paint those of one style together.",
+        _whole(1, 16),
     ),
     Setting("PORTRAITD_WORKERS", "workers", "1", "Worker processes that `serve` starts.", _whole(0, 64)),
     Setting("PORTRAITD_MAX_N", "max_n", "4", "Most pictures per task.", _whole(1, 16)),

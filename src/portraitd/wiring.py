@@ -142,7 +142,8 @@ def open_house(settings: Settings, clock: Clock = utc_now) -> House:
     database = open_database(settings.database_url)
     migrate(database)
     queue = Queue(database)
-    queue.prepare(settings.max_running)
+    # The classic engine makes nothing together: a second task would only wait in the worker instead of in the queue.
+    queue.prepare(settings.max_running, settings.diffusion_tasks if settings.engine == "diffusion" else 1)
     blobs = blobs_of(settings)
     secret = _signing_secret(database)
     links = Links(settings.public_url, secret, clock)

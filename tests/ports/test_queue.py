@@ -154,6 +154,33 @@ def test_one_worker_takes_one_task_at_a_time(database: Database, queue: Queue) -
     assert max(most) == 1
 
 
+@pytest.mark.parametrize(("max_running", "at_once"), [(16, 3), (1, 2)])
+def test_a_worker_may_take_several_at_once(database: Database, queue: Queue, max_running: int, at_once: int) -> None:
+    """Of one account, or of as many as it takes where an account may have one running."""
+    queue.prepare(max_running, per_worker=3)
+    release, lock = threading.Event(), threading.Lock()
+    running: set[str] = set()
+    most: list[int] = []
+
+    def handle(task_id: str) -> None:
+        with lock:
+            running.add(task_id)
+            most.append(len(running))
+        release.wait(30)
+        with lock:
+            running.remove(task_id)
+
+    for number in range(7):
+        submit(database, queue, f"t{number}", f"account-{number % 2}")
+    with serving(database, "e1", handle):
+        until(lambda: len(running) == at_once)
+        time.sleep(0.5)
+        assert len(running) == at_once
+        release.set()
+        until(lambda: len(most) == 7, 30)
+    assert max(most) == at_once
+
+
 @pytest.mark.parametrize("max_running", [1, 2, 16])
 def test_the_first_task_of_an_account_waits_for_one_running_task_per_worker(
     database: Database, queue: Queue, max_running: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from portraitd.errors import PortraitdError
 from portraitd.images import Image
@@ -156,3 +156,14 @@ class Engine(Protocol):
         Raises a PortraitdError before the first outcome when the job as a whole cannot be done (no face in the
         template, say).
         """
+
+
+@runtime_checkable
+class Together(Protocol):
+    """What an engine has, besides, that makes several jobs in little more time than one."""
+
+    def go_together(self, jobs: Sequence[Job]) -> bool:
+        """Whether these can be made at once. Quick, and thread-safe."""
+
+    def generate_together(self, jobs: Sequence[Job]) -> list[list[Portrait | Failure]]:
+        """What `generate` yields for each of the jobs, which go together. Raises where one of them cannot be done."""

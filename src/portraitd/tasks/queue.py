@@ -46,17 +46,19 @@ class Lane:
     kind: Kind
     #: How many tasks of one account may run at once, over all workers.
     per_account: int
+    #: How many tasks a worker takes at once.
+    per_worker: int
     #: How often a worker looks for a new task, in seconds.
     poll_s: float
 
 
-def lanes(max_running: int) -> tuple[Lane, ...]:
-    """The lanes of a service where an account may have that many generations running at once."""
+def lanes(max_running: int, per_worker: int = 1) -> tuple[Lane, ...]:
+    """The lanes of a service where an account, and a worker, may have that many generations running at once."""
     return (
-        # A worker takes one task at a time, and accounts take turns (turns.py).
-        Lane(Kind.GENERATE, per_account=max_running, poll_s=0.1),
+        # Accounts take turns (turns.py).
+        Lane(Kind.GENERATE, per_account=max_running, per_worker=per_worker, poll_s=0.1),
         # The contract's own limit (wire-contract section 8): one training of an account at a time.
-        Lane(Kind.FINETUNE, per_account=1, poll_s=0.25),
+        Lane(Kind.FINETUNE, per_account=1, per_worker=1, poll_s=0.25),
     )
 
 
@@ -72,7 +74,7 @@ class Queue:
         self._database = database
         self._opened: DBOSClient | None = None
 
-    def prepare(self, max_running: int = 16) -> None:
+    def prepare(self, max_running: int = 16, per_worker: int = 1) -> None:
         """Make or upgrade DBOS's tables and write down the lanes.
 
         What is written last holds for all workers, those that run already too.
@@ -81,10 +83,10 @@ class Queue:
 
         _hush()
         DBOS.migrate(_plain_url(self._database))
-        for lane in lanes(max_running):
+        for lane in lanes(max_running, per_worker):
             self._client.register_queue(
                 lane.kind.value,
-                worker_concurrency=1,
+                worker_concurrency=lane.per_worker,
                 partition_concurrency=lane.per_account,
                 partition_limiter=_ANY_RATE if lane.per_account == 1 else None,
                 polling_interval_sec=lane.poll_s,
@@ -164,7 +166,7 @@ class Queue:
 
 
 class Receiver:
-    """The receiving side: takes tasks in this process and runs them, one per lane. One per process."""
+    """The receiving side: takes tasks in this process and runs them. One per process."""
 
     def __init__(self, database: Database, executor_id: str) -> None:
         self._database = database

@@ -1,7 +1,7 @@
 """Fairness between accounts: whoever was asked longest ago is asked first, and a newcomer before all others.
 
 So a task of an account that has nothing running waits for one running task per worker at most, however many tasks of
-another are queued. Each worker keeps its own count, and has one task of a kind at a time.
+another are queued; for as many as a worker takes at once, where it takes several. Each worker keeps its own count.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A worker: one process, one warm engine, one task per lane at a time, until told to stop."""
+"""A worker: one process, one warm engine, as many tasks as its lanes give it at a time, until told to stop."""
 
 from __future__ import annotations
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from portraitd.engines.base import Job, Photo, Portrait, Progress, TemplateJob, Trained, Training, trained_by
+from portraitd.engines.base import Failure, Job, Photo, Portrait, Progress, TemplateJob, Trained, Training, trained_by
+from portraitd.errors import AlgorithmFailed, PortraitdError
 from portraitd.portraits.turns import TakingTurns, Turn
 from tests.fakes.engines import Instant, flat
 
@@ -119,3 +121,89 @@ def test_whoever_has_waited_longest_comes_next() -> None:
     for thread in threads:
         thread.join(LONG_S)
     assert order == list(range(5))
+
+
+class Sociable(Instant):
+    """Makes jobs of the same template together, three at most; a job with the identity "rude" spoils it for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.together: list[list[bytes]] = []
+        self.alone: list[bytes] = []
+
+    def generate(self, job: Job) -> Iterator[Portrait | Failure]:
+        assert isinstance(job, TemplateJob)
+        self.alone.append(job.identity)
+        if job.identity == b"rude":
+            raise AlgorithmFailed
+        yield from super().generate(job)
+
+    def go_together(self, jobs: Sequence[Job]) -> bool:
+        templates = [job.template.tobytes() for job in jobs if isinstance(job, TemplateJob)]
+        return len(jobs) <= 3 and len(set(templates)) == 1
+
+    def generate_together(self, jobs: Sequence[Job]) -> list[list[Portrait | Failure]]:
+        identities = [job.identity for job in jobs if isinstance(job, TemplateJob)]
+        self.together.append(identities)
+        if b"rude" in identities:
+            raise AlgorithmFailed
+        return [list(super(Sociable, self).generate(job)) for job in jobs]
+
+
+def _job(identity: str, seed: int, template: int = 1) -> TemplateJob:
+    return TemplateJob(flat((template, 2, 3)), identity.encode(), 2, seed)
+
+
+def _made_while_busy(engine: Sociable, jobs: Sequence[Job]) -> list[list[int] | PortraitdError]:
+    """The seeds of each job's outcomes, or its error: all jobs waited while the engine was busy."""
+    turns = TakingTurns(engine)
+    company = turns._company
+    assert company
+
+    def seeds(job: Job) -> list[int] | PortraitdError:
+        try:
+            return [outcome.seed for outcome in turns.generate(job) if isinstance(outcome, Portrait)]
+        except PortraitdError as error:
+            return error
+
+    with ThreadPoolExecutor(len(jobs) + 1) as pool:
+        with turns._turn:  # as a training holds it, or a picture that is being made
+            waiting = []
+            for number, job in enumerate(jobs):
+                waiting.append(pool.submit(seeds, job))
+                deadline = time.monotonic() + LONG_S
+                while sum(len(table.jobs) for table in company._open) <= number:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.001)
+        return [future.result(LONG_S) for future in waiting]
+
+
+def test_jobs_that_wait_and_go_together_share_a_turn() -> None:
+    engine = Sociable()
+    jobs = [_job("a", 10), _job("b", 20), _job("other", 30, template=9), _job("c", 40), _job("one too many", 50)]
+    assert _made_while_busy(engine, jobs) == [[10, 11], [20, 21], [30, 31], [40, 41], [50, 51]]
+    assert engine.together == [[b"a", b"b", b"c"]]
+    assert engine.alone == [b"other", b"one too many"]
+
+
+def test_one_that_cannot_be_made_spoils_nothing_for_the_others() -> None:
+    engine = Sociable()
+    first, second, third = _made_while_busy(engine, [_job("a", 10), _job("rude", 20), _job("c", 30)])
+    assert (first, third) == ([10, 11], [30, 31])
+    assert isinstance(second, AlgorithmFailed)
+    assert sorted(engine.alone) == [b"a", b"c", b"rude"]
+
+
+def test_who_is_the_first_keeps_the_turn_for_the_pictures() -> None:
+    """Nobody who came later gets in between."""
+    engine = Sociable()
+    found = _made_while_busy(engine, [_job(str(number), 10 * number, template=number) for number in range(5)])
+    assert [seeds[0] for seeds in found if isinstance(seeds, list)] == [0, 10, 20, 30, 40]
+    assert engine.alone == [str(number).encode() for number in range(5)]
+
+
+def test_nobody_waits_for_company() -> None:
+    engine = Sociable()
+    outcomes = list(TakingTurns(engine).generate(_job("a", 10)))
+    assert [outcome.seed for outcome in outcomes if isinstance(outcome, Portrait)] == [10, 11]
+    assert (engine.together, engine.alone) == ([], [b"a"])

@@ -8,6 +8,7 @@ result k needs seed + k alone.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +25,15 @@ from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.folder import named_folder
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import learn_person
-from portraitd.engines.diffusion.painter import Draft, ModelChoice, Painter, Person, check_packages, load_painter
+from portraitd.engines.diffusion.painter import (
+    MOST_PEOPLE,
+    Draft,
+    ModelChoice,
+    Painter,
+    Person,
+    check_packages,
+    load_painter,
+)
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -59,6 +68,7 @@ class Way:
 
     #: A result's seed in, what the model is asked for out.
     prompt: Callable[[int], str]
+    person: Person
     #: Drafts in, a picture of each out.
     draw: Callable[[Sequence[Draft]], Sequence[Image]]
     #: Where the face is in every picture drawn; None: it has to be found, and one without a face is none.
@@ -136,19 +146,53 @@ class DiffusionEngine:
             person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
             way = self._template_way(job.template, person)
         for seed, candidates in self._candidates_of(job, way):
-            try:
-                yield self._best(identity, way, seed, candidates)
-            except SetupError:
-                raise
-            except PortraitdError as error:
-                yield Failure(error)
+            yield self._outcome(identity, way, seed, candidates)
+
+    def go_together(self, jobs: Sequence[Job]) -> bool:
+        """Whether these are presets of one style that the model has room to paint at once."""
+        presets = [job for job in jobs if isinstance(job, PresetJob)]
+        if self._loaded is None or len(presets) < len(jobs) or len({job.style.id for job in presets}) > 1:
+            return False
+        pictures = self._candidates * sum(job.count for job in jobs)
+        return pictures <= self._loaded.batch and len({job.identity for job in presets}) <= MOST_PEOPLE
+
+    def generate_together(self, jobs: Sequence[Job]) -> list[list[Portrait | Failure]]:
+        """The outcomes of each job, all painted at once where everybody is known by as many references."""
+        presets = [job for job in jobs if isinstance(job, PresetJob)]
+        identities = [self._people.read(job.identity) for job in presets]
+        ways = [self._preset_way(job, identity) for job, identity in zip(presets, identities, strict=True)]
+        drawn: dict[tuple[int, int], list[Image]] = defaultdict(list)
+        for places in _by_references(ways, presets):
+            drafts = [
+                (number, seed, Draft(ways[number].prompt(seed), candidate_seed(seed, n)))
+                for number, seed in places
+                for n in range(self._candidates)
+            ]
+            pictures = self._painter().paint_people(
+                [draft for *_, draft in drafts],
+                [ways[number].person for number, *_ in drafts],
+                read_prompt(presets[0].style).lora,
+            )
+            for (number, seed, _), picture in zip(drafts, pictures, strict=True):
+                drawn[number, seed].append(picture)
+        return [
+            [self._outcome(identities[number], way, seed, drawn[number, seed]) for seed in _seeds(presets[number])]
+            for number, way in enumerate(ways)
+        ]
+
+    def _outcome(self, identity: Identity, way: Way, seed: int, candidates: Sequence[Image]) -> Portrait | Failure:
+        try:
+            return self._best(identity, way, seed, candidates)
+        except SetupError:
+            raise
+        except PortraitdError as error:
+            return Failure(error)
 
     def _candidates_of(self, job: Job, way: Way) -> Iterator[tuple[int, Sequence[Image]]]:
         """Each result's seed and candidates, painted together for as many results as the model paints at once."""
         at_once = max(1, self._painter().batch // self._candidates)
-        seeds = range(job.seed, job.seed + job.count)
         for first in range(0, job.count, at_once):
-            group = seeds[first : first + at_once]
+            group = _seeds(job)[first : first + at_once]
             drawn = way.draw(
                 [Draft(way.prompt(seed), candidate_seed(seed, n)) for seed in group for n in range(self._candidates)]
             )
@@ -187,8 +231,8 @@ class DiffusionEngine:
             return painter.paint(drafts, person, prompt.lora)
 
         if isinstance(recipe, IdPhotoRecipe):
-            return Way(asked, draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
-        return Way(asked, draw)
+            return Way(asked, person, draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
+        return Way(asked, person, draw)
 
     def _id_photo(self, image: Image, style: Style, seed: int) -> Image:
         """The painted person cut out, in the standard's geometry, before one of its backdrops."""
@@ -204,7 +248,7 @@ class DiffusionEngine:
         def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
             return [crop.put_back(square) for square in painter.repaint(crop, drafts, person)]
 
-        return Way(lambda _: prompt, draw, mesh)
+        return Way(lambda _: prompt, person, draw, mesh)
 
     def _references(self, views: Sequence[View], strength: float) -> tuple[Image, ...]:
         """The person's best photos as squares of one size, the skin retouched by `strength`."""
@@ -215,6 +259,21 @@ class DiffusionEngine:
         if self._loaded is None:
             self._loaded = self._load()
         return self._loaded
+
+
+def _seeds(job: Job) -> range:
+    return range(job.seed, job.seed + job.count)
+
+
+def _by_references(ways: Sequence[Way], jobs: Sequence[Job]) -> Iterator[list[tuple[int, int]]]:
+    """Each result of the jobs, as its job's number and its seed: those of people with as many references together."""
+    for count in dict.fromkeys(len(way.person.references) for way in ways):
+        yield [
+            (number, seed)
+            for number, way in enumerate(ways)
+            if len(way.person.references) == count
+            for seed in _seeds(jobs[number])
+        ]
 
 
 def _head(view: View, strength: float, side_px: int) -> Image:

@@ -59,6 +59,14 @@ class Flat:
         self._note(drafts, person)
         return [np.full((64, 48, 3), self.grey(draft.seed), np.uint8) for draft in drafts]
 
+    def paint_people(
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+    ) -> list[Image]:
+        self.calls.append(len(drafts))
+        self.styles += [style for _ in drafts]
+        self.asked += [(draft.prompt, draft.seed, person) for draft, person in zip(drafts, people, strict=True)]
+        return [np.full((64, 48, 3), self.grey(draft.seed), np.uint8) for draft in drafts]
+
     def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
         self._note(drafts, person)
         return [np.full_like(crop.image, self.grey(draft.seed)) for draft in drafts]
@@ -302,6 +310,54 @@ def test_warming_loads_the_model_once_and_asks_for_the_scorer(tmp_path: Path, fl
     engine.warm()
     list(engine.generate(_preset(1, seed=1)))
     assert loads == [1]
+
+
+def _gives(outcomes: Sequence[Portrait | Failure]) -> list[tuple[bytes, int, float | None]]:
+    assert all(isinstance(outcome, Portrait) for outcome in outcomes)
+    return [(o.image.tobytes(), o.seed, o.similarity) for o in outcomes if isinstance(o, Portrait)]
+
+
+def test_jobs_made_together_come_out_as_alone(engine: DiffusionEngine, flat: Flat) -> None:
+    """Each with its own person, seeds and number; those whose people have as many references in one call."""
+    flat.batch = 16
+    jobs = [_preset(2, 100, people=2), _preset(1, 200, people=1), _preset(3, 300, people=2)]
+    alone = [_gives(list(engine.generate(job))) for job in jobs]
+    asked = flat.asked[:]
+    flat.calls, flat.asked = [], []
+    together = engine.generate_together(jobs)
+    assert [_gives(outcomes) for outcomes in together] == alone
+    assert flat.calls == [10, 2]
+    assert {(prompt, seed) for prompt, seed, _ in flat.asked} == {(prompt, seed) for prompt, seed, _ in asked}
+    references = {seed: len(person.references) for _, seed, person in flat.asked}
+    assert references == {seed: len(person.references) for _, seed, person in asked}
+
+
+def test_a_picture_without_a_face_fails_alone_in_its_job(engine: DiffusionEngine, flat: Flat, tmp_path: Path) -> None:
+    flat.batch, seeds = 16, range(100, 120)
+    dark = [seed for seed in seeds if max(Flat.grey(candidate_seed(seed, n)) for n in range(2)) < 90]
+    assert dark
+    people = Sure(FaceModels(tmp_path))
+    people.DARK = 90
+    engine = DiffusionEngine(FaceModels(tmp_path), lambda: flat, people)
+    outcomes = engine.generate_together([_preset(1, dark[0]), _preset(1, 300)])
+    assert isinstance(outcomes[0][0], Failure)
+    assert isinstance(outcomes[1][0], Portrait)
+
+
+def test_what_goes_together(engine: DiffusionEngine, flat: Flat) -> None:
+    """Presets of one style, as many pictures as are painted at once, no more people than the model takes."""
+    flat.batch = 8
+    one, two = _preset(2, 100), _preset(2, 200, people=1)
+    assert not engine.go_together([one, two])  # the model is not even loaded
+    list(engine.generate(one))
+    assert engine.go_together([one, two])
+    assert not engine.go_together([one, two, _preset(1, 300)])
+    other = next(style for style in load_catalog() if style.mode is Mode.PRESET and style.id != SCENE)
+    assert not engine.go_together([one, replace(two, style=other)])
+    assert not engine.go_together([one, TemplateJob(_noise(1), _person(1), 1, 0)])
+    flat.batch = 100
+    assert engine.go_together([_preset(1, 0, people) for people in (1, 2, 3, 4)])
+    assert not engine.go_together([_preset(1, 0, people) for people in (1, 2, 3, 4, 5)])
 
 
 class Copyist(Flat):
