@@ -65,6 +65,7 @@ class Instant:
         _note_pid(self._runs)
         for number in range(job.count):
             _misbehave(style, number)
+            job.beat()
             if style == FAILS_EVERY_SECOND and number % 2:
                 yield Failure(InvalidImageFormat())
             else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from portraitd.errors import PortraitdError
@@ -52,6 +52,14 @@ class Progress:
     done: float
 
 
+#: Called between two steps of a job, however small the engine's are; what it raises ends the job.
+Beat: TypeAlias = Callable[[], None]
+
+
+def go_on() -> None:
+    """The beat of a job that nothing ends."""
+
+
 @dataclass(frozen=True)
 class PresetJob:
     """`count` portraits of a trained identity in a preset style."""
@@ -60,6 +68,7 @@ class PresetJob:
     identity: bytes
     count: int
     seed: int
+    beat: Beat = field(default=go_on, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class TemplateJob:
     identity: bytes
     count: int
     seed: int
+    beat: Beat = field(default=go_on, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class TrainFreeJob:
     retouch: bool
     count: int
     seed: int
+    beat: Beat = field(default=go_on, repr=False, compare=False)
 
 
 Job: TypeAlias = PresetJob | TemplateJob | TrainFreeJob

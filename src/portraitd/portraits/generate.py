@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -177,7 +177,9 @@ class Studio:
         report(0, 0)
         results: list[ResultRow] = []
         errors: list[PortraitdError] = []
-        for number, outcome in enumerate(self.tally.each_timed(task.kind, "make", self._outcomes(job)), 1):
+        beat = _Beat(lambda: report(len(results) - len(errors), len(errors)))
+        job = replace(job, beat=beat)
+        for number, outcome in enumerate(self.tally.each_timed(task.kind, "make", self._outcomes(job, beat)), 1):
             if isinstance(outcome, Failure):
                 errors.append(outcome.error)
                 results.append(ResultRow(code=outcome.error.code, message=outcome.error.message))
@@ -220,7 +222,7 @@ class Studio:
                 raise error
         return image
 
-    def _outcomes(self, job: Job) -> Iterator[Portrait | Failure]:
+    def _outcomes(self, job: Job, beat: _Beat) -> Iterator[Portrait | Failure]:
         """Exactly `job.count` outcomes. An engine that breaks down halfway keeps what it has made."""
         done = 0
         made_one = False
@@ -234,7 +236,7 @@ class Studio:
                 if not made_one:
                     raise
             except (Exception, SystemExit):
-                if not made_one:
+                if beat.ended or not made_one:
                     raise
                 _log.exception("the engine broke down after %d pictures", done)
         for _ in range(done, job.count):
@@ -245,6 +247,21 @@ class Studio:
         key = picture_key(task_id, f"{number}.jpg")
         self.blobs.put(key, images.encode_jpeg(portrait.image))
         return ResultRow(key, portrait.seed, portrait.similarity)
+
+
+class _Beat:
+    """Reports between an engine's steps, and remembers that the job was ended there: the engine did not break down."""
+
+    def __init__(self, report: Callable[[], None]) -> None:
+        self._report = report
+        self.ended = False
+
+    def __call__(self) -> None:
+        try:
+            self._report()
+        except BaseException:
+            self.ended = True
+            raise
 
 
 def ranked(results: Sequence[ResultRow]) -> tuple[ResultRow, ...]:

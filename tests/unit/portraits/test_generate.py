@@ -291,3 +291,21 @@ def test_a_list_too_long_to_be_counted_is_not_counted_again(place: Place, monkey
     other = dataclasses.replace(day, model="another")
     assert place.services.tasks.list(place.anne, other).total == 0
     assert sum("count(" in statement for statement in statements) == 2
+
+
+def test_a_task_is_canceled_between_two_steps_of_a_picture(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also after another picture: an engine that was told to stop did not break down."""
+    task_id, begun = place.generate(count=4), list[int]()
+
+    def cancel_in_the_second(_style: str, number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            assert place.house.life.ask_to_cancel(task_id)
+
+    monkeypatch.setattr(engines, "_misbehave", cancel_in_the_second)
+    assert ended(place, task_id)[0] is TaskState.CANCELED
+    assert begun == [0, 1]
+    assert "broke down" not in caplog.text
+    assert place.blob_names(f"tasks/{task_id}") == []

@@ -15,7 +15,18 @@ from functools import partial
 
 import numpy as np
 
-from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Progress, TemplateJob, Trained, Training
+from portraitd.engines.base import (
+    Failure,
+    Job,
+    Photo,
+    Portrait,
+    PresetJob,
+    Progress,
+    TemplateJob,
+    Trained,
+    TrainFreeJob,
+    Training,
+)
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
@@ -140,11 +151,11 @@ class DiffusionEngine:
         elif isinstance(job, TemplateJob):
             identity = self._people.read(job.identity)
             person = Person(self._references(identity.views, PLAIN), lora_of(job.identity))
-            way = self._template_way(job.template, person)
+            way = self._template_way(job, person)
         else:
             identity = self._people.of_photos(job.photos, retouched=False)
             person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
-            way = self._template_way(job.template, person)
+            way = self._template_way(job, person)
         for seed, candidates in self._candidates_of(job, way):
             yield self._outcome(identity, way, seed, candidates)
 
@@ -228,7 +239,7 @@ class DiffusionEngine:
             return f"{subject} {prompt.for_seed(seed)}"
 
         def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
-            return painter.paint(drafts, person, prompt.lora)
+            return painter.paint(drafts, person, prompt.lora, job.beat)
 
         if isinstance(recipe, IdPhotoRecipe):
             return Way(asked, person, draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
@@ -239,14 +250,14 @@ class DiffusionEngine:
         person, _ = train_identity(self._models, self._people.embedder, [Photo("candidate", image)])
         return make_preset(person, style, seed)
 
-    def _template_way(self, template: Image, person: Person) -> Way:
-        mesh = self._people.mesh(template)
+    def _template_way(self, job: TemplateJob | TrainFreeJob, person: Person) -> Way:
+        mesh = self._people.mesh(job.template)
         painter = self._painter()
-        crop = FaceCrop.of(template, mesh, painter.crop_px)
+        crop = FaceCrop.of(job.template, mesh, painter.crop_px)
         prompt = LEARNT_TEMPLATE_PROMPT if person.lora else TEMPLATE_PROMPT
 
         def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
-            return [crop.put_back(square) for square in painter.repaint(crop, drafts, person)]
+            return [crop.put_back(square) for square in painter.repaint(crop, drafts, person, job.beat)]
 
         return Way(lambda _: prompt, person, draw, mesh)
 

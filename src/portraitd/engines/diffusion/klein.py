@@ -17,7 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -26,6 +26,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from portraitd.engines.base import Beat, go_on
 from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
@@ -147,19 +148,21 @@ class Klein:
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
 
-    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
-        """Whole pictures of the person, one a draft.
+    def paint(
+        self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on
+    ) -> list[Image]:
+        """Whole pictures of the person, one a draft; `beat` is called between two steps, and what it raises ends it.
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
-        return self.paint_people(drafts, [person] * len(drafts), style)
+        return self.paint_people(drafts, [person] * len(drafts), style, beat)
 
     def paint_people(
-        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None, beat: Beat = go_on
     ) -> list[Image]:
         """As `paint`, each draft of its own person: MOST_PEOPLE different ones at most, as many references each."""
 
-        def ask(batch: Sequence[Person]) -> Callable[..., Any]:
+        def ask(batch: Sequence[Person]) -> partial[Any]:
             apart = {id(person): person for person in batch}
             pipeline = self._use(self._painting)
             pipeline.whose = [list(apart).index(id(person)) for person in batch]
@@ -170,15 +173,15 @@ class Klein:
                 height=self.portrait.height,
             )
 
-        return self._painted(ask, drafts, people, style)
+        return self._painted(ask, drafts, people, style, beat)
 
-    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
-        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`.
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
+        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; else as `paint`.
 
         References are squares of one size: the pipeline would cut them to the first one's.
         """
 
-        def ask(_batch: Sequence[Person]) -> Callable[..., Any]:
+        def ask(_batch: Sequence[Person]) -> partial[Any]:
             return partial(
                 self._use(self._inpainting),
                 image=as_pillow(crop.image),
@@ -187,7 +190,7 @@ class Klein:
                 strength=1.0,
             )
 
-        return self._painted(ask, drafts, [person] * len(drafts), None)
+        return self._painted(ask, drafts, [person] * len(drafts), None, beat)
 
     def rehearse(self) -> None:
         """Paint for nobody, as many pictures as at once: the first to ask shall not wait for the compiler.
@@ -215,10 +218,11 @@ class Klein:
 
     def _painted(
         self,
-        ask: Callable[[Sequence[Person]], Callable[..., Any]],
+        ask: Callable[[Sequence[Person]], partial[Any]],
         drafts: Sequence[Draft],
         people: Sequence[Person],
         style: StyleLora | None,
+        beat: Beat,
     ) -> list[Image]:
         """A picture a draft, as many at once as there is room for.
 
@@ -231,7 +235,7 @@ class Klein:
             try:
                 pipeline = ask(shown)
                 with self.adapters.worn_by([person.lora for person in shown], style):
-                    made += self._painted_at_once(pipeline, batch)
+                    made += self._painted_at_once(pipeline, batch, beat)
                 continue
             except CompileError as error:
                 if leave_uncompiled(self._painting.transformer, error):
@@ -245,18 +249,30 @@ class Klein:
             _log.warning("no memory for %d pictures at once; from now on %d are painted", len(batch), self.batch)
         return made
 
-    def _painted_at_once(self, ask: Callable[..., Any], batch: Sequence[Draft]) -> list[Image]:
+    def _painted_at_once(self, ask: partial[Any], batch: Sequence[Draft], beat: Beat) -> list[Image]:
         prompts = [self._prompt(draft.prompt) for draft in batch]
         # Left to itself the pipeline would encode one for all of them, which fits none but a batch of one.
         against = [self._prompt("")] * len(batch) if self._guidance > 1 else None
-        pictures = ask(
-            prompt_embeds=torch.cat(prompts),
-            negative_prompt_embeds=torch.cat(against) if against else None,
-            num_inference_steps=self._steps,
-            guidance_scale=self._guidance,
-            generator=[torch.Generator("cpu").manual_seed(draft.seed) for draft in batch],
-            output_type="np",
-        )
+
+        def between_steps(_pipeline: object, _step: int, _time: object, tensors: dict[str, Any]) -> dict[str, Any]:
+            beat()
+            return tensors
+
+        try:
+            pictures = ask(
+                prompt_embeds=torch.cat(prompts),
+                negative_prompt_embeds=torch.cat(against) if against else None,
+                num_inference_steps=self._steps,
+                guidance_scale=self._guidance,
+                generator=[torch.Generator("cpu").manual_seed(draft.seed) for draft in batch],
+                callback_on_step_end=between_steps,
+                output_type="np",
+            )
+        except BaseException:
+            cast(
+                Any, ask.func
+            ).maybe_free_model_hooks()  # what the pipeline does at its end: no part stays on the card by mistake
+            raise
         return [_image(pixels) for pixels in pictures.images]
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:

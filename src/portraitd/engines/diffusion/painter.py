@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, cast
 
+from portraitd.engines.base import Beat, go_on
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.errors import SetupError
 from portraitd.images import Image, Size
@@ -113,19 +114,21 @@ class Painter(Protocol):
     #: Side of the squares that people are learnt from, px; None where the model does not learn.
     lesson_px: int | None
 
-    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
-        """Whole pictures of the person, one a draft.
+    def paint(
+        self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on
+    ) -> list[Image]:
+        """Whole pictures of the person, one a draft; `beat` is called between two steps, and what it raises ends it.
 
         Raises AlgorithmFailed for a person's LoRA that is not of this model, SetupError for such a style's.
         """
 
     def paint_people(
-        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None, beat: Beat = go_on
     ) -> list[Image]:
         """As `paint`, each draft of its own person: MOST_PEOPLE different ones at most, as many references each."""
 
-    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
-        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; raises as `paint`."""
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
+        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; else as `paint`."""
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
         """Learns a person, step by step; pictures may be painted in between.

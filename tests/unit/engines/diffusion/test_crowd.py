@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from portraitd.engines.base import go_on
 from portraitd.engines.diffusion.painter import MOST_PEOPLE, Draft, ModelChoice, Person, StyleLora
 from portraitd.errors import AlgorithmFailed
 from portraitd.images import Image
@@ -121,7 +123,7 @@ def test_pictures_without_an_owner_are_not_painted(klein: Klein, monkeypatch: py
     one, two, *_ = _people(klein, "learnt")
     klein.paint_people(DRAFTS[:2], [one, two])
     with pytest.raises(RuntimeError), klein.adapters.worn_by([one.lora, two.lora]):
-        klein._painted_at_once(klein._painting, DRAFTS[:1])
+        klein._painted_at_once(partial(klein._painting), DRAFTS[:1], go_on)
     klein._painting.whose = [0, 1]
     with pytest.raises(RuntimeError, match="1 pictures, told whose 2 are"):
         klein._painting.prepare_image_latents([], 1, None, torch.device("cpu"), torch.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from portraitd import wiring
-from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob
+from portraitd.engines.base import Beat, Failure, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob, go_on
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
@@ -54,20 +54,22 @@ class Flat:
         self.styles: list[StyleLora | None] = []
         self.calls: list[int] = []
 
-    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+    def paint(
+        self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on
+    ) -> list[Image]:
         self.styles += [style for _ in drafts]
         self._note(drafts, person)
         return [np.full((64, 48, 3), self.grey(draft.seed), np.uint8) for draft in drafts]
 
     def paint_people(
-        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None
+        self, drafts: Sequence[Draft], people: Sequence[Person], style: StyleLora | None = None, beat: Beat = go_on
     ) -> list[Image]:
         self.calls.append(len(drafts))
         self.styles += [style for _ in drafts]
         self.asked += [(draft.prompt, draft.seed, person) for draft, person in zip(drafts, people, strict=True)]
         return [np.full((64, 48, 3), self.grey(draft.seed), np.uint8) for draft in drafts]
 
-    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
         self._note(drafts, person)
         return [np.full_like(crop.image, self.grey(draft.seed)) for draft in drafts]
 
@@ -363,7 +365,9 @@ def test_what_goes_together(engine: DiffusionEngine, flat: Flat) -> None:
 class Copyist(Flat):
     """Paints the astronaut whatever it is asked for: a face that the real networks find."""
 
-    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+    def paint(
+        self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on
+    ) -> list[Image]:
         return [astronaut() for _ in drafts]
 
 
@@ -449,3 +453,30 @@ def test_without_the_extra_the_engine_says_what_to_install(tmp_path: Path, monke
     monkeypatch.setattr(painter, "PACKAGES", ("json", "a_package_that_nobody_has"))
     with pytest.raises(SetupError, match=r"needs a_package_that_nobody_has: .*portraitd\[diffusion\]"):
         wiring.load_engine(_settings(tmp_path, tmp_path))
+
+
+@pytest.mark.parametrize("mode", ["preset", "template", "photos"])
+def test_a_job_is_ended_between_two_steps_and_leaves_nothing(
+    face_models: FaceModels, tiny_klein: Klein, mode: str
+) -> None:
+    """The real pipelines, in the midst of a picture: what comes next is what it would have been."""
+    engine = DiffusionEngine(face_models, lambda: tiny_klein, Sure(face_models))
+    photos = (Photo("photo 1", astronaut()),)
+    identity = engine.train(photos).identity
+    beats: list[int] = []
+
+    def beat() -> None:
+        beats.append(1)
+        if len(beats) == 3:  # the second candidate's first step of two
+            raise KeyError("ended on purpose")
+
+    job: PresetJob | TemplateJob | TrainFreeJob = {
+        "preset": PresetJob(load_catalog().get(SCENE), identity, 2, 3),
+        "template": TemplateJob(astronaut(), identity, 2, 3),
+        "photos": TrainFreeJob(astronaut(), photos, False, 2, 3),
+    }[mode]
+    undisturbed = _gives(list(engine.generate(job)))
+    with pytest.raises(KeyError, match="ended on purpose"):
+        list(engine.generate(replace(job, beat=beat)))
+    assert len(beats) == 3
+    assert _gives(list(engine.generate(job))) == undisturbed

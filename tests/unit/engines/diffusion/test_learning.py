@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portraitd.engines.base import LeftOut, Photo, Progress, Trained, trained_by
+from portraitd.engines.base import Beat, LeftOut, Photo, Progress, Trained, go_on, trained_by
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.crop import FaceCrop, Square
@@ -45,13 +45,15 @@ class Pupil:
         self.trials: list[tuple[str, int]] = []
         self.ended = False
 
-    def paint(self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None) -> list[Image]:
+    def paint(
+        self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on
+    ) -> list[Image]:
         assert person.lora is not None
         assert not person.references
         self.trials += [(draft.prompt, draft.seed) for draft in drafts]
         return [np.full((64, 48, 3), int(person.lora), np.uint8) for _ in drafts]
 
-    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person) -> list[Image]:
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
         raise NotImplementedError
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
