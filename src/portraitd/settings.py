@@ -36,6 +36,7 @@ class Settings:
     diffusion_tier: str
     diffusion_training_model: Path | None
     diffusion_compile: str
+    diffusion_start: str
     diffusion_tasks: int
     workers: int
     max_n: int
@@ -214,6 +215,13 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         "Whether that model is compiled: auto, which is on a card, on or off.",
         _one_of("auto", "on", "off"),
+    ),
+    Setting(
+        "PORTRAITD_DIFFUSION_START",
+        "diffusion_start",
+        "noise",
+        "What a template's face is painted over: noise, or classic, that engine's.",
+        _one_of("noise", "classic"),
     ),
     Setting(
         "PORTRAITD_DIFFUSION_TASKS",

@@ -289,7 +289,7 @@ def load_engine(settings: Settings) -> Engine:
             training_folder=settings.diffusion_training_model,
             compile=settings.diffusion_compile,
         )
-        return make(models_of(settings), choice)
+        return make(models_of(settings), choice, settings.diffusion_start)
     return make(models_of(settings))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -63,6 +63,8 @@ class FaceCrop:
     mask: Mask
     #: (side, side) in the square's own pixels: how much of the painting is taken over.
     share: Mask
+    #: (side_px, side_px, 3): where the painting starts from instead of noise, if anywhere.
+    start: Image | None = None
 
     @staticmethod
     def of(picture: Image, mesh: FaceMesh, side_px: int) -> FaceCrop:
@@ -72,6 +74,10 @@ class FaceCrop:
         share = _faded(covered, FADE * max(mesh.box.width, mesh.box.height))
         mask = cv2.resize(covered, (side_px, side_px), interpolation=cv2.INTER_NEAREST).astype(np.float32)
         return FaceCrop(picture, square, square.cut_from(picture, side_px), mask, share)
+
+    def started_from(self, picture: Image) -> FaceCrop:
+        """The same face, to be painted over what this (H, W, 3) picture shows in its place."""
+        return replace(self, start=self.square.cut_from(picture, len(self.image)))
 
     def put_back(self, painted: Image) -> Image:
         """The picture with the (side_px, side_px, 3) painting in its face's place."""

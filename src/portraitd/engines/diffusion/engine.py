@@ -16,6 +16,7 @@ from functools import partial
 import numpy as np
 
 from portraitd.engines.base import (
+    Engine,
     Failure,
     Job,
     Photo,
@@ -27,6 +28,7 @@ from portraitd.engines.base import (
     TrainFreeJob,
     Training,
 )
+from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
@@ -88,13 +90,17 @@ class Way:
     finish: Callable[[Image, int], Image] | None = None
 
 
-def make_engine(models: FaceModels, choice: ModelChoice) -> DiffusionEngine:
-    """The engine, its model not loaded yet. Raises SetupError where its packages or the model's folder are missing."""
+def make_engine(models: FaceModels, choice: ModelChoice, start: str = "noise") -> DiffusionEngine:
+    """The engine, its model not loaded yet. Raises SetupError where its packages or the model's folder are missing.
+
+    start: what a template's face is painted over, "noise" or the "classic" engine's result.
+    """
     check_packages()
     named_folder(choice.folder)
     if choice.training_folder is not None:
         named_folder(choice.training_folder, "PORTRAITD_DIFFUSION_TRAINING_MODEL")
-    return DiffusionEngine(models, partial(load_painter, choice))
+    first = ClassicEngine(models) if start == "classic" else None
+    return DiffusionEngine(models, partial(load_painter, choice), first=first)
 
 
 def candidate_seed(seed: int, number: int) -> int:
@@ -113,12 +119,14 @@ class DiffusionEngine:
         load: Callable[[], Painter],
         people: People | None = None,
         candidates: int = CANDIDATES,
+        first: Engine | None = None,
     ) -> None:
-        """`load`: gives the model, called when it is first needed."""
+        """`load`: gives the model, called when it is first needed. `first`: what paints a template's face before it."""
         self._models = models
         self._load = load
         self._people = people or People(models)
         self._candidates = candidates
+        self._first = first
         self._loaded: Painter | None = None
 
     def warm(self) -> None:
@@ -254,12 +262,24 @@ class DiffusionEngine:
         mesh = self._people.mesh(job.template)
         painter = self._painter()
         crop = FaceCrop.of(job.template, mesh, painter.crop_px)
+        if (begun := self._begun(job)) is not None:
+            crop = crop.started_from(begun)
         prompt = LEARNT_TEMPLATE_PROMPT if person.lora else TEMPLATE_PROMPT
 
         def draw(drafts: Sequence[Draft]) -> Sequence[Image]:
             return [crop.put_back(square) for square in painter.repaint(crop, drafts, person, job.beat)]
 
         return Way(lambda _: prompt, person, draw, mesh)
+
+    def _begun(self, job: TemplateJob | TrainFreeJob) -> Image | None:
+        """The template as the other engine would fill it, always the same of its looks: no result hangs on another."""
+        if self._first is None:
+            return None
+        try:
+            outcome = next(iter(self._first.generate(replace(job, count=1, seed=0))))
+        except PortraitdError:
+            return None
+        return outcome.image if isinstance(outcome, Portrait) else None
 
     def _references(self, views: Sequence[View], strength: float) -> tuple[Image, ...]:
         """The person's best photos as squares of one size, the skin retouched by `strength`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from portraitd import wiring
-from portraitd.engines.base import Beat, Failure, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob, go_on
+from portraitd.engines.base import Beat, Failure, Job, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob, go_on
+from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
@@ -480,3 +481,55 @@ def test_a_job_is_ended_between_two_steps_and_leaves_nothing(
         list(engine.generate(replace(job, beat=beat)))
     assert len(beats) == 3
     assert _gives(list(engine.generate(job))) == undisturbed
+
+
+class First(Flat):
+    """Notes where its paintings start from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts: list[Image | None] = []
+
+    def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
+        self.starts.append(crop.start)
+        return super().repaint(crop, drafts, person, beat)
+
+
+class Refusing(ClassicEngine):
+    def generate(self, job: Job) -> Iterator[Portrait | Failure]:
+        raise NoHumanFace
+
+
+def test_a_template_s_face_is_painted_over_the_other_engine_s(face_models: FaceModels) -> None:
+    """Over the same look for every result, so that none hangs on another; from noise where that engine refuses."""
+    painter, classic = First(), ClassicEngine(face_models)
+    photos = (Photo("photo 1", np.ascontiguousarray(astronaut()[:, ::-1])),)
+    identity = classic.train(photos).identity
+    engine = DiffusionEngine(face_models, lambda: painter, first=classic)
+    for job in (TemplateJob(astronaut(), identity, 2, 5), TrainFreeJob(astronaut(), photos, False, 2, 5)):
+        painter.starts.clear()
+        assert len(list(engine.generate(job))) == 2
+        (look,) = classic.generate(replace(job, count=1, seed=0))
+        assert isinstance(look, Portrait)
+        crop = FaceCrop.of(astronaut(), engine._people.mesh(astronaut()), painter.crop_px).started_from(look.image)
+        assert crop.start is not None
+        assert not np.array_equal(crop.start, crop.image)
+        for start in painter.starts:
+            assert start is not None
+            assert np.array_equal(start, crop.start)
+    painter.starts.clear()
+    refused = DiffusionEngine(face_models, lambda: painter, first=Refusing(face_models))
+    assert len(list(refused.generate(TemplateJob(astronaut(), identity, 1, 5)))) == 1
+    assert painter.starts == [None]
+
+
+def test_the_setting_names_the_start(tiny_folder: Path) -> None:
+    environ = {"PORTRAITD_ENGINE": "diffusion", "PORTRAITD_DIFFUSION_MODEL": str(tiny_folder)}
+    assert _engine_of(environ)._first is None
+    assert isinstance(_engine_of({**environ, "PORTRAITD_DIFFUSION_START": "classic"})._first, ClassicEngine)
+
+
+def _engine_of(environ: dict[str, str]) -> DiffusionEngine:
+    engine = wiring.load_engine(load_settings(environ))
+    assert isinstance(engine, DiffusionEngine)
+    return engine

@@ -68,6 +68,17 @@ def test_a_repainted_face_shows_every_reference(tiny_klein: Klein, crop: FaceCro
             )
 
 
+def test_a_face_is_painted_over_what_it_starts_from(tiny_klein: Klein, crop: FaceCrop) -> None:
+    """Each start gives another picture, and is still to be seen in it: three quarters of it are noise."""
+    drafts, person = [Draft("the face", 7)], _person(_noise(1))
+    black, white = (
+        tiny_klein.repaint(crop.started_from(np.full((128, 128, 3), grey, np.uint8)), drafts, person)[0]
+        for grey in (0, 255)
+    )
+    bare = tiny_klein.repaint(crop, drafts, person)[0]
+    assert not any(np.array_equal(one, other) for one, other in ((black, white), (black, bare), (white, bare)))
+
+
 def test_a_prompt_is_encoded_once(tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     encode = tiny_klein._painting.encode_prompt
