@@ -29,7 +29,7 @@ from portraitd.engines.base import (
     Training,
 )
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.identity import Identity, View, train_identity
+from portraitd.engines.classic.identity import Identity, View, sharpness, train_identity
 from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
@@ -59,6 +59,9 @@ _log = logging.getLogger(__name__)
 
 #: Pictures painted for each one that is returned.
 CANDIDATES = 2
+#: What the face's sharpness, 0 to 1, counts beside its likeness when candidates are ranked: it decides between two that
+#: are about as alike, and no more.
+SHARPNESS_COUNTS = 0.05
 #: Reference photos given to the model: the contract's most for template and photos.
 MOST_REFERENCES = 5
 #: Side of a reference, in longer sides of the face's box: the whole head.
@@ -219,14 +222,15 @@ class DiffusionEngine:
                 yield seed, drawn[number * self._candidates : (number + 1) * self._candidates]
 
     def _best(self, identity: Identity, way: Way, seed: int, candidates: Sequence[Image]) -> Portrait:
-        """The candidate most like the person, finished."""
+        """The candidate most like the person, the sharper face where two are about as alike, finished."""
         best: tuple[float, Image, float | None] | None = None
         for image in candidates:
             try:
-                likeness = self._people.likeness(identity, image, way.mesh or self._people.mesh(image))
+                mesh = way.mesh or self._people.mesh(image)
             except NoHumanFace:
                 continue
-            rank = -1.0 if likeness is None else likeness
+            likeness = self._people.likeness(identity, image, mesh)
+            rank = (likeness or 0.0) + SHARPNESS_COUNTS * sharpness(image, mesh)
             if best is None or rank > best[0]:
                 best = (rank, image, likeness)
         if best is None:

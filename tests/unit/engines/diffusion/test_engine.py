@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -141,6 +142,22 @@ def test_a_result_is_the_best_of_its_own_candidates(engine: DiffusionEngine) -> 
         assert outcome.seed == seed
         assert (outcome.image == max(greys)).all()
         assert outcome.similarity == round(max(greys) / 255, 4)
+
+
+@pytest.mark.parametrize(("lead", "chosen"), [(0.01, "sharp"), (0.2, "blurred")])
+def test_of_two_about_as_alike_the_sharper_one_is_taken(
+    engine: DiffusionEngine, flat: Flat, monkeypatch: pytest.MonkeyPatch, lead: float, chosen: str
+) -> None:
+    """But never for somebody else: the blurred one is more like the person, by so much."""
+    noise = _noise(1)
+    pictures = {"sharp": noise, "blurred": np.asarray(cv2.GaussianBlur(noise, (0, 0), 4), np.uint8)}
+    monkeypatch.setattr(flat, "paint", lambda *_asked: list(pictures.values()))
+    monkeypatch.setattr(
+        engine._people, "likeness", lambda _who, image, _mesh: 0.6 + (0 if image is pictures["sharp"] else lead)
+    )
+    (outcome,) = engine.generate(_preset(1, seed=1))
+    assert isinstance(outcome, Portrait)
+    assert np.array_equal(outcome.image, pictures[chosen])
 
 
 def test_result_k_needs_seed_and_k_alone(engine: DiffusionEngine) -> None:
