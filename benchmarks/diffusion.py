@@ -1,14 +1,15 @@
-"""How fast the diffusion engine paints and learns, next to plain diffusers with the same steps, and how alike its
+"""How fast the diffusion engine paints and learns, next to plain diffusers with the same steps, and how good its
 pictures are.
 
 Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR]
-[--tier auto|resident|fp8|offload|fp8-offload|cpu] [--compile auto|on|off] [--photos DIR] [--out DIR] [--runs N]
+[--tier auto|resident|fp8|offload|fp8-offload|cpu] [--compile auto|on|off] [--portraits DIR] [--out DIR] [--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
 memory are a real one's, pictures are not (16 GB of memory and of TMPDIR, some minutes). `--training-model`: what people
-are learnt on, the base model. `--photos`: a folder of three or more photos of one person.
-Writes `diffusion.json` and, with a real model, every picture below `--out`.
+are learnt on, the base model. `--portraits`: people and templates as benchmarks/portraits.py takes them; with a real
+model its quality tables are printed, and everybody is learnt for them where there is a model to learn on.
+Writes `diffusion.json` and, with a real model and `--portraits`, every picture below `--out`.
 """
 
 from __future__ import annotations
@@ -23,32 +24,37 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+import safetensors.torch
 import torch
 from diffusers import Flux2KleinInpaintPipeline, Flux2KleinPipeline, Flux2Transformer2DModel
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trained_by
+from diffusion_quality import measure_quality
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.engine import TEMPLATE_PROMPT, DiffusionEngine
-from portraitd.engines.diffusion.klein import MODEL, KleinSizes, load_klein
-from portraitd.engines.diffusion.painter import Draft, Lesson, ModelChoice, Painter, Person
+from portraitd.engines.diffusion.engine import CANDIDATES, TEMPLATE_PROMPT, DiffusionEngine
+from portraitd.engines.diffusion.klein import MODEL, Klein, KleinSizes, load_klein
+from portraitd.engines.diffusion.painter import Draft, Lesson, ModelChoice, Person
 from portraitd.engines.diffusion.placement import Tier
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.engines.diffusion.tune import TuningPlan
-from portraitd.faces.embed import distance
 from portraitd.faces.models import FaceModels
-from portraitd.images import Size, as_pillow, decode, encode_jpeg
+from portraitd.images import Size, as_pillow
 from portraitd.portraits.identities import astronaut
-from portraitd.styles.catalog import Mode, load_catalog
+from portraitd.styles.catalog import load_catalog
 from portraitd.weights.store import WeightStore
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
+from tests.fakes.loras import random_lora  # noqa: E402
+from tests.fakes.tiny_klein import PUBLISHED, make_published_klein, make_tiny_klein  # noqa: E402
+
 TINY = KleinSizes(
     Size(96, 128),
     crop_px=128,
@@ -77,23 +83,38 @@ def seconds(make: Callable[[Sequence[int]], object], count: int, runs: int) -> f
     return statistics.median(taken)
 
 
-def ours(painter: Painter, crop: FaceCrop) -> dict[str, Callable[[Sequence[int]], object]]:
-    """What portraitd does for one candidate a seed, by mode."""
+Makers: TypeAlias = dict[str, Callable[[Sequence[int]], object]]
+
+
+def ours(painter: Klein, crop: FaceCrop, loras: Sequence[bytes]) -> Makers:
+    """What portraitd does for one candidate a seed, by mode: the person known by a photo, or by a LoRA."""
     prompt = read_prompt(load_catalog().get(STYLE))
-    person = Person((crop.square.cut_from(crop.picture, painter.reference_px),))
+    pictured = Person((crop.square.cut_from(crop.picture, painter.reference_px),))
+    learnt = [Person(lora=lora) for lora in loras]
 
-    def preset(seeds: Sequence[int]) -> object:
-        return painter.paint([Draft(prompt.for_seed(0), seed) for seed in seeds], person)
+    def drafts(seeds: Sequence[int]) -> list[Draft]:
+        return [Draft(prompt.for_seed(0), seed) for seed in seeds]
 
-    def template(seeds: Sequence[int]) -> object:
+    def template(seeds: Sequence[int], person: Person) -> object:
         squares = painter.repaint(crop, [Draft(TEMPLATE_PROMPT, seed) for seed in seeds], person)
         return [crop.put_back(square) for square in squares]
 
-    return {"preset": preset, "template": template}
+    return {
+        "preset, photo": lambda seeds: painter.paint(drafts(seeds), pictured),
+        "preset, LoRA": lambda seeds: painter.paint(drafts(seeds), learnt[0]),
+        "template, photo": lambda seeds: template(seeds, pictured),
+        "template, photo and LoRA": lambda seeds: template(seeds, replace(pictured, lora=loras[0])),
+        "presets, n people's LoRAs": lambda seeds: painter.paint_people(drafts(seeds), learnt[: len(seeds)]),
+    }
 
 
-def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[str, Callable[[Sequence[int]], object]]:
-    """The same pictures by diffusers alone, called once a picture with the text of the prompt."""
+def loras_of_nobody(transformer: Any, count: int) -> list[bytes]:
+    """As large as people's are."""
+    return [random_lora(transformer, seed, TuningPlan().rank, dtype=transformer.dtype) for seed in range(count)]
+
+
+def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop, loras: Sequence[bytes]) -> Makers:
+    """The same pictures by diffusers alone, called once a picture with the text of the prompt, the LoRA put on once."""
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
     reference = crop.square.cut_from(crop.picture, sizes.reference_px)
     painting = Flux2KleinPipeline.from_pretrained(folder, local_files_only=True, dtype=dtype)
@@ -104,11 +125,14 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[s
             pipeline.to("cuda")
     prompt = read_prompt(load_catalog().get(STYLE)).for_seed(0)
     mask = as_pillow(np.rint(crop.mask * 255).astype(np.uint8))
+    people = [f"person{number}" for number in range(len(loras))]
+    for name, lora in zip(people, loras, strict=True):
+        painting.load_lora_weights(safetensors.torch.load(lora), adapter_name=name)
 
-    def preset(seed: int) -> object:
+    def preset(seed: int, image: object) -> object:
         generator = torch.Generator("cpu").manual_seed(seed)
         return painting(
-            image=[as_pillow(reference)], prompt=prompt, width=sizes.portrait.width, height=sizes.portrait.height,
+            image=image, prompt=prompt, width=sizes.portrait.width, height=sizes.portrait.height,
             num_inference_steps=sizes.steps, guidance_scale=1.0, generator=generator, output_type="np",
         )  # fmt: skip
 
@@ -120,56 +144,75 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop) -> dict[s
             generator=generator, output_type="np",
         )  # fmt: skip
 
+    def wearing(person: str | None, paint: Callable[[int], object]) -> Callable[[int], object]:
+        def painted(seed: int) -> object:
+            if person is None:
+                painting.disable_lora()
+            else:
+                painting.enable_lora()
+                painting.set_adapters([person])
+            return paint(seed)
+
+        return painted
+
+    def each(paint: Callable[[int], object]) -> Callable[[Sequence[int]], object]:
+        return lambda seeds: [paint(seed) for seed in seeds]
+
+    shown = [as_pillow(reference)]
     return {
-        "preset": lambda seeds: [preset(seed) for seed in seeds],
-        "template": lambda seeds: [template(seed) for seed in seeds],
+        "preset, photo": each(wearing(None, lambda seed: preset(seed, shown))),
+        "preset, LoRA": each(wearing(people[0], lambda seed: preset(seed, None))),
+        "template, photo": each(wearing(None, template)),
+        "template, photo and LoRA": each(wearing(people[0], template)),
+        "presets, n people's LoRAs": lambda seeds: [
+            wearing(person, lambda seed: preset(seed, None))(seed) for seed, person in zip(seeds, people, strict=False)
+        ],
     }
 
 
-def likeness(engine: DiffusionEngine, people: People, photos: Sequence[Photo], out: Path) -> dict[str, list[float]]:
-    """Distances of every preset's and the template's pictures to the photo that the identity was not made from."""
-    *known, held_back = photos
-    identity = trained_by(engine.training(known)).identity
-    target = people.embedder.embed(held_back.image, people.mesh(held_back.image))
-    jobs = {s.id: PresetJob(s, identity, 4, 0) for s in load_catalog() if s.mode is Mode.PRESET}
-    found: dict[str, list[float]] = {}
-    for name, job in {**jobs, "template": TemplateJob(astronaut(), identity, 4, 0)}.items():
-        found[name] = []
-        for outcome in engine.generate(job):
-            if isinstance(outcome, Portrait):
-                # Looked for anew in every picture, as the classic engine's benchmark does.
-                (out / f"{name}-{outcome.seed}.jpg").write_bytes(encode_jpeg(outcome.image))
-                mine = people.embedder.embed(outcome.image, people.mesh(outcome.image))
-                found[name].append(round(distance(mine, target), 3))
-    return found
-
-
 def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, models: FaceModels) -> dict[str, object]:
-    """Seconds by mode, method and number of pictures."""
-    painter = load_klein(ModelChoice(folder, args.tier, compile=args.compile), sizes)
+    """Seconds by mode, method and number of pictures; what a fresh process takes; how many portraits in an hour."""
+    started = time.perf_counter()
+    painter: Klein | None = load_klein(ModelChoice(folder, args.tier, compile=args.compile), sizes)
+    assert painter is not None
+    loaded_s = time.perf_counter() - started
     picture = astronaut()
     crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
+    loras = loras_of_nobody(painter._painting.transformer, 4)
+    started = time.perf_counter()
+    makers = ours(painter, crop, loras)
+    makers["preset, photo"]([0])
+    fresh = {"loading, and rehearsing where compiled": loaded_s, "first portrait": time.perf_counter() - started}
     runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
+    hour = 3600 * 4 / seconds(makers["preset, photo"], 4 * CANDIDATES, args.runs)
     tables: dict[str, dict[str, float]] = {}
     for method in ("portraitd", "plain diffusers"):
-        if painter is None and (tier.waits or tier.is_narrow):
-            console.print("skipped: plain diffusers, whose two pipelines want all of the model on the card in 16 bits")
-            break
+        if method != "portraitd":
+            if tier.waits or tier.is_narrow:
+                console.print("skipped: plain diffusers, which wants all of the model on the card in 16 bits")
+                break
+            makers = plain(folder, tier, sizes, crop, loras)
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        makers = ours(painter, crop) if painter else plain(folder, tier, sizes, crop)
         tables[method] = {
             f"{mode}, n = {count}": seconds(make, count, args.runs) for mode, make in makers.items() for count in (1, 4)
         }
         if torch.cuda.is_available():
             tables[method]["peak GiB on the card"] = torch.cuda.max_memory_allocated() / 2**30
-        painter = None  # a second copy of the weights might not fit
-        del makers
+        painter, makers = None, {}  # a second copy of the weights might not fit
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     show(f"seconds, one candidate a picture, up to {batch} at once; {runs_on}", tables)
-    return {"runs on": runs_on, "pictures at once": batch, "seconds": tables}
+    show("seconds in a fresh process", {"portraitd": fresh})
+    console.print(f"portraits in a preset an hour, best of {CANDIDATES} candidates each: {hour:.0f}")
+    return {
+        "runs on": runs_on,
+        "pictures at once": batch,
+        "seconds": tables,
+        "fresh": fresh,
+        "portraits an hour": hour,
+    }
 
 
 def measure_learning(choice: ModelChoice, sizes: KleinSizes) -> dict[str, float]:
@@ -201,14 +244,11 @@ def switches_at_full_size() -> dict[str, float]:
 
     Its memory is reserved and never written to, so that it takes none.
     """
-    from tests.fakes.loras import random_lora
-    from tests.fakes.tiny_klein import PUBLISHED
-
     with torch.device("meta"):
         transformer = Flux2Transformer2DModel(**PUBLISHED)
     torch.nn.Module.to(transformer, torch.bfloat16)  # diffusers' own `to` warns of weights, and there are none
     transformer.to_empty(device="cpu").requires_grad_(False)
-    loras = [random_lora(transformer, seed, TuningPlan().rank, dtype=torch.bfloat16) for seed in (1, 2)]
+    loras = loras_of_nobody(transformer, 2)
     figures = {"MB of a person's LoRA": len(loras[-1]) / 1e6}
     figures |= measure_switches(Adapters(transformer, MODEL, Flux2KleinPipeline.lora_state_dict), loras)
     show("changing the person of a model of the published size, on the processor", {"portraitd": figures})
@@ -252,7 +292,7 @@ def main() -> None:
     parser.add_argument("--training-model", type=Path)
     parser.add_argument("--tier", default="auto")
     parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto")
-    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--portraits", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "out" / "diffusion")
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
@@ -260,16 +300,11 @@ def main() -> None:
     store = WeightStore()
     store.ensure(("classic", "embedder"))
     models = FaceModels(store.folder)
-    sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
     with tempfile.TemporaryDirectory() as scratch:
         folder, sizes = args.model, KleinSizes()
         if args.random:
-            from tests.fakes.tiny_klein import make_published_klein
-
             args.training_model = folder = make_published_klein(Path(scratch) / "klein")
         elif folder is None:
-            from tests.fakes.tiny_klein import make_tiny_klein
-
             folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"
             args.training_model = folder
         figures = measure_speed(folder, args, sizes, models)
@@ -279,16 +314,12 @@ def main() -> None:
             figures["learning"] = measure_learning(choice, sizes)
         else:
             console.print("skipped: training, which needs a model to train on (--training-model)")
-    if args.model and args.photos:
-        people = People(models)
+    if args.model and args.portraits:
         choice = ModelChoice(args.model, args.tier, training_folder=args.training_model)
-        engine = DiffusionEngine(models, lambda: load_klein(choice), people)
-        photos = [Photo(file.name, decode(file.read_bytes())) for file in sorted(args.photos.iterdir())]
-        figures["distance to a photo held back"] = found = likeness(engine, people, photos, args.out)
-        for name, distances in found.items():
-            console.print(f"{name}: distance to the photo held back {distances}")
+        engine = DiffusionEngine(models, lambda: load_klein(choice))
+        figures["quality"] = measure_quality(engine, args.portraits, args.out)
     else:
-        console.print("skipped: likeness, which needs real weights (--model) and photos of one person (--photos)")
+        console.print("skipped: quality, which needs real weights (--model), people and templates (--portraits)")
     (args.out / "diffusion.json").write_text(json.dumps(figures, indent=1))
 
 

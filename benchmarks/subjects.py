@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from measures import Seen, see
-from portraitd.engines.base import Photo
+from portraitd.engines.base import Engine, Photo
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.faces.embed import DlibEmbedder
 from portraitd.faces.models import FaceModels
@@ -30,12 +30,12 @@ class Studio:
         self.folder = store.folder
         self.models = FaceModels(store.folder)
         self.embedder = DlibEmbedder(self.models)
-        self.engine = ClassicEngine(self.models)
+        self.engine: Engine = ClassicEngine(self.models)
         self._networks = tempfile.TemporaryDirectory()
         for file in store.folder.glob("*.tflite"):
             (Path(self._networks.name) / file.name).symlink_to(file.resolve())
         #: Scores are left out while the embedder's weights are missing: this one never has them.
-        self.unscored = ClassicEngine(FaceModels(Path(self._networks.name)))
+        self.unscored: Engine = ClassicEngine(FaceModels(Path(self._networks.name)))
         self.engine.warm()
         self.unscored.warm()
 
