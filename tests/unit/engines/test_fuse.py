@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.fuse import LIFT, OFF_THE_EDGE, _gained, _off_the_edge
+from portraitd.engines.classic.fuse import LIFT, _gained
+from portraitd.engines.classic.warp import OFF_THE_EDGE, off_the_edge
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -17,12 +18,12 @@ def moved(*indices: int) -> np.ndarray:
     """How far the points are read from where they lie, as a share of their way to the nose's tip."""
     at = list(indices)
     way = np.linalg.norm(MESH.xy[at] - MESH.xy[regions.NOSE_TIP], axis=1)
-    return np.asarray(np.linalg.norm(_off_the_edge(MESH)[at] - MESH.xy[at], axis=1) / way)
+    return np.asarray(np.linalg.norm(off_the_edge(MESH)[at] - MESH.xy[at], axis=1) / way)
 
 
 def test_the_jaw_is_read_off_its_edge() -> None:
     assert moved(regions.CHIN, 172, 397, 150, 379) == pytest.approx(OFF_THE_EDGE, rel=0.05)
-    inward = np.linalg.norm(_off_the_edge(MESH) - MESH.xy[regions.NOSE_TIP], axis=1)
+    inward = np.linalg.norm(off_the_edge(MESH) - MESH.xy[regions.NOSE_TIP], axis=1)
     assert inward[regions.CHIN] < np.linalg.norm(MESH.xy[regions.CHIN] - MESH.xy[regions.NOSE_TIP])
 
 

@@ -9,15 +9,15 @@ import pytest
 
 from portraitd.engines.classic import light
 from portraitd.engines.classic.geometry import normals, rasterise
-from portraitd.engines.classic.place import Placement
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.texture import (
     WORTH_POINTS,
-    Companion,
-    Glimpse,
+    Table,
     agreed,
-    lender_first,
+    best_lender,
+    leaf_seen,
     lent_by,
+    mirrored,
     turned_away,
 )
 from portraitd.faces.mesh import FaceMesh
@@ -42,19 +42,23 @@ def face(yaw_deg: float = 0.0) -> FaceRegion:
     return FaceRegion(image, FaceMesh(points_turned(yaw_deg), 1.0), dark, dark[0], np.zeros(SHAPE, np.float32))
 
 
+def table(yaw_deg: float = 0.0) -> Table:
+    """A face all of which is bare skin."""
+    points = points_turned(yaw_deg)
+    raster = rasterise(points, SHAPE, grow=0.35)
+    return Table(raster, points[:, :2], np.ones(SHAPE, np.float32), 90.0, 105.0)
+
+
 def changes(spots: tuple[float, ...], level: float = 0.0) -> list[float]:
     """What is added at the cheek when each photo has a patch there that is so much brighter; the first one's first."""
-    ones = np.ones(SHAPE, np.float32)
-    raster = rasterise(points_turned(0), SHAPE, grow=0.35)
     x, y = points_turned(0)[CHEEK, :2]
     rows, columns = np.indices(SHAPE)
-    glimpses = []
+    leaves = []
     for number, spot in enumerate(spots):
         seen = np.full((*SHAPE, 3), -1.0 + level * number, np.float32)
         seen[np.hypot(columns - x, rows - y) < 12] += np.float32(spot)
-        glimpses.append(Glimpse(face(), seen, 1.0))
-    found = agreed(glimpses, raster, Placement(ones, ones, ones, ones, ones, ones), 90.0)
-    return [float(light.grey_of(change)[round(y), round(x)]) for change in found]
+        leaves.append(leaf_seen(face(), seen, table()))
+    return [float(light.grey_of(change)[round(y), round(x)]) for change in agreed(leaves)]
 
 
 def tints(spot: tuple[float, float, float]) -> Floats:
@@ -62,10 +66,7 @@ def tints(spot: tuple[float, float, float]) -> Floats:
     x, y = np.rint(points_turned(0)[CHEEK, :2]).astype(int)
     seen = np.full((3, *SHAPE, 3), -1.0, np.float32)
     seen[0, y - 12 : y + 12, x - 12 : x + 12] += np.float32(spot)
-    ones = np.ones(SHAPE, np.float32)
-    glimpses = [Glimpse(face(), shade, 1.0) for shade in seen]
-    raster = rasterise(points_turned(0), SHAPE, grow=0.35)
-    change = agreed(glimpses, raster, Placement(ones, ones, ones, ones, ones, ones), 90.0)[0][y, x]
+    change = agreed([leaf_seen(face(), shade, table()) for shade in seen])[0][y, x]
     return np.asarray(change - change.mean(), np.float32)
 
 
@@ -88,12 +89,9 @@ def test_exposure_is_no_disagreement_and_ends_as_the_first_one_s() -> None:
 
 def test_photos_that_have_nothing_in_common_change_little_everywhere() -> None:
     """Also past the rim, where the mesh is carried on, and where every photo is far off every other."""
-    ones = np.ones(SHAPE, np.float32)
-    raster = rasterise(points_turned(25), SHAPE, grow=0.35)
     noise = np.random.default_rng(3).uniform(-3, 0, (4, *SHAPE, 1)).astype(np.float32).repeat(3, axis=3)
-    seen = [Glimpse(face(yaw), shade, 1.0) for yaw, shade in zip((40, -40, 5, -15), noise, strict=True)]
-    found = agreed(seen, raster, Placement(ones, ones, ones, ones, ones, ones), 90.0)
-    assert np.abs(np.stack(found)).max() < 3
+    seen = [leaf_seen(face(yaw), shade, table(25)) for yaw, shade in zip((40, -40, 5, -15), noise, strict=True)]
+    assert np.abs(np.stack(agreed(seen))).max() < 3
     assert np.isfinite(changes((8.0, -8.0))).all()
 
 
@@ -102,12 +100,13 @@ def test_what_is_turned_out_of_sight_is_lent_by_the_photo_that_shows_it() -> Non
     hidden = turned_away(left)
     assert hidden.max() == 1
     assert hidden[NOSE] == 0
-    others = [Companion(face(40), 1.0), Companion(right, 1.0)]
-    ordered, lent = lender_first(left, others)
-    assert not lender_first(left, [Companion(right, 1.0, mirrored=True)])[1].any()
-    assert ordered == [others[1], others[0]]
+    found = best_lender(left, [face(40), right])
+    assert found is not None
+    best, lent = found
+    assert best == 1
     assert lent[hidden > 0.9].mean() > 0.9
-    assert not lender_first(left, others[:1])[1].any()
+    assert best_lender(left, [face(40)]) is None
+    assert best_lender(left, []) is None
 
 
 def test_hair_is_not_lent() -> None:
@@ -121,3 +120,8 @@ def test_light_seen_in_a_mirror_comes_from_the_other_side() -> None:
     lit = np.random.default_rng(1).normal(size=(9, 3)).astype(np.float32)
     seen = light.harmonics(facing * np.float32([-1, 1, 1])) @ light.mirrored(lit)
     assert seen == pytest.approx(light.harmonics(facing) @ lit, abs=1e-4)
+
+
+def test_in_a_mirror_the_other_cheek_is_turned_away() -> None:
+    side = face(40)
+    assert turned_away(mirrored(side)) == pytest.approx(turned_away(side)[mean_face().mirror], abs=1e-4)

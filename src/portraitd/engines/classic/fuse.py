@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeVar
@@ -11,21 +10,23 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
+from portraitd.engines.classic.album import Album, Texture
 from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, with_mouth
-from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, rim_weights
+from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement, hair_in_place, place_face
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
-from portraitd.engines.classic.template import TemplateFace
-from portraitd.engines.classic.texture import SHARE, Companion, Glimpse, agreed, companions, lender_first, turned_away
+from portraitd.engines.classic.template import Ground, TemplateFace
+from portraitd.engines.classic.texture import SHARE, turned_away
 from portraitd.engines.classic.tinting import tinted
-from portraitd.engines.classic.tone import WORK_PX, Sheet, relight, skin_mean, towards_neck
+from portraitd.engines.classic.tone import Sheet, relight, skin_mean, towards_neck
+from portraitd.engines.classic.warp import warp
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import align_to_mean, mean_face, pose_of, rigid_weights
+from portraitd.faces.shape import align_to_mean, pose_of, rigid_weights
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
@@ -57,45 +58,36 @@ def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
     return ranked[rank % len(ranked)]
 
 
-def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng: np.random.Generator) -> Image:
+def fuse(template: TemplateFace, album: Album, view: View, look: Look, rng: np.random.Generator) -> Image:
     """The template picture (H, W, 3) with the person's face in it.
 
     What is fine is done at full size, once: the warp, sharpness and grain, the blend. All else is smooth: it is worked
     out on a small sheet and brought to full size as gains.
     """
-    target, face = template.face, _retouched(view.face(), look)
+    target, ground, face = template.face, template.ground, _retouched(view.face(), look)
+    texture = album.texture(view, face)
+    if texture.lender is not None:
+        texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
     wanted = mouth_in_picture(target.mesh.points)
-    shape = _shape_for(identity, view)
+    shape = _shape_for(album.identity, view)
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
-    shrink = min(1.0, WORK_PX / target.mesh.box.width)
-    size = (max(8, round(target.image.shape[1] * shrink)), max(8, round(target.image.shape[0] * shrink)))
-    under = shrunk(target.image, *size)
-    in_colour = not light.is_grey(under)
-    width_px = target.mesh.box.width * shrink
-    others, points_lent = lender_first(face, companions(identity, view))
-    lent = raster.interpolate(points_lent, size)
-    if points_lent.any():
-        others[0] = replace(others[0], face=_retouched(others[0].face, look))
-        lent = np.asarray(lent * (1 - hair_in_place(others[0].face, raster, size, width_px)), np.float32)
-    away = np.asarray(raster.interpolate(turned_away(face), size) - lent, np.float32)
-    place = place_face(template, face, away, posed, raster, size)
-    warped, seen = _texture(face, others, lent, raster, target, place)
-    if not in_colour:
-        warped, seen = _greyed(warped), _greyed(seen)
-    before = shrunk(warped, *size)
+    points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
+    lent = _lent(texture, raster, ground)
+    away = raster.interpolate(turned_away(face), ground.size)
+    place = place_face(ground, face, away if lent is None else away - lent, posed, raster)
+    warped, before, seen = _texture(face, texture, lent, raster, template, place)
+    if not ground.in_colour:
+        warped, before, seen = _greyed(warped), _greyed(before), _greyed(seen)
     change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
-    small, small_target = (
-        np.asarray((xy + 0.5) * np.float32(shrink) - 0.5, np.float32) for xy in (posed[:, :2], target.mesh.xy)
-    )
-    sheet = Sheet(seen, light.log_light(under), place, width_px, small, template.around)
-    lit = relight(sheet, change, raster.interpolate(change, size), look)
-    if in_colour and light.is_grey(face.image):
-        lit = tinted(lit, sheet, small_target)
+    sheet = Sheet(seen, ground.light, place, ground.width_px, points, template.around)
+    lit = relight(sheet, change, raster.interpolate(change, ground.size), look)
+    if ground.in_colour and light.is_grey(face.image):
+        lit = tinted(lit, sheet, ground.points)
     kept = without_strays(sheet, lit, raster)
     step = towards_neck(lit, sheet, raster, look)
     after, beside = _display(lit + step), _display(sheet.wanted + step)
-    if not in_colour:
+    if not ground.in_colour:
         after, beside = _greyed(after), _greyed(beside)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
     alpha = place.alpha * cv2.resize(kept, warped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
@@ -103,7 +95,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    return _lay_in(template, matched, alpha, (after - under, beside - under), place, kept)
+    return _lay_in(template, matched, alpha, (after - ground.image, beside - ground.image), place, kept)
 
 
 def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
@@ -113,14 +105,29 @@ def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
 
 
 def _with_teeth(face: Floats, template: TemplateFace, posed: Points, raster: Raster, share: float) -> Floats:
-    """(H, W, 3) the face with the template's teeth between its lips: a photo with a shut mouth shows none."""
+    """(H, W, 3) the face with the template's teeth between its lips: a photo with a shut mouth shows none.
+
+    The face itself is changed.
+    """
     target = template.face
-    between = cover.features(posed[:, :2], face.shape[:2], (regions.LIPS_INNER,), 0.0)
     sigma = max(0.6, LIP_EDGE * target.mesh.box.width)
+    box = _around(posed[list(regions.LIPS_INNER), :2], 2 + 4 * sigma, face.shape)
+    corner, part = np.array(box[:2], np.float32), np.s_[box[1] : box[3], box[0] : box[2]]
+    mouth = face[part]
+    between = cover.features(posed[:, :2] - corner, mouth.shape[:2], (regions.LIPS_INNER,), 0.0)
     between = cv2.GaussianBlur(between, (0, 0), sigma) * np.float32(share)
-    x, y = cv2.split(raster.interpolate(target.mesh.xy.astype(np.float32)))
-    teeth = cv2.remap(target.image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-    return np.asarray(cv2.blendLinear(teeth, face, between, 1 - between), np.float32)
+    at = raster.interpolate(target.mesh.xy.astype(np.float32), part=box)
+    teeth = sampled(target.image, at, cv2.INTER_CUBIC).astype(np.float32)
+    face[part] = cv2.blendLinear(teeth, np.ascontiguousarray(mouth), between, 1 - between)
+    return face
+
+
+def _around(points: Points, reach_px: float, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the whole pixels of a (H, W, ...) picture around (N, 2) points; at least one."""
+    low, high = points.min(axis=0) - reach_px, points.max(axis=0) + reach_px
+    x0, y0 = (int(np.clip(low[axis], 0, shape[1 - axis] - 1)) for axis in (0, 1))
+    x1, y1 = (int(np.clip(high[axis] + 1, start + 1, shape[1 - axis])) for axis, start in ((0, x0), (1, y0)))
+    return x0, y0, x1, y1
 
 
 @lru_cache(maxsize=1)
@@ -136,61 +143,38 @@ def _shape_for(identity: Identity, view: View) -> Points:
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
 
 
+def _lent(texture: Texture, raster: Raster, ground: Ground) -> Mask | None:
+    """(h, w) how much of each pixel is another photo's, if any is."""
+    if texture.lender is None:
+        return None
+    hair = hair_in_place(texture.lender.face, raster, ground.size, ground.width_px)
+    return np.asarray(raster.interpolate(texture.lender.lent, ground.size) * (1 - hair), np.float32)
+
+
 def _texture(  # noqa: PLR0917
-    face: FaceRegion, others: Sequence[Companion], lent: Mask, raster: Raster, target: FaceRegion, place: Placement
-) -> tuple[Image, Floats]:
+    face: FaceRegion, texture: Texture, lent: Mask | None, raster: Raster, template: TemplateFace, place: Placement
+) -> tuple[Image, Image, Floats]:
     """The person's skin in the template's geometry, all photos of them taken together, in the light of `face`.
 
-    lent: (h, w) how much of each pixel is the first other photo's. Gives the (H, W, 3) picture, and small, in tone
-    too, (h, w, 3) log linear light.
+    Gives the (H, W, 3) picture; the same small, (h, w, 3); and small, in tone too, (h, w, 3) log linear light.
     """
-    full, size = target.image.shape[1::-1], lent.shape[::-1]
-    warped = _warp(face, raster, target, full)
-    pictures = [shrunk(warped, *size), *(_warp(other.face, raster, target, size) for other in others)]
-    glimpses = [
-        Glimpse(who.face, light.log_light(picture), who.quality)
-        for who, picture in zip((Companion(face, 1.0), *others), pictures, strict=True)
-    ]
-    changes = agreed(glimpses, raster, place, target.mesh.box.width * size[0] / full[0])
-    seen = glimpses[0].seen + changes[0] * (SHARE + (1 - SHARE) * lent)[:, :, None]
-    if lent.any():
-        theirs = glimpses[1].seen + changes[1]
-        gain = cv2.resize((_display(theirs) + LIFT) / (pictures[1].astype(np.float32) + LIFT), full)
-        borrowed = _gained(_warp(others[0].face, raster, target, full), np.asarray(gain, np.float32))
-        much = cv2.resize(lent, full, interpolation=cv2.INTER_LINEAR)
-        mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
-        warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-        seen = seen + (theirs - seen) * lent[:, :, None]
-    return warped, np.asarray(seen, np.float32)
-
-
-def _warp(face: FaceRegion, raster: Raster, target: FaceRegion, size: tuple[int, int]) -> Image:
-    """(h, w, 3) the face in the template's geometry, at `size` (w, h)."""
-    image, points = face.image, _off_the_edge(face.mesh)
-    ratio = target.mesh.box.height * size[1] / target.image.shape[0] / max(1.0, face.mesh.box.height)
-    if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
-        smaller = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
-        scale = np.array([smaller[0] / image.shape[1], smaller[1] / image.shape[0]], np.float32)
-        image = np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
-        points = (points + 0.5) * scale - 0.5
-    x, y = cv2.split(raster.interpolate(points.astype(np.float32), size))
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), np.uint8)
-
-
-def _off_the_edge(mesh: FaceMesh) -> Points:
-    """(468, 2) px where each point's colour is read: along the jaw a little further in than the contour.
-
-    There a photo shows the jaw's own outline, its shadow, or a collar that a contour a little too wide takes in.
-    """
-    middle = mesh.xy[regions.NOSE_TIP]
-    return np.asarray(mesh.xy + (middle - mesh.xy) * (OFF_THE_EDGE * _along_jaw()), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _along_jaw() -> Floats:
-    """(468, 1) 1 on the contour along cheeks and chin, falling to 0 inside it and above the ears."""
-    low = np.clip((mean_face().points[:, 1] - 0.2) / 0.4, 0, 1)
-    return np.asarray((rim_weights() ** 2 * low)[:, None], np.float32)
+    size, full, height_px = template.ground.size, template.face.image.shape[1::-1], template.face.mesh.box.height
+    warped = warp(face, raster, height_px, full)
+    before = shrunk(warped, *size)
+    flat, skin = raster.interpolate(texture.at, size), place.skin[:, :, None]
+    change = sampled(texture.change, flat) * skin
+    if lent is None or texture.lender is None:
+        return warped, before, light.log_light(before) + change * np.float32(SHARE)
+    seen = light.log_light(before) + change * (SHARE + (1 - SHARE) * lent)[:, :, None]
+    lender = texture.lender
+    picture = warp(lender.face, raster, height_px * template.ground.shrink, size)
+    theirs = light.log_light(picture) + sampled(lender.change, flat) * skin
+    gain = cv2.resize((_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT), full)
+    borrowed = _gained(warp(lender.face, raster, height_px, full), np.asarray(gain, np.float32))
+    much = cv2.resize(lent, full, interpolation=cv2.INTER_LINEAR)
+    mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
+    warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+    return warped, shrunk(warped, *size), np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
 
 
 def _display(log_light: Floats) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import cv2
 import numpy as np
@@ -18,10 +18,11 @@ from scipy import ndimage, sparse
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces import regions
 from portraitd.faces.shape import fit_similarity, mean_face, rigid_weights
-from portraitd.images import Floats, Points
+from portraitd.images import Floats, Image, Points
 
 Doubles: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.intp]
+Pixels = TypeVar("Pixels", Floats, Image)
 
 #: Within this distance of the rim (eye distances, on the mean face) the template's contour takes over.
 RIM = 0.3
@@ -78,6 +79,12 @@ def at_points(values: Floats, points: Points) -> Floats:
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0], np.float32)
 
 
+def sampled(values: Pixels, at: Floats, method: int = cv2.INTER_LINEAR) -> Pixels:
+    """(h, w[, C]) of the (H, W[, C]) values at (h, w, 2) px, held constant outwards."""
+    # The second map is the empty one where the first holds both coordinates; cv2's types know no None there.
+    return cv2.remap(values, at, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]
+
+
 @dataclass(frozen=True)
 class Raster:
     """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""
@@ -90,27 +97,36 @@ class Raster:
     step: int
     shape: tuple[int, int]
 
-    def interpolate(self, values: Floats, size: tuple[int, int] | None = None) -> Floats:
+    def interpolate(
+        self, values: Floats, size: tuple[int, int] | None = None, part: tuple[int, int, int, int] | None = None
+    ) -> Floats:
         """(H, W[, C]) interpolation of (468[, C]) values given at the points, held constant outwards; C at most 4.
 
         size: (width, height) of the picture to give, another size of the same region; full size without.
+        part: x0, y0, x1, y1 of it that is given; all without.
         """
         coarse = np.asarray(self.nodes @ values.astype(np.float32), np.float32)
-        return self._enlarge(coarse.reshape(*self.inside.shape, *values.shape[1:]), size)
+        return self._enlarge(coarse.reshape(*self.inside.shape, *values.shape[1:]), size, part)
 
     def coverage(self, size: tuple[int, int] | None = None) -> Floats:
         """(H, W) 1 inside the mesh, 0 outside."""
         return self._enlarge(self.inside, size)
 
-    def _enlarge(self, coarse: Floats, size: tuple[int, int] | None) -> Floats:
+    def _enlarge(
+        self, coarse: Floats, size: tuple[int, int] | None, part: tuple[int, int, int, int] | None = None
+    ) -> Floats:
         height, width = self.shape
         wide, high = size or (width, height)
+        x0, y0, x1, y1 = part or (0, 0, wide, high)
         # Node (i, j) lies on pixel (i * step, j * step); a picture of another size has its pixels' centres elsewhere.
         across, down = width / wide, height / high
-        matrix = np.array([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2]]) / self.step
+        shift = (across * x0 + (across - 1) / 2, down * y0 + (down - 1) / 2)
+        matrix = np.array([[across, 0, shift[0]], [0, down, shift[1]]]) / self.step
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        large = cv2.warpAffine(coarse, matrix, (wide, high), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(large, np.float32).reshape(high, wide, *coarse.shape[2:])  # cv2 drops a single channel's axis
+        large = cv2.warpAffine(coarse, matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(large, np.float32).reshape(
+            y1 - y0, x1 - x0, *coarse.shape[2:]
+        )  # cv2 drops a single channel's axis
 
 
 def rasterise(points: Points, shape: tuple[int, int], step: int = 2, grow: float = 0.0) -> Raster:

@@ -9,15 +9,14 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import cover
-from portraitd.engines.classic.geometry import Raster
+from portraitd.engines.classic.geometry import Raster, sampled
 from portraitd.engines.classic.region import FaceRegion
-from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.template import Ground, ramp
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Mask, Points
 
-#: Width of the blend inside the contour, in face widths: of detail, of tone, and what the forehead adds to tone's.
-FEATHER = 0.008
+#: Width of tone's blend inside the contour, in face widths, and what the forehead adds to it.
 TONE_FEATHER = 0.055
 FOREHEAD_FEATHER = 0.06
 
@@ -45,30 +44,22 @@ class Placement:
         return np.asarray(self.skin * np.clip(self.small_alpha, 0.02, 1), np.float32)
 
 
-def place_face(  # noqa: PLR0917
-    template: TemplateFace, face: FaceRegion, away: Mask, posed: Points, raster: Raster, size: tuple[int, int]
-) -> Placement:
-    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face` has; work at `size` (w, h).
+def place_face(ground: Ground, face: FaceRegion, away: Mask, posed: Points, raster: Raster) -> Placement:
+    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face` has.
 
     away: (h, w) 0 to 1, what is turned out of the photo's sight.
     """
-    region = template.face.image
-    shrink = np.float32(size[0] / region.shape[1])
-    small = np.asarray((posed[:, :2] + 0.5) * shrink - 0.5, np.float32)
-    shape = size[::-1]
-    skin = 1.0 - cover.features(small, shape, cover.FEATURES, 0.04)
-    eyes = cover.features(small, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
-    lips = cover.features(small, shape, (regions.LIPS_OUTER,), 0.0)
+    size, shape = ground.size, ground.size[::-1]
+    points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / ground.alpha.shape[1]) - 0.5, np.float32)
+    skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
+    eyes = cover.features(points, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
+    lips = cover.features(points, shape, (regions.LIPS_OUTER,), 0.0)
     share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)
-    width = template.face.mesh.box.width * float(shrink)
-    seen = _seen(face, away, raster, cover.features(small, shape, cover.FEATURES, 0.0), width)
-    depth, bare = _depth(template), 1 - template.covered
-    alpha = _ramp(depth / FEATHER) * bare
-    shallow = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
+    seen = _seen(face, away, raster, cover.features(points, shape, cover.FEATURES, 0.0), ground.width_px)
     feather = TONE_FEATHER + FOREHEAD_FEATHER * raster.interpolate(above_brows(), size)
-    wide = _ramp(shallow / feather) * cv2.resize(bare, size, interpolation=cv2.INTER_AREA)
-    small_alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) * seen
-    return Placement(*(np.asarray(mask, np.float32) for mask in (alpha, wide, seen, small_alpha, skin, share)))
+    wide = ramp(ground.depth / feather) * ground.bare
+    small = (wide, seen, ground.small_alpha * seen, skin, share)
+    return Placement(ground.alpha, *(np.asarray(mask, np.float32) for mask in small))
 
 
 @lru_cache(maxsize=1)
@@ -77,22 +68,6 @@ def above_brows() -> Floats:
     height = mean_face().points[:, 1]
     brows = height[[*regions.LEFT_BROW, *regions.RIGHT_BROW]].min()
     return np.asarray(np.clip((brows - height) / (brows - height.min()), 0, 1), np.float32)
-
-
-def _depth(template: TemplateFace) -> Mask:
-    """(H, W) how far inside the template's contour a pixel lies, in face widths; 0 outside."""
-    mesh = template.face.mesh
-    oval = np.rint(mesh.xy[list(regions.FACE_OVAL)] * 8).astype(np.int32)
-    inside = np.zeros(template.face.image.shape[:2], np.uint8)
-    cv2.fillPoly(inside, [oval], 255, shift=3)
-    # Not the outermost pixel: there the posed mesh, drawn on a coarse grid, may end.
-    depth = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 3) - 1.0, 0)
-    return np.asarray(depth / max(1.0, mesh.box.width), np.float32)
-
-
-def _ramp(x: Floats) -> Mask:
-    t = np.clip(x, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
 def _seen(face: FaceRegion, away: Mask, raster: Raster, features: Mask, width_px: float) -> Mask:
@@ -112,9 +87,8 @@ def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width
     Wider and softer than what was found: another's skin, already in the right tone, takes over there.
     """
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
-    x, y = cv2.split((raster.interpolate(face.mesh.xy.astype(np.float32), size) + np.float32(0.5)) * shrink)
-    half = np.float32(0.5)
-    hair = cv2.remap(face.hair, x - half, y - half, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    at = raster.interpolate((face.mesh.xy + np.float32(0.5)) * shrink - np.float32(0.5), size)
+    hair = sampled(face.hair, at)
     reach = max(1, round(0.02 * width_px))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), _softness(width_px)), np.float32)

@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 
-from portraitd.engines.classic import cover
+from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
+from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
-from portraitd.images import Floats, Image, Mask
+from portraitd.faces.shrink import shrunk
+from portraitd.images import Floats, Image, Mask, Points
+
+#: Face width at which light and tone are worked out, px.
+WORK_PX = 90
+#: Width of the blend inside the contour, in face widths.
+FEATHER = 0.008
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What of a template's face stays the same whoever is put there: `alpha` at full size, all else small."""
+
+    #: (H, W) how much of each pixel becomes the person's in detail, if the photo shows it.
+    alpha: Mask
+    #: Small px per px.
+    shrink: float
+    #: (h, w, 3) the region, and its log linear light.
+    image: Image
+    light: Floats
+    #: (h, w) the alpha; how far inside the template's contour, face widths; and 0 where something lies over the face.
+    small_alpha: Mask
+    depth: Mask
+    bare: Mask
+    #: (468, 2) the template's mesh.
+    points: Points
+    in_colour: bool
+
+    @property
+    def width_px(self) -> float:
+        """Width of the small face."""
+        return float(np.ptp(self.points[:, 0]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of what is small, px."""
+        return self.depth.shape[1], self.depth.shape[0]
 
 
 @dataclass(frozen=True)
@@ -32,6 +71,40 @@ class TemplateFace:
         """The mesh in the whole picture's pixels."""
         corner = np.array([self.box.x0, self.box.y0, 0], np.float32)
         return FaceMesh(self.face.mesh.points + corner, self.face.mesh.score)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What every result starts from."""
+        image, mesh = self.face.image, self.face.mesh
+        shrink = min(1.0, WORK_PX / mesh.box.width)
+        size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
+        depth, bare = _depth(self.face), 1 - self.covered
+        alpha = np.asarray(ramp(depth / np.float32(FEATHER)) * bare, np.float32)
+        small = shrunk(image, *size)
+        shallow, deep, clear = (
+            np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.float32)
+            for mask in (alpha, depth, np.asarray(bare, np.float32))
+        )
+        points = np.asarray((mesh.xy + 0.5) * np.float32(shrink) - 0.5, np.float32)
+        return Ground(
+            alpha, shrink, small, light.log_light(small), shallow, deep, clear, points, not light.is_grey(small)
+        )
+
+
+def ramp(x: Floats) -> Mask:
+    """0 below 0, 1 above 1, smooth in between."""
+    t = np.clip(x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _depth(face: FaceRegion) -> Mask:
+    """(H, W) how far inside the face's contour a pixel lies, in face widths; 0 outside."""
+    oval = np.rint(face.mesh.xy[list(regions.FACE_OVAL)] * 8).astype(np.int32)
+    inside = np.zeros(face.image.shape[:2], np.uint8)
+    cv2.fillPoly(inside, [oval], 255, shift=3)
+    # Not the outermost pixel: there the posed mesh, drawn on a coarse grid, may end.
+    depth = np.maximum(cv2.distanceTransform(inside, cv2.DIST_L2, 3) - 1.0, 0)
+    return np.asarray(depth / max(1.0, face.mesh.box.width), np.float32)
 
 
 def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:

@@ -1,32 +1,35 @@
 """One texture of several photos: what they agree on, and what only another one shows.
 
-Every photo comes to the same place through its own mesh, as on a UV map, but straight in the template's geometry: its
-pixels are sampled once. Detail is the chosen photo's own. In tone, what its light left behind (a shadow beside the
-nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight is another photo's.
+Every photo is laid through its own mesh on a small sheet of the template's face, as on a UV map: once for all results
+of a job. Only tone is taken from there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light
+left behind (a shadow beside the nose, glare) gives way to what the photos agree on. A cheek that is turned out of its
+sight is another photo's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import cv2
 import numpy as np
 
-from portraitd.engines.classic import light
-from portraitd.engines.classic.geometry import Raster, at_points
-from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.place import Placement, hair_in_place
+from portraitd.engines.classic import cover, light
+from portraitd.engines.classic.geometry import Raster, at_points, rasterise
+from portraitd.engines.classic.place import hair_in_place
 from portraitd.engines.classic.region import FaceRegion
+from portraitd.engines.classic.template import TemplateFace
 from portraitd.engines.classic.tone import skin_mean
+from portraitd.engines.classic.warp import warp
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
-from portraitd.faces.shrink import shrunk
-from portraitd.images import Floats, Mask
+from portraitd.images import Floats, Mask, Points
 
-#: Photos of the person besides the chosen one that are looked at.
-MOST_OTHERS = 3
 #: What the chosen photo's mirror image counts: a face is nearly symmetric, its light seldom is.
 MIRRORED_QUALITY = 0.3
+#: Width of the face on the sheet, px.
+TABLE_PX = 64
 #: Tone is what is left at this scale, in face widths.
 SCALE = 0.04
 #: How much of the chosen photo's tone gives way to what all agree on: all of it would make the person's photos alike.
@@ -42,43 +45,76 @@ WORTH_POINTS = 6.0
 
 
 @dataclass(frozen=True)
-class Companion:
-    """Another photo of the person beside the chosen one."""
+class Table:
+    """The template's face, small: where photos are laid beside each other."""
 
-    face: FaceRegion
-    #: More than 0; the chosen photo has 1.
-    quality: float
-    #: Whether it is only the chosen one as a mirror shows it. Then it lends nothing: what light did to one cheek would
-    #: come along to the other.
-    mirrored: bool = False
+    raster: Raster
+    #: (468, 2) px, where the points lie on it.
+    points: Points
+    #: (h, w) how far a pixel is bare skin, never quite 0 on skin.
+    trust: Mask
+    #: Width and height of the face on it, px.
+    width_px: float
+    height_px: float
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, px."""
+        return self.trust.shape[1], self.trust.shape[0]
+
+
+def table_of(template: TemplateFace) -> Table:
+    """The table for this template."""
+    ground = template.ground
+    scale = min(1.0, TABLE_PX / ground.width_px)
+    size = (round(ground.size[0] * scale), round(ground.size[1] * scale))
+    points = template.face.mesh.points * np.float32(scale * ground.shrink)
+    points[:, :2] = (ground.points + 0.5) * np.float32(scale) - 0.5
+    raster = rasterise(points, size[::-1], step=1, grow=0.35)
+    skin = 1.0 - cover.features(points, size[::-1], cover.FEATURES, 0.04)
+    alpha = cv2.resize(ground.small_alpha, size, interpolation=cv2.INTER_AREA)
+    trust = np.asarray(skin * np.clip(alpha, 0.02, 1), np.float32)
+    width_px, height_px = (float(side) for side in np.ptp(points[:, :2], axis=0))
+    return Table(raster, np.ascontiguousarray(points[:, :2]), trust, width_px, height_px)
 
 
 @dataclass(frozen=True)
-class Glimpse:
-    """One photo of the person in the template's geometry, small."""
+class Leaf:
+    """What one photo says of the person's skin, laid on the table."""
 
-    face: FaceRegion
-    #: (h, w, 3) log linear light.
-    seen: Floats
-    #: How much it counts beside the others.
-    quality: float
+    #: (h, w, 3) log of the light on the face in the photo.
+    lit: Floats
+    #: (h, w, 3) log linear light of the skin without it, and without the level.
+    tone: Floats
+    #: (3,) the middle of it: exposure and white balance.
+    level: Floats
+    #: (h, w) how much it counts beside other photos, pixel by pixel.
+    weight: Mask
 
-
-def companions(identity: Identity, view: View) -> list[Companion]:
-    """The person's best photos besides this one, in colour if it is and in black and white if it is; and its mirror
-    image."""
-    grey = _is_grey(view.face())
-    others = [other for other in identity.views if other is not view][:MOST_OTHERS]
-    found = [Companion(other.face(), max(0.05, other.quality / max(view.quality, 0.05))) for other in others]
-    alike = [other for other in found if _is_grey(other.face) == grey]
-    return [*alike, Companion(_mirrored(view.face()), MIRRORED_QUALITY, mirrored=True)]
+    def counted(self, quality: float) -> Leaf:
+        """The photo, counting so much."""
+        return replace(self, weight=self.weight * np.float32(quality))
 
 
-def _is_grey(face: FaceRegion) -> bool:
-    return light.is_grey(shrunk(face.image, 64, 64))
+def leaf_of(face: FaceRegion, table: Table) -> Leaf:
+    """The photo's face, laid on the table."""
+    return leaf_seen(face, light.log_light(warp(face, table.raster, table.height_px, table.size)), table)
 
 
-def _mirrored(face: FaceRegion) -> FaceRegion:
+def leaf_seen(face: FaceRegion, seen: Floats, table: Table) -> Leaf:
+    """The leaf of a face of which (h, w, 3) `seen` is the log linear light on the table."""
+    lit = table.raster.interpolate(light.harmonics(face.facing) @ face.light)
+    tone = skin_mean(seen - lit, table.trust, SCALE * table.width_px)
+    solid = table.trust > 0.5
+    # Photos differ in exposure and white balance: only where one is darker than elsewhere in it says something.
+    level = np.median(tone[solid], axis=0) if solid.any() else np.zeros(3, np.float32)
+    # Clipped last: beyond the rim the mesh is carried on, and a weight must stay one.
+    in_sight = np.clip(-1.6 * table.raster.interpolate(face.facing[:, 2]) - 0.2, 0.02, 1)
+    bare = np.clip(1 - hair_in_place(face, table.raster, table.size, table.width_px), 0.02, 1)
+    return Leaf(lit, np.asarray(tone - level, np.float32), level, np.asarray(bare * in_sight, np.float32))
+
+
+def mirrored(face: FaceRegion) -> FaceRegion:
     """The face as a mirror shows it."""
     points = face.mesh.points[mean_face().mirror].copy()
     points[:, 0] = face.image.shape[1] - 1 - points[:, 0]
@@ -87,59 +123,12 @@ def _mirrored(face: FaceRegion) -> FaceRegion:
     return FaceRegion(image, FaceMesh(points, face.mesh.score), light.mirrored(face.light), face.skin, hair)
 
 
-def turned_away(face: FaceRegion) -> Floats:
-    """(468,) 0 to 1: how far each point is turned out of the photo's sight.
-
-    Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
-    """
-    outer = np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1)
-    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * outer, np.float32)
-
-
-def lender_first(face: FaceRegion, others: Sequence[Companion]) -> tuple[list[Companion], Floats]:
-    """The others, the one first that shows most of what this photo does not; and (468,) 0 to 1, how much it lends.
-
-    Nothing is lent where none shows enough.
-    """
-    lent = [lent_by(face, other.face) * np.float32(not other.mirrored) for other in others]
-    order = sorted(range(len(others)), key=lambda i: -float(lent[i].sum()))
-    best = lent[order[0]]
-    return [others[i] for i in order], best if best.sum() >= WORTH_POINTS else np.zeros_like(best)
-
-
-def lent_by(face: FaceRegion, other: FaceRegion) -> Floats:
-    """(468,) 0 to 1: how much of each point of the mesh the other photo shows and this one does not."""
-    shrink = np.float32(other.hair.shape[1] / other.image.shape[1])
-    hair = at_points(other.hair, (other.mesh.xy + 0.5) * shrink - 0.5)
-    return np.asarray(turned_away(face) * (1 - turned_away(other)) * (1 - hair), np.float32)
-
-
-def agreed(glimpses: Sequence[Glimpse], raster: Raster, place: Placement, width_px: float) -> list[Floats]:
-    """For each photo, (h, w, 3) to add to its log light: its tone becomes what all agree on, in the first one's light.
-
-    width_px: width of the face on the small picture.
-    """
-    size = (place.skin.shape[1], place.skin.shape[0])
-    solid = place.trust > 0.5
-    lights, tones, levels, weights = [], [], [], []
-    for glimpse in glimpses:
-        lit = raster.interpolate(light.harmonics(glimpse.face.facing) @ glimpse.face.light, size)
-        tone = skin_mean(glimpse.seen - lit, place.trust, SCALE * width_px)
-        # Photos differ in exposure and white balance: only where one is darker than elsewhere in it says something.
-        levels.append(np.median(tone[solid], axis=0) if solid.any() else np.zeros(3, np.float32))
-        lights.append(lit)
-        tones.append(np.asarray(tone - levels[-1], np.float32))
-        facing = raster.interpolate(glimpse.face.facing[:, 2], size)
-        # Clipped last: beyond the rim the mesh is carried on, and a weight must stay one.
-        in_sight = np.clip(-1.6 * facing - 0.2, 0.02, 1)
-        bare = np.clip(1 - hair_in_place(glimpse.face, raster, size, width_px), 0.02, 1)
-        weights.append(np.asarray(glimpse.quality * bare * in_sight, np.float32))
-    wanted = _common(tones, weights) + levels[0] + lights[0]
-    skin = place.skin[:, :, None]
-    return [
-        _limited(np.asarray(wanted - tone - level - lit, np.float32)) * skin
-        for tone, level, lit in zip(tones, levels, lights, strict=True)
-    ]
+def agreed(leaves: Sequence[Leaf]) -> list[Floats]:
+    """For each photo, (h, w, 3) to add to its log light: its tone becomes what all agree on, in the first one's
+    light."""
+    first = leaves[0]
+    wanted = _common([leaf.tone for leaf in leaves], [leaf.weight for leaf in leaves]) + first.level + first.lit
+    return [_limited(np.asarray(wanted - leaf.tone - leaf.level - leaf.lit, np.float32)) for leaf in leaves]
 
 
 def _limited(change: Floats) -> Floats:
@@ -150,16 +139,65 @@ def _limited(change: Floats) -> Floats:
 
 def _common(tones: Sequence[Floats], weights: Sequence[Mask]) -> Floats:
     """(h, w, 3) weighted mean in which what is far off counts for little (iterated Welsch weights)."""
-    middle = np.median(np.stack(tones), axis=0) if len(tones) > 2 else _mean(tones, weights)
+    middle = _median(tones) if len(tones) > 2 else _mean(tones, weights)
+    greys = [light.grey_of(tone) for tone in tones]
     for _ in range(2):
-        grey = light.grey_of(np.asarray(middle, np.float32))
-        kept = [w * np.exp(-(((light.grey_of(t) - grey) / STRAY) ** 2)) for t, w in zip(tones, weights, strict=True)]
+        grey = light.grey_of(middle)
+        kept = [w * cv2.exp(-(((own - grey) / np.float32(STRAY)) ** 2)) for own, w in zip(greys, weights, strict=True)]
         # Where all are far off each other, none is believed.
         middle = _mean([*tones, middle], [*kept, np.full_like(grey, LEAST_WEIGHT)])
-    return np.asarray(middle, np.float32)
+    return middle
+
+
+def _median(tones: Sequence[Floats]) -> Floats:
+    """(h, w, 3) median of a few tones; ten times faster than numpy's over the first axis."""
+    ordered = list(tones)
+    for last in range(len(ordered) - 1, 0, -1):
+        for i in range(last):
+            one, other = ordered[i], ordered[i + 1]
+            ordered[i], ordered[i + 1] = np.minimum(one, other), np.maximum(one, other)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else np.asarray((ordered[half - 1] + ordered[half]) / 2, np.float32)
 
 
 def _mean(tones: Sequence[Floats], weights: Sequence[Mask]) -> Floats:
     """(h, w, 3) weighted mean of the tones; each weight (h, w), more than 0 somewhere at every pixel."""
-    stack = np.stack(weights)[:, :, :, None]
-    return np.asarray((np.stack(tones) * stack).sum(axis=0) / stack.sum(axis=0), np.float32)
+    total, weight = np.zeros_like(tones[0]), np.zeros_like(weights[0])
+    for tone, share in zip(tones, weights, strict=True):
+        total += tone * share[:, :, None]
+        weight += share
+    return np.asarray(total / weight[:, :, None], np.float32)
+
+
+def turned_away(face: FaceRegion) -> Floats:
+    """(468,) 0 to 1: how far each point is turned out of the photo's sight.
+
+    Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
+    """
+    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _outer() -> Floats:
+    """(468,) 1 on the outer cheeks, temples and jaw, 0 in the middle of the face."""
+    return np.asarray(np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1), np.float32)
+
+
+def best_lender(face: FaceRegion, others: Sequence[FaceRegion]) -> tuple[int, Floats] | None:
+    """Which of the others shows most of what this photo does not; and (468,) 0 to 1, how much it lends.
+
+    None where none shows enough.
+    """
+    if turned_away(face).sum() < WORTH_POINTS:
+        return None
+    lent = [lent_by(face, other) for other in others]
+    worth = [float(share.sum()) for share in lent]
+    best = int(np.argmax(worth)) if worth else 0
+    return (best, lent[best]) if worth and worth[best] >= WORTH_POINTS else None
+
+
+def lent_by(face: FaceRegion, other: FaceRegion) -> Floats:
+    """(468,) 0 to 1: how much of each point of the mesh the other photo shows and this one does not."""
+    shrink = np.float32(other.hair.shape[1] / other.image.shape[1])
+    hair = at_points(other.hair, (other.mesh.xy + 0.5) * shrink - 0.5)
+    return np.asarray(turned_away(face) * (1 - turned_away(other)) * (1 - hair), np.float32)

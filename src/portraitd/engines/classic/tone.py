@@ -14,8 +14,6 @@ from portraitd.engines.classic.neck import step_to_neck
 from portraitd.engines.classic.place import Placement, above_brows
 from portraitd.images import Floats, Mask, Points
 
-#: Face width at which light and tone are worked out, px.
-WORK_PX = 90
 #: Share of the fitted light that is exchanged, under like and unlike light: nine coefficients also hold some of the
 #: face's own shape and colour, and would carry the model's into the person's (measured on identity distance).
 RELIGHT_SHARE = (0.25, 0.85)
