@@ -6,7 +6,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -81,6 +82,33 @@ class _Begun:
     at: float
 
 
+class SideBySide:
+    """Lets any number be inside at once, but for those that have to be alone; these are not passed over."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._inside = 0
+        self._waiting_alone = 0
+        self._is_alone = False
+
+    @contextmanager
+    def taken(self, alone: bool) -> Iterator[None]:
+        """A place for the time of the block, waited for."""
+        with self._changed:
+            self._waiting_alone += alone
+            self._changed.wait_for(lambda: not self._inside if alone else not (self._is_alone or self._waiting_alone))
+            self._waiting_alone -= alone
+            self._inside += 1
+            self._is_alone = alone
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._inside -= 1
+                self._is_alone = False
+                self._changed.notify_all()
+
+
 class Bench:
     """Does tasks, by id: begins them, runs their handler, and ends them in every way they can end."""
 
@@ -98,10 +126,11 @@ class Bench:
         self._handlers = handlers
         self._tally = tally or Tally()
         self._runs: dict[str, _Begun] = {}
+        self._sides = {kind: SideBySide() for kind in Kind}
 
     def handle(self, task_id: str) -> None:
         """Do one task to its end. Raises nothing but what the database does when it stays away."""
-        with about(task_id=task_id):
+        with about(task_id=task_id), self._place_for(task_id):
             run = self._life.begin(task_id)
             if run is None:
                 return
@@ -134,6 +163,22 @@ class Bench:
         for task in given_up:
             self._tally.add(ENDS, task.kind.value, TaskState.FAILED.value, TaskTimedOut.code)
         return tuple(task.id for task in given_up)
+
+    def _place_for(self, task_id: str) -> AbstractContextManager[None]:
+        """A place beside the running tasks of its kind, or alone where it was begun before.
+
+        Its worker died then, and of the tasks that ran there nobody knows which one it died of: it shall not take
+        others along again and again until they count as begun too often.
+        """
+
+        def read() -> TaskRow | None:
+            with self._database.read() as conn:
+                return rows.get(conn, task_id)
+
+        task = self._database.outlast(read)
+        if task is None:
+            return nullcontext()
+        return self._sides[task.kind].taken(alone=task.attempt > 0)
 
     def _attempt(self, run: Run) -> None:
         handler = self._handlers[run.task.kind]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -114,3 +115,34 @@ def test_a_task_taken_over_by_another_is_left_alone(place: Place, other_ends: bo
     bench_of(place, handler).handle(task_id)
     assert handler.discarded == 0
     assert state(place, task_id)[0] is (TaskState.SUCCEEDED if other_ends else TaskState.RUNNING)
+
+
+def test_a_task_that_was_begun_before_runs_alone(place: Place) -> None:
+    """Its last worker died, of it or of what ran beside it: now one can tell."""
+    running, most, go_on = set[str](), dict[str, int](), threading.Event()
+
+    def note(task: TaskRow) -> None:
+        running.add(task.id)
+        for other in running:
+            most[other] = max(most.get(other, 0), len(running))
+        go_on.wait(30)
+        running.remove(task.id)
+
+    bench = bench_of(place, Handler(note))
+    first, second, again, third = (place.generate() for _ in range(4))
+    assert place.house.life.begin(again) is not None
+    threads = []
+    for task_id in (first, second, again, third):
+        threads.append(threading.Thread(target=bench.handle, args=(task_id,)))
+        threads[-1].start()
+        deadline = time.monotonic() + 30
+        while len(running) < min(len(threads), 2) or bench._sides[Kind.GENERATE]._waiting_alone < (task_id == again):
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    time.sleep(0.2)
+    assert running == {first, second}  # the third came later than the one that waits to be alone
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert most == {first: 2, second: 2, again: 1, third: 1}
+    assert all(state(place, task_id)[0] is TaskState.SUCCEEDED for task_id in most)
