@@ -189,10 +189,11 @@ def _winners(weights: Doubles, node: Integers, count: int, grow: float) -> Integ
     Where it lies in none, the one whose triangle it is nearest to, by `grow` of that triangle at most.
     """
     least = np.minimum(np.minimum(weights[:, 0], weights[:, 1]), weights[:, 2])
-    within = least >= -1e-6
-    beside = np.flatnonzero(~within & (least >= -grow))
-    beside = beside[np.argsort(least[beside])]
+    within = np.flatnonzero(least >= -1e-6)
     found = np.full(count, -1, np.intp)
-    for pairs in (beside, np.flatnonzero(within)):
-        found[node[pairs]] = pairs
+    found[node[within]] = within
+    # Few nodes are left over: only what lies beside those is put in order.
+    beside = np.flatnonzero((least >= -grow) & (found[node] < 0))
+    beside = beside[np.argsort(least[beside])]
+    found[node[beside]] = beside
     return found
