@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.spatial.transform import Rotation
 
 from portraitd.engines.classic.geometry import normals, pose_shape, rasterise, rim_weights
@@ -29,8 +30,6 @@ def head(yaw_deg: float = 0, pitch_deg: float = 0, size_px: float = 75) -> Point
 
 def well_inside(points: Points) -> NDArray[np.bool_]:
     """(H, W) pixels some way inside the mesh."""
-    from scipy.ndimage import binary_erosion
-
     covered = rasterise(points, SHAPE, step=1, grow=GROW).coverage() > 0.999
     return np.asarray(binary_erosion(covered, iterations=EDGE))
 
@@ -95,6 +94,37 @@ def test_coverage_is_the_mesh_and_nothing_else() -> None:
     area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
     assert covered.sum() == pytest.approx(area, rel=0.02)
     assert covered[0].max() == covered[:, 0].max() == 0
+
+
+def test_just_past_the_rim_the_map_goes_on() -> None:
+    points = head(20, 5)
+    inside = rasterise(points, SHAPE, step=1).coverage() > 0.999
+    rim = binary_dilation(inside, iterations=2) & ~inside
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    off = {}
+    for grow in (0.0, GROW):
+        found = rasterise(points, SHAPE, 1, grow).interpolate(points[:, :2])
+        off[grow] = float(np.hypot(found[:, :, 0] - x, found[:, :, 1] - y)[rim].mean())
+    assert off[GROW] < 0.4 * off[0.0]
+
+
+def test_past_the_rim_the_nearest_triangle_is_enlarged() -> None:
+    """Nearest as triangles are grown, in shares of themselves: the least of a point's three weights is the greatest."""
+    points = head(20, 5)
+    inside = rasterise(points, SHAPE, step=1).coverage() > 0.999
+    raster = rasterise(points, SHAPE, 1, GROW)
+    chosen = raster.nodes.min(axis=1).toarray().reshape(raster.inside.shape)  # its triangle's least, if below 0
+    a, b, c = (points[mean_face().triangles[:, corner], :2].astype(np.float64) for corner in range(3))
+    area = cross(b - a, c - a)
+    several = 0
+    for y, x in np.argwhere((raster.inside[: SHAPE[0], : SHAPE[1]] > 0) & ~inside):
+        at = np.array([x, y], np.float64)
+        least = np.min([cross(c - b, at - b), cross(a - c, at - c), cross(b - a, at - a)] / area, axis=0)
+        around = np.abs(np.clip(at, np.minimum(a, np.minimum(b, c)), np.maximum(a, np.maximum(b, c))) - at).max(axis=1)
+        near = least[(around <= GROW) & (area * np.median(area) > 0) & (least >= -GROW)]
+        several += near.size > 1
+        assert chosen[y, x] == pytest.approx(min(0, near.max()), abs=1e-3)
+    assert several > 20
 
 
 def test_values_keep_their_shape() -> None:

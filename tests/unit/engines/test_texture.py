@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.geometry import normals, rasterise
+from portraitd.engines.classic.geometry import at_points, normals, rasterise
 from portraitd.engines.classic.region import FaceRegion
+from portraitd.engines.classic.template import TemplateFace
 from portraitd.engines.classic.texture import (
     WORTH_POINTS,
     Table,
@@ -18,8 +19,10 @@ from portraitd.engines.classic.texture import (
     leaf_seen,
     lent_by,
     mirrored,
+    table_of,
     turned_away,
 )
+from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats
@@ -68,6 +71,17 @@ def tints(spot: tuple[float, float, float]) -> Floats:
     seen[0, y - 12 : y + 12, x - 12 : x + 12] += np.float32(spot)
     change = agreed([leaf_seen(face(), shade, table()) for shade in seen])[0][y, x]
     return np.asarray(change - change.mean(), np.float32)
+
+
+def test_the_table_knows_its_points_in_another_pose() -> None:
+    """The mesh is drawn finely enough on it, small as it is: each point of skin is where a turned photo has it."""
+    shown, turned = face(), points_turned(25)[:, :2]
+    laid = table_of(TemplateFace(shown.image, Box(0, 0, SHAPE[1], SHAPE[0]), shown, shown.hair, None))
+    off = np.linalg.norm(at_points(laid.raster.interpolate(turned), laid.points) - turned, axis=1)
+    off = off[light.skin_points() > 0]
+    assert off.size > 100
+    assert np.median(off) < 0.25
+    assert np.percentile(off, 90) < 0.8
 
 
 def test_photos_alike_change_nothing() -> None:

@@ -70,7 +70,7 @@ def table_of(template: TemplateFace) -> Table:
     size = (round(ground.size[0] * scale), round(ground.size[1] * scale))
     points = template.face.mesh.points * np.float32(scale * ground.shrink)
     points[:, :2] = (ground.points + 0.5) * np.float32(scale) - 0.5
-    raster = rasterise(points, size[::-1], step=2, grow=0.35)
+    raster = rasterise(points, size[::-1], grow=0.35)
     skin = 1.0 - cover.features(points, size[::-1], cover.FEATURES, 0.04)
     alpha = cv2.resize(ground.small_alpha, size, interpolation=cv2.INTER_AREA)
     trust = np.asarray(skin * np.clip(alpha, 0.02, 1), np.float32)
