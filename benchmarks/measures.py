@@ -11,6 +11,7 @@ from skimage.color import deltaE_ciede2000
 
 from portraitd.engines.classic.complexion import bare_skin
 from portraitd.engines.classic.template import read_template
+from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.expression import expression_of
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -80,12 +81,23 @@ def changed_region(result: Image, template: Seen) -> NDArray[np.uint8]:
 
 
 def seam(result: Image, template: Seen, reach: float = SEAM_REACH) -> float:
-    """CIEDE2000 step across the rim of the changed region beyond the template's own step there, mean over the rim.
+    """CIEDE2000 step across the rim of the changed region beyond the template's own step there, mean over the rim."""
+    return _step_across(changed_region(result, template), result, template, reach)
+
+
+def contour_seam(result: Image, template: Seen) -> float:
+    """The same across the contour of the template's face: the changed region may end elsewhere, and softly."""
+    oval = np.zeros(result.shape[:2], np.uint8)
+    cv2.fillPoly(oval, [np.rint(template.mesh.xy[list(regions.FACE_OVAL)]).astype(np.int32)], 1)
+    return _step_across(oval, result, template, SEAM_REACH)
+
+
+def _step_across(region: NDArray[np.uint8], result: Image, template: Seen, reach: float) -> float:
+    """CIEDE2000 step across the rim of the (H, W) region beyond the template's own step there, mean over the rim.
 
     At points along the rim the colour `reach` face widths inside is compared with that as far outside (both averaged
     with a Gaussian of a third of that), in the result and in the template; only what the result has more counts.
     """
-    region = changed_region(result, template)
     outlines, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:
         return 0.0

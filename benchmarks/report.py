@@ -36,7 +36,7 @@ def _named(key: str) -> Values:
 
 
 FIGURES = (
-    Figure("distance to another photo of the person", lambda s: s.to_others, "50 % 0.26, 90 % 0.33"),
+    Figure("distance to another photo of the person", lambda s: s.to_others, "50 % 0.23, 90 % 0.29"),
     Figure("distance to the source", lambda s: (s.to_source,), "50 % 0.22, 90 % 0.30"),
     Figure("distance to the template's own person", lambda s: (s.to_template,)),
     Figure("(person to template's person, before)", lambda s: (s.at_start,)),
@@ -48,6 +48,7 @@ FIGURES = (
     Figure("expression error: mouth's opening", _named("mouth_opening")),
     Figure("expression error: smile", _named("smile")),
     Figure("seam, CIEDE2000", _named("seam"), "50 % 1.0, 90 % 2.0", 2),
+    Figure("seam at the template's contour", _named("contour_seam"), "", 2),
     Figure("seam, twice as far apart", _named("wide_seam"), "", 2),
     Figure("face against neck and ears, CIEDE2000", _named("neck"), "50 % 4, 90 % 7", 2),
     Figure("  (in the template itself)", _named("neck_of_template"), "", 2),

@@ -112,6 +112,7 @@ def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, floa
         **{f"pose_{key}": value for key, value in pose.items()},
         **{f"{key}_opening" if key != "smile" else key: value for key, value in face.items()},
         "seam": measures.seam(result.image, template),
+        "contour_seam": measures.contour_seam(result.image, template),
         "wide_seam": measures.seam(result.image, template, measures.WIDE_SEAM_REACH),
         **measures.face_against_neck(result, template, neck),
         "outside": float(measures.changed_outside(models, result.image, template)),

@@ -1,4 +1,5 @@
-"""The person's face in a template picture: posed, lit, matched and blended. Pixels outside the face stay untouched."""
+"""The person's face in a template picture: posed, lit, matched and blended. Skin beside it goes along in tone; all other
+pixels stay untouched."""
 
 from __future__ import annotations
 
@@ -35,8 +36,6 @@ BAND_SCALE = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
 
-#: How much nearer to the nose's tip the jaw's colours are read, as a share of the way.
-OFF_THE_EDGE = 0.045
 #: Softness of the edge between lips and teeth, in face widths.
 LIP_EDGE = 0.006
 #: Gains are of codes from 0 to 255 with this added: in what is nearly black, a gain of the codes themselves would make
@@ -84,18 +83,18 @@ def fuse(template: TemplateFace, album: Album, view: View, look: Look, rng: np.r
     lit = relight(sheet, change, raster.interpolate(change, ground.size), look)
     if ground.in_colour and light.is_grey(face.image):
         lit = tinted(lit, sheet, ground.points)
-    kept = without_strays(sheet, lit, raster)
+    lit, clean = without_strays(sheet, lit, raster)
     step = towards_neck(lit, sheet, raster, look)
     after, beside = _display(lit + step), _display(sheet.wanted + step)
     if not ground.in_colour:
         after, beside = _greyed(after), _greyed(beside)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
-    alpha = place.alpha * cv2.resize(kept, warped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    alpha = place.alpha * cv2.resize(place.seen * clean, warped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     matched = _match_texture(warped, gain, template, alpha, rng)
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    return _lay_in(template, matched, alpha, (after - ground.image, beside - ground.image), place, kept)
+    return _lay_in(template, matched, alpha, (after - ground.image, beside - ground.image), place)
 
 
 def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
@@ -214,26 +213,24 @@ def _gained(image: Pixels, gain: Floats) -> Floats:
     return np.asarray(cv2.addWeighted(lifted, 1.0, gain, float(LIFT), -float(LIFT)), np.float32)
 
 
-def _lay_in(  # noqa: PLR0917
-    template: TemplateFace, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement, kept: Mask
-) -> Image:
-    """The template with the (H, W, 3) face over it; where no face is placed, the template's own bytes.
+def _lay_in(template: TemplateFace, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement) -> Image:
+    """The template with the (H, W, 3) face over it; where nothing of it goes along, the template's own bytes.
 
-    Two bands (Burt and Adelson 1983): tone goes over slowly, detail at once, so that neither a step nor a ghost shows.
-    alpha: (H, W) how much of the detail is the face's. gaps: (h, w, 3) what tone changes where the person's skin shows,
-    and where the template's does. kept: (h, w) which of them.
+    Two bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour, detail at once and inside it, so
+    that neither a step nor a ghost shows. alpha: (H, W) how much of the detail is the face's. gaps: (h, w, 3) what tone
+    changes where the person's skin shows, and where the template's does.
     """
-    under = template.face.image
+    under, ground = template.face.image, template.ground
     height, width = under.shape[:2]
-    sigma = BAND_SCALE * template.face.mesh.box.width * kept.shape[1] / width
-    tone = skin_mean(gaps[0], place.small_alpha * kept + np.float32(1e-3), max(1.0, sigma))
-    laid_in = cv2.blendLinear(tone, gaps[1], kept, 1 - kept) * place.tone_alpha[:, :, None]
+    tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
+    laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None]
     all_tone, some_tone = (cv2.resize(t, (width, height), interpolation=cv2.INTER_LINEAR) for t in (tone, laid_in))
     detail = cv2.subtract(face, all_tone)
     mixed = cv2.blendLinear(detail, under.astype(np.float32), alpha, 1 - alpha)
     blended = cv2.add(mixed, some_tone, dtype=cv2.CV_8U)
+    beyond = cv2.resize(ground.beyond, (width, height), interpolation=cv2.INTER_LINEAR)
+    changed = cv2.max(place.alpha, beyond) > 0
     out = template.picture.copy()
     x0, y0, x1, y1 = (int(v) for v in template.box)
-    changed = (place.alpha > 0).astype(np.uint8)
-    out[y0:y1, x0:x1] = cv2.copyTo(blended, changed, under.copy())
+    out[y0:y1, x0:x1] = cv2.copyTo(blended, changed.astype(np.uint8), under.copy())
     return out

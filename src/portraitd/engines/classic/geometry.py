@@ -108,6 +108,17 @@ class Raster:
         coarse = np.asarray(self.nodes @ values.astype(np.float32), np.float32)
         return self._enlarge(coarse.reshape(*self.inside.shape, *values.shape[1:]), size, part)
 
+    def steepness(self, values: Floats) -> Floats:
+        """(h, w) at the nodes: by how much the (468, 2) values change a pixel, where they change most."""
+        coarse = np.asarray(self.nodes @ values.astype(np.float32), np.float32).reshape(*self.inside.shape, 2)
+        # Central differences: a node beside a fold sees it, too.
+        down, across = (np.linalg.norm(np.gradient(coarse, self.step, axis=axis), axis=2) for axis in (0, 1))
+        return np.asarray(np.maximum(down, across), np.float32)
+
+    def enlarged(self, at_nodes: Floats, size: tuple[int, int] | None = None) -> Floats:
+        """(H, W[, C]) of (h, w[, C]) values given at the nodes, at full size or `size` (w, h)."""
+        return self._enlarge(at_nodes, size)
+
     def coverage(self, size: tuple[int, int] | None = None) -> Floats:
         """(H, W) 1 inside the mesh, 0 outside."""
         return self._enlarge(self.inside, size)

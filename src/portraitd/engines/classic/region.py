@@ -16,7 +16,7 @@ from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Image, Mask
 
-#: Room around the mesh, in face sizes.
+#: Room around a photo's mesh, in face sizes.
 ROOM = 0.04
 
 
@@ -41,10 +41,10 @@ class FaceRegion:
         return normals(self.mesh.points)
 
 
-def region_box(mesh: FaceMesh, shape: tuple[int, ...]) -> Box:
+def region_box(mesh: FaceMesh, shape: tuple[int, ...], room: float = ROOM) -> Box:
     """The whole pixels of a (height, width, ...) picture that belong to the face's region."""
     box, (height, width) = mesh.box, shape[:2]
-    reach = ROOM * max(box.width, box.height)
+    reach = room * max(box.width, box.height)
     return Box(
         max(0, int(box.x0 - reach)),
         max(0, int(box.y0 - reach)),
@@ -53,9 +53,9 @@ def region_box(mesh: FaceMesh, shape: tuple[int, ...]) -> Box:
     )
 
 
-def read_region(picture: Image, mesh: FaceMesh) -> FaceRegion:
+def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegion:
     """The region of the face with this mesh in the (H, W, 3) picture."""
-    x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape))
+    x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape, room))
     image = np.ascontiguousarray(picture[y0:y1, x0:x1])
     local = FaceMesh(mesh.points - np.array([x0, y0, 0], np.float32), mesh.score)
     facing = normals(local.points)

@@ -1,7 +1,7 @@
 """What of a photo's light cannot be taken out: shadows of hair at the temples, the dark side of a face lit from one.
 
 Where temple and cheek stay far from the template's own they look like dirt, and say little of who somebody is. There
-the template's skin shows instead.
+the face takes the template's tone; its detail stays, but for glints and tints, which are the photo's light too.
 """
 
 from __future__ import annotations
@@ -13,28 +13,57 @@ import numpy as np
 
 from portraitd.engines.classic import light
 from portraitd.engines.classic.geometry import Raster, at_points, rim_gap
+from portraitd.engines.classic.place import above_brows
 from portraitd.engines.classic.tone import Sheet, skin_mean
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Mask
 
-#: How far brightness and colour may lie from the template's before skin is given up, and at which distance all of it
+#: How far brightness and colour may lie from the template's before tone is given up, and at which distance all of it
 #: is; natural log of light.
 BRIGHTNESS = (0.30, 0.55)
 COLOUR = (0.12, 0.22)
 #: At which scale they are compared, and how softly one goes over into the other, face widths.
 SCALE = 0.04
 SOFTNESS = 0.015
-#: How deep from the contour inwards skin may be given up, from there on less and less; eye distances.
+#: How deep from the contour inwards tone may be given up, from there on less and less; eye distances.
 DEPTH = (0.4, 0.8)
+#: What stays there of detail.
+CALM = 0.3
+#: How far a spot within the blend at the contour may lie from the skin around it, and at which distance it is surely
+#: none, natural log of light; and how far around it detail is given up, face widths.
+FLECK = (0.15, 0.3)
+FLECK_REACH = 0.012
 
 
-def without_strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
-    """(h, w) 1 where the picture shows the person's skin, to 0 where it shows the template's.
+def without_strays(sheet: Sheet, lit: Floats, raster: Raster) -> tuple[Floats, Mask]:
+    """(h, w, 3) log linear light of the relit face, in the template's tone on flanks that stay unlike the template's;
+    and (h, w) 0 on flecks at the contour, where the template's detail must show, else 1.
 
-    The template's shows where the photo does not show the person, and on flanks that stay unlike the template's.
-
-    lit: (h, w, 3) log linear light of the relit face.
+    lit: (h, w, 3) the relit face.
     """
+    place = sheet.place
+    own, wanted = (skin_mean(tone, place.trust, SCALE * sheet.width_px) for tone in (lit, sheet.wanted))
+    detail = lit - own
+    stray = _strays(sheet, lit, raster)[:, :, None]
+    # Of brows, what is darker than skin stays.
+    brow = (1 - place.skin[:, :, None]) * np.minimum(light.grey_of(detail)[:, :, None], 0)
+    calmed = brow + np.float32(CALM) * (detail - brow)
+    return np.asarray(lit + stray * (wanted + calmed - lit), np.float32), 1 - _flecks(detail, sheet, raster)
+
+
+def _flecks(detail: Floats, sheet: Sheet, raster: Raster) -> Mask:
+    """(h, w) 1 on spots within the blend at the contour that stand out from skin: backdrop, collar or hair that the
+    mesh took in."""
+    below = 1 - raster.interpolate(above_brows(), (detail.shape[1], detail.shape[0]))
+    rim = (1 - sheet.place.tone_alpha) * sheet.place.skin * below
+    off = _between(FLECK, np.abs(light.grey_of(detail))) * rim
+    reach = max(1, round(FLECK_REACH * sheet.width_px))
+    grown = cv2.dilate(off, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), max(0.8, SOFTNESS * sheet.width_px)), np.float32)
+
+
+def _strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
+    """(h, w) 1 on flanks of the relit face that are unlike the template's, else 0."""
     place, wanted = sheet.place, sheet.wanted
     size = (wanted.shape[1], wanted.shape[0])
     flank, low, beyond_eye = cv2.split(raster.interpolate(_zones(), size))
@@ -43,9 +72,8 @@ def without_strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
     across = at_points(unlike, sheet.points)[mean_face().mirror]
     stray = unlike * (1 - low * raster.interpolate(across, size))
     # Brows and eyes stay, but for what lies beyond the eyes: there, brows end in the hair.
-    given_up = flank * np.maximum(place.skin, beyond_eye) * stray * stray * (3 - 2 * stray)
-    kept = cv2.GaussianBlur(np.asarray(1 - given_up, np.float32), (0, 0), max(0.8, SOFTNESS * sheet.width_px))
-    return np.asarray(kept * place.seen, np.float32)
+    zone = flank * np.maximum(place.skin, beyond_eye) * stray * stray * (3 - 2 * stray)
+    return np.asarray(cv2.GaussianBlur(zone, (0, 0), max(0.8, SOFTNESS * sheet.width_px)), np.float32)
 
 
 def _unlike(lit: Floats, sheet: Sheet) -> Mask:

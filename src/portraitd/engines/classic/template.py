@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
+from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
 from portraitd.faces import regions
@@ -21,6 +24,14 @@ from portraitd.images import Floats, Image, Mask, Points
 WORK_PX = 90
 #: Width of the blend inside the contour, in face widths.
 FEATHER = 0.008
+#: How far beyond the contour the template's skin goes along with the face's tone, in face widths; and the room around
+#: the mesh that this takes, in face sizes.
+REACH = 0.12
+ROOM = 0.12
+#: How far in brightness and in colour (natural log of light) skin beyond the contour may lie from the face's beside it.
+ALIKE = (0.30, 0.15)
+#: What is less alike than this is no skin of the face's.
+STRANGE = 0.2
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,9 @@ class Ground:
     small_alpha: Mask
     depth: Mask
     bare: Mask
+    #: (h, w) how much of a change of the face's tone a pixel takes: inside the contour all of it, and less and less
+    #: beyond, where the template's skin goes on.
+    beyond: Mask
     #: (468, 2) the template's mesh.
     points: Points
     in_colour: bool
@@ -86,12 +100,12 @@ class TemplateFace:
             for mask in (alpha, depth, np.asarray(bare, np.float32))
         )
         points = np.asarray((mesh.xy + 0.5) * np.float32(shrink) - 0.5, np.float32)
-        return Ground(
-            alpha, shrink, small, light.log_light(small), shallow, deep, clear, points, not light.is_grey(small)
-        )
+        tone, in_colour = light.log_light(small), not light.is_grey(small)
+        beyond = _beyond(tone, points, clear)
+        return Ground(alpha, shrink, small, tone, shallow, deep, clear, beyond, points, in_colour)
 
 
-def ramp(x: Floats) -> Mask:
+def ramp(x: NDArray[np.floating[Any]]) -> Mask:
     """0 below 0, 1 above 1, smooth in between."""
     t = np.clip(x, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
@@ -107,8 +121,36 @@ def _depth(face: FaceRegion) -> Mask:
     return np.asarray(depth / max(1.0, face.mesh.box.width), np.float32)
 
 
+def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
+    """(h, w) how much of a change of the face's tone each pixel takes. Tone (h, w, 3), log linear light; points of the
+    mesh; and 0 where something lies over the face.
+
+    Where the face ends for the eye, at hair, at a jaw before its neck's shadow, at a backdrop, there the change does;
+    where skin goes on, it fades. A change that ended at the mesh's contour would leave a pale line beside it.
+    """
+    width = float(np.ptp(points[:, 0]))
+    oval = np.rint(points[list(regions.FACE_OVAL)] * 8).astype(np.int32)
+    inside = np.zeros(bare.shape, np.uint8)
+    cv2.fillPoly(inside, [oval], 255, shift=3)
+    depth, outside = (
+        np.asarray(cv2.distanceTransform(side, cv2.DIST_L2, 5), np.float32) / np.float32(width)
+        for side in (inside, 255 - inside)
+    )
+    skin = (1 - cover.features(points, bare.shape, cover.FEATURES, 0.04)) * bare
+    carried = spread_inward(tone, np.asarray(ramp(depth / 0.06) * skin + 1e-4, np.float32))
+    off = tone - carried
+    grey = light.grey_of(off)
+    tint = np.sqrt(3 * light.grey_of((off - grey[:, :, None]) ** 2))
+    alike = np.exp(-((grey / ALIKE[0]) ** 2) - (tint / ALIKE[1]) ** 2)
+    # Hair and backdrop keep their very bytes.
+    alike = np.clip((alike - STRANGE) / (1 - STRANGE), 0, 1)
+    return np.asarray(np.maximum(alike, ramp(depth / 0.08)) * (1 - ramp(outside / REACH)) * bare, np.float32)
+
+
 def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:
     """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels."""
-    face = read_region(picture, mesh)
+    face = read_region(picture, mesh, ROOM)
     covered = cover.drawn_along(face.hair, face.image)
-    return TemplateFace(picture, region_box(mesh, picture.shape), face, covered, skin_around(picture, mesh, face.skin))
+    return TemplateFace(
+        picture, region_box(mesh, picture.shape, ROOM), face, covered, skin_around(picture, mesh, face.skin)
+    )

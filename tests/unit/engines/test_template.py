@@ -1,0 +1,61 @@
+"""How far beyond the contour the template's skin takes part in a change of the face's tone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.region import read_region
+from portraitd.engines.classic.template import REACH, ROOM, TemplateFace, region_box
+from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import mean_face
+from portraitd.images import Image, Mask
+
+SKIN, HAIR = (200, 160, 140), (40, 30, 25)
+#: 180 px from side to side.
+MESH = FaceMesh((mean_face().points * 82 + np.array([200, 150, 0])).astype(np.float32), 1.0)
+WIDTH = MESH.box.width
+
+
+def beyond_in(picture: Image) -> Mask:
+    """(H, W) of the whole picture: how much of a change of tone its pixels take."""
+    box = region_box(MESH, picture.shape, ROOM)
+    face = read_region(picture, MESH, ROOM)
+    ground = TemplateFace(picture, box, face, np.zeros(face.image.shape[:2], np.float32), None).ground
+    out = np.zeros(picture.shape[:2], np.float32)
+    x0, y0, x1, y1 = (int(v) for v in box)
+    out[y0:y1, x0:x1] = cv2.resize(ground.beyond, (x1 - x0, y1 - y0))
+    return out
+
+
+def head(left: tuple[int, int, int]) -> Image:
+    """(400, 400, 3) a face on a picture of skin, but for the left half, which is of that colour outside the face."""
+    picture = np.full((400, 400, 3), SKIN, np.uint8)
+    picture[:, :200] = left
+    cv2.fillPoly(picture, [np.rint(MESH.xy[list(regions.FACE_OVAL)]).astype(np.int32)], SKIN)
+    return picture
+
+
+def beside(mask: Mask, share: float) -> tuple[float, float]:
+    """The mask on the left and the right, `share` of the face's width outside its contour at the nose's height."""
+    y = round(float(MESH.xy[regions.NOSE_TIP][1]))
+    row = MESH.xy[list(regions.FACE_OVAL)]
+    near = row[np.abs(row[:, 1] - y) < 20, 0]
+    left, right = float(near.min()) - share * WIDTH, float(near.max()) + share * WIDTH
+    return float(mask[y, round(left)]), float(mask[y, round(right)])
+
+
+def test_skin_goes_along_and_less_and_less() -> None:
+    beyond = beyond_in(head(SKIN))
+    inside, at_contour, half_way, past = (beside(beyond, share) for share in (-0.1, 0.0, REACH / 2, 1.1 * REACH))
+    assert min(inside) > 0.99
+    assert min(at_contour) > 0.9
+    assert all(0.3 < value < 0.7 for value in half_way)
+    assert max(past) == 0.0
+
+
+def test_hair_beside_the_face_stays() -> None:
+    left, right = beside(beyond_in(head(HAIR)), 0.04)
+    assert left == 0.0
+    assert right > 0.5
