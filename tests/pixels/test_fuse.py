@@ -370,6 +370,21 @@ class TestHardPictures:
         assert (image[outside] == template[outside]).all()
         assert change(image, template)[face.oval(template.shape, -4)].mean() > 2
 
+    def test_a_microphone_before_the_chin_stays_in_front(
+        self, put: Callable[[Image], Image], load: Load, look: Look
+    ) -> None:
+        template = load("T-shirt").copy()
+        face = look(template)
+        width = round(face.mesh.box.width)
+        x, y = (round(float(v)) for v in face.mesh.xy[regions.CHIN])
+        cv2.line(template, (x, y), (x + width // 4, y + width), (45, 45, 50), width // 6, cv2.LINE_AA)
+        cv2.circle(template, (x, y - width // 10), width // 6, (70, 70, 75), -1, cv2.LINE_AA)
+        image = put(template)
+        head = np.zeros(template.shape[:2], np.uint8)
+        cv2.circle(head, (x, y - width // 10), width // 6 - 5, 1, -1)
+        assert change(image, template)[head > 0].max() < 12
+        assert change(image, template)[face.oval(template.shape, -10) & (luma(template) > 120)].mean() > 3
+
     @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
     def test_a_face_cut_by_the_picture(self, put: Callable[[Image], Image], load: Load, look: Look, side: str) -> None:
         """A tenth of the face lies outside; what is left is filled up to the edge."""

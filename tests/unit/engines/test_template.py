@@ -8,14 +8,8 @@ import numpy as np
 from portraitd.engines.classic.region import read_region
 from portraitd.engines.classic.template import REACH, ROOM, TemplateFace, region_box
 from portraitd.faces import regions
-from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import mean_face
 from portraitd.images import Image, Mask
-
-SKIN, HAIR = (200, 160, 140), (40, 30, 25)
-#: 180 px from side to side.
-MESH = FaceMesh((mean_face().points * 82 + np.array([200, 150, 0])).astype(np.float32), 1.0)
-WIDTH = MESH.box.width
+from tests.fakes.heads import HAIR, MESH, WIDTH, head
 
 
 def beyond_in(picture: Image) -> Mask:
@@ -29,14 +23,6 @@ def beyond_in(picture: Image) -> Mask:
     return out
 
 
-def head(left: tuple[int, int, int]) -> Image:
-    """(400, 400, 3) a face on a picture of skin, but for the left half, which is of that colour outside the face."""
-    picture = np.full((400, 400, 3), SKIN, np.uint8)
-    picture[:, :200] = left
-    cv2.fillPoly(picture, [np.rint(MESH.xy[list(regions.FACE_OVAL)]).astype(np.int32)], SKIN)
-    return picture
-
-
 def beside(mask: Mask, share: float) -> tuple[float, float]:
     """The mask on the left and the right, `share` of the face's width outside its contour at the nose's height."""
     y = round(float(MESH.xy[regions.NOSE_TIP][1]))
@@ -47,7 +33,7 @@ def beside(mask: Mask, share: float) -> tuple[float, float]:
 
 
 def test_skin_goes_along_and_less_and_less() -> None:
-    beyond = beyond_in(head(SKIN))
+    beyond = beyond_in(head())
     inside, at_contour, half_way, past = (beside(beyond, share) for share in (-0.1, 0.0, REACH / 2, 1.1 * REACH))
     assert min(inside) > 0.99
     assert min(at_contour) > 0.9

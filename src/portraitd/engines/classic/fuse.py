@@ -1,5 +1,7 @@
-"""The person's face in a template picture: posed, lit, matched and blended. Skin beside it goes along in tone; all other
-pixels stay untouched."""
+"""The person's face in a template picture: posed, lit, matched and blended.
+
+Skin beside it goes along in tone; all other pixels stay untouched.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
+from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
@@ -150,7 +151,11 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
 def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:
     """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels."""
     face = read_region(picture, mesh, ROOM)
-    covered = cover.drawn_along(face.hair, face.image)
+    things = things_over(face.image, face.mesh.points, face.facing, face.light)
+    covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
+    if things.any():  # brightness tells their edges, but not what lies between them
+        solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
+        covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))
     return TemplateFace(
         picture, region_box(mesh, picture.shape, ROOM), face, covered, skin_around(picture, mesh, face.skin)
     )

@@ -1,0 +1,109 @@
+"""What is held or worn before the lower half of a template's face: a microphone, a cup, a scarf. It stays in front.
+
+Found as what is not skin there and goes on, in the same colours, beyond the contour. A beard ends where the face does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.engines.classic.cover import WORK_PX, features
+from portraitd.engines.classic.geometry import Raster, at_points, rasterise
+from portraitd.engines.classic.light import grey_of, harmonics, log_light
+from portraitd.faces import regions
+from portraitd.faces.shape import mean_face
+from portraitd.faces.shrink import shrunk
+from portraitd.images import Floats, Image, Mask, Points
+
+#: How much darker or brighter than lit skin, and how far from its colour, a thing is (natural log of linear light).
+#: Shadows darken less, and lips are darker than skin.
+DARK, BRIGHT, COLOURED = 0.9, 0.5, 0.6
+DARK_ON_LIPS = 1.2
+#: How far beyond the contour a thing is followed, and how much of it must be seen there and before the face, in face
+#: widths and their squares.
+FOLLOWED = 0.10
+LEAST_AREA = 0.006
+#: What counts as the same colour on both sides of the contour.
+SAME = 0.5
+#: What is darker than skin and lies alike on both sides of the mouth, or is larger than this (squares of the face's
+#: width), may be a beard: it must go on below the chin. From this width on (the face's), so much of its own area must.
+SYMMETRIC, LARGE = 0.5, 0.08
+WIDE, BELOW_CHIN = 0.55, 0.3
+
+
+def things_over(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
+    """(h, w) in [0, 1], on a small copy of the (H, W, 3) image: what covers the lower half of its face.
+
+    points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
+    The small copy is that of `cover.hair_over`.
+    """
+    shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
+    size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
+    at = (points * np.float32(shrink)).astype(np.float32)
+    raster = rasterise(at, size[::-1], step=3)
+    off = log_light(shrunk(image, *size)) - raster.interpolate(harmonics(normals) @ light)
+    strange, inside = _strange(off, at), raster.coverage() > 0.5
+    width = float(np.ptp(at[:, 0]))
+    found = np.zeros(size[::-1], np.uint8)
+    count, parts = cv2.connectedComponents((strange & inside & (_lower(raster) > 0.5)).astype(np.uint8))
+    for number in range(1, count):
+        part = parts == number
+        if part.sum() >= LEAST_AREA * width**2:
+            beyond = _goes_on(part, off, strange & ~inside, width)
+            if _is_thing(part, beyond, off, at, width):
+                found |= (part | beyond).astype(np.uint8)
+    if not found.any():
+        return found.astype(np.float32)
+    reach = 2 * round(0.02 * width) + 1
+    whole = cv2.morphologyEx(found, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    return np.asarray(whole, np.float32)
+
+
+def _strange(off: Floats, at: Points) -> NDArray[np.bool_]:
+    """(h, w) what is neither skin, as lit, nor lips; off: (h, w, 3) how far from lit skin."""
+    grey = grey_of(off)
+    tint = np.sqrt(3 * grey_of((off - grey[:, :, None]) ** 2))
+    lips = features(at, off.shape[:2], (regions.LIPS_OUTER,), 0.03) > 0.2
+    odd = (grey < -DARK) | (grey > BRIGHT) | (tint > COLOURED)
+    return np.asarray(np.where(lips, grey < -DARK_ON_LIPS, odd), np.bool_)
+
+
+def _goes_on(part: NDArray[np.bool_], off: Floats, beyond: NDArray[np.bool_], width: float) -> NDArray[np.bool_]:
+    """(h, w) where the part of a thing goes on in what is strange beyond the contour."""
+    reach = 2 * round(FOLLOWED * width) + 1
+    near = cv2.dilate(part.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
+    middle = np.median(off[part], axis=0)
+    return np.asarray(near & beyond & (np.abs(off - middle).max(axis=2) < SAME))
+
+
+def _is_thing(part: NDArray[np.bool_], beyond: NDArray[np.bool_], off: Floats, at: Points, width: float) -> bool:
+    """Whether the part before the face is one of a thing, and no beard or hair of the head's own."""
+    if beyond.sum() < LEAST_AREA * width**2:
+        return False
+    seen = at_points(part.astype(np.float32), at[:, :2])
+    twin = seen[mean_face().mirror]
+    alike = float(np.minimum(seen, twin).sum() / max(float(np.maximum(seen, twin).sum()), 1.0))
+    darker = float(np.median(grey_of(off)[part])) < 0
+    large = part.sum() >= LARGE * width**2
+    if not darker or (alike < SYMMETRIC and not large):
+        return True
+    chin = at[regions.CHIN]
+    rows, columns = np.nonzero(beyond)
+    below = (rows > chin[1]) & (np.abs(columns - chin[0]) < 0.2 * width)
+    wide = large or np.ptp(np.flatnonzero(part.any(axis=0))) > WIDE * width
+    return bool(below.sum() >= max(LEAST_AREA * width**2, BELOW_CHIN * part.sum() * wide))
+
+
+def _lower(raster: Raster) -> Mask:
+    """(h, w) 1 in the lower half of the face, to 0."""
+    return raster.interpolate(_below_cheekbones())
+
+
+@lru_cache(maxsize=1)
+def _below_cheekbones() -> Floats:
+    """(468,) 1 below the cheekbones, to 0."""
+    return np.asarray(np.clip((mean_face().points[:, 1] - 0.35) / 0.2, 0, 1), np.float32)

@@ -1,0 +1,73 @@
+"""What is held or worn before the lower half of a template's face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.region import read_region, region_box
+from portraitd.engines.classic.template import ROOM
+from portraitd.engines.classic.things import things_over
+from portraitd.faces import regions
+from portraitd.images import Image, Mask
+from tests.fakes.heads import HAIR, MESH, WIDTH, fill, head
+
+GREY, RED, WHITE = (70, 70, 75), (150, 40, 45), (250, 250, 250)
+CHIN_X, CHIN_Y = (round(float(v)) for v in MESH.xy[regions.CHIN])
+LIP_X, LIP_Y = (round(float(v)) for v in MESH.xy[17])
+#: A full beard, from ear to ear and around the mouth.
+BEARD = (
+    93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 425, 326, 2, 97, 205,
+)  # fmt: skip
+
+
+def found_in(picture: Image) -> Mask:
+    """(H, W) of the whole picture: what lies before the face."""
+    face = read_region(picture, MESH, ROOM)
+    things = things_over(face.image, face.mesh.points, face.facing, face.light)
+    out = np.zeros(picture.shape[:2], np.float32)
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape, ROOM))
+    out[y0:y1, x0:x1] = cv2.resize(things, (x1 - x0, y1 - y0), interpolation=cv2.INTER_NEAREST)
+    return out
+
+
+def with_microphone(picture: Image, colour: tuple[int, int, int] = GREY) -> Image:
+    """One before the chin, its stick going down."""
+    radius = round(0.17 * WIDTH)
+    cv2.line(picture, (LIP_X, LIP_Y + radius), (LIP_X + radius, 399), colour, radius)
+    cv2.circle(picture, (LIP_X, LIP_Y + radius), radius, colour, -1)
+    return picture
+
+
+def test_nothing_lies_before_a_bare_face() -> None:
+    assert not found_in(head()).any()
+    assert not found_in(head(HAIR, HAIR)).any()
+
+
+def test_a_microphone_is_found_whole_and_the_skin_around_it_is_not() -> None:
+    found = found_in(with_microphone(head()))
+    middle = LIP_Y + round(0.17 * WIDTH)
+    assert found[middle - 15 : middle + 15, LIP_X - 15 : LIP_X + 15].mean() > 0.99
+    assert not found[: LIP_Y - 20].any()
+    assert not found[:, : LIP_X - round(0.3 * WIDTH)].any()
+
+
+def test_scarves_of_all_colours_are_found() -> None:
+    for colour in (RED, GREY, WHITE):
+        picture = head()
+        picture[CHIN_Y - 25 :, 60:340] = colour
+        assert found_in(picture)[CHIN_Y - 18 : CHIN_Y - 3, CHIN_X].mean() > 0.9
+
+
+def test_a_beard_is_none_even_below_long_hair() -> None:
+    for beside in (head(), head(HAIR, HAIR)):
+        fill(beside, BEARD, HAIR)
+        fill(beside, regions.LIPS_OUTER, (170, 90, 85))
+        assert not found_in(beside).any()
+
+
+def test_a_mole_and_a_mouth_are_none() -> None:
+    picture = head()
+    cv2.circle(picture, (CHIN_X - 20, CHIN_Y - 25), 8, HAIR, -1)
+    fill(picture, regions.LIPS_INNER, (30, 10, 10))
+    assert not found_in(picture).any()
