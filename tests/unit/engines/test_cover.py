@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.cover import FEATURES, cover_zone, drawn_along, features, hair_over
+from portraitd.engines.classic.cover import FEATURES, against_skin, cover_zone, drawn_along, features, hair_over
 from portraitd.engines.classic.geometry import normals, rasterise
 from portraitd.engines.classic.light import FLOOR
 from portraitd.faces import regions
@@ -54,7 +54,7 @@ def with_fringe() -> tuple[Image, np.ndarray]:
 
 
 def found(image: Image) -> Mask:
-    return drawn_along(hair_over(image, POINTS, FACING, LIGHT), image)
+    return drawn_along(hair_over(against_skin(image, POINTS, FACING, LIGHT)), image)
 
 
 def test_the_painted_light_is_the_skin_s() -> None:
@@ -146,8 +146,8 @@ def test_a_bright_backdrop_inside_the_contour_is_found_at_the_jaw() -> None:
     image = painted()
     x, y = at(136)
     cv2.circle(image, (x, y), 9, (250, 250, 250), -1)
-    hair = hair_over(image, POINTS, FACING, LIGHT)
-    beside = hair_over(painted(), POINTS, FACING, LIGHT)
+    hair = hair_over(against_skin(image, POINTS, FACING, LIGHT))
+    beside = hair_over(against_skin(painted(), POINTS, FACING, LIGHT))
     scale = hair.shape[1] / SIZE[1]
     down, across = np.argwhere(hair > beside + 0.5).T / scale
     assert len(down) > 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.region import read_region, region_box
+from portraitd.engines.classic.region import region_box, region_seen
 from portraitd.engines.classic.template import ROOM
 from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
@@ -23,8 +23,7 @@ BEARD = (
 
 def found_in(picture: Image) -> Mask:
     """(H, W) of the whole picture: what lies before the face."""
-    face = read_region(picture, MESH, ROOM)
-    things = things_over(face.image, face.mesh.points, face.facing, face.light)
+    things = things_over(region_seen(picture, MESH, ROOM)[1])
     out = np.zeros(picture.shape[:2], np.float32)
     x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape, ROOM))
     out[y0:y1, x0:x1] = cv2.resize(things, (x1 - x0, y1 - y0), interpolation=cv2.INTER_NEAREST)

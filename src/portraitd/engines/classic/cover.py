@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.geometry import rasterise, rim_weights
+from portraitd.engines.classic.geometry import Raster, rasterise, rim_weights
 from portraitd.engines.classic.light import grey_of, harmonics, log_light
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
@@ -40,30 +41,57 @@ def cover_zone() -> Floats:
     return np.asarray(np.maximum(above, side), np.float32)
 
 
-def hair_over(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
-    """(h, w) in [0, 1], on a small copy of the (H, W, 3) image: what covers its face, seen against its skin.
+@dataclass(frozen=True)
+class AgainstSkin:
+    """A small copy of a face's region, held against its skin as the light on it would show it."""
+
+    #: (h, w, 3) natural log of linear light, less that of skin.
+    off: Floats
+    #: (468, 3) px, the mesh in it, and that mesh drawn.
+    at: Points
+    raster: Raster
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width, px."""
+        return self.off.shape[0], self.off.shape[1]
+
+
+def against_skin(image: Image, points: Points, normals: Floats, light: Floats) -> AgainstSkin:
+    """The (H, W, 3) image of a face, WORK_PX to its width at most, against its skin.
 
     points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
-    Only what is not skin as lit by the light, lies where hair (or, at the rim, a bright backdrop) may lie, and reaches
-    in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
     shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
     size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
-    small = shrunk(image, *size)
     at = (points * np.float32(shrink)).astype(np.float32)
-    raster = rasterise(at, small.shape[:2], step=3)
-    spread = raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
+    raster = rasterise(at, size[::-1], step=3)
+    skin = raster.interpolate(harmonics(normals) @ light)
+    return AgainstSkin(np.asarray(log_light(shrunk(image, *size)) - skin, np.float32), at, raster)
+
+
+def hair_over(seen: AgainstSkin) -> Mask:
+    """(h, w) in [0, 1]: what covers the face.
+
+    Only what is not skin as lit by the light, lies where hair (or, at the rim, a bright backdrop) may lie, and reaches
+    in from the rim counts, so that brows, moles and shadows stay part of the face.
+    """
+    spread = seen.raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
     zone, rim = spread[:, :, 0], spread[:, :, 1]
-    off = log_light(small) - raster.interpolate(harmonics(normals) @ light)
-    dark = -grey_of(off)
-    tint = off + dark[:, :, None]
-    coloured = np.sqrt(3 * grey_of(tint * tint))
-    zone = np.clip(zone * (1 - features(at, small.shape[:2], FEATURES, 0.01)), 0, 1)
+    dark = -grey_of(seen.off)
+    coloured = tint_of(seen.off)
+    zone = np.clip(zone * (1 - features(seen.at, seen.shape, FEATURES, 0.01)), 0, 1)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     hair = np.maximum(np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond)
-    hair *= raster.coverage()
+    hair *= seen.raster.coverage()
     hair *= _reaches_in(hair > 0.3, (rim > 0.5) & (np.maximum(zone, beyond) > 0.5))
     return np.asarray(hair, np.float32)
+
+
+def tint_of(off: Floats) -> Floats:
+    """(h, w) how far colours are off in hue and saturation, of (h, w, 3) differences of log light."""
+    tint = off - grey_of(off)[:, :, None]
+    return np.asarray(np.sqrt(3 * grey_of(tint * tint)), np.float32)
 
 
 def drawn_along(hair: Mask, image: Image) -> Mask:

@@ -168,7 +168,7 @@ def _texture(  # noqa: PLR0917
         return warped, before, light.log_light(before) + change * np.float32(SHARE)
     seen = light.log_light(before) + change * (SHARE + (1 - SHARE) * lent)[:, :, None]
     lender = texture.lender
-    picture = warp(lender.face, raster, height_px * template.ground.shrink, size)
+    picture = warp(lender.face, raster, height_px * template.ground.shrink, size, tone_only=True)
     theirs = light.log_light(picture) + sampled(lender.change, flat) * skin
     gain = cv2.resize((_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT), full)
     borrowed = _gained(warp(lender.face, raster, height_px, full), np.asarray(gain, np.float32))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.cover import tint_of
 from portraitd.engines.classic.geometry import at_points
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -24,7 +25,7 @@ TINT = 0.30
 #: little yellower than cheeks by nature.
 SHARE, TINT_SHARE = 0.65, 0.5
 #: How far the face goes at most, natural log of light.
-MOST = 0.3
+MOST = 0.33
 #: Faces darker than this (log linear light) are left alone: what colours their surroundings have is mostly noise.
 TOO_DARK = -3.0
 #: Points of the cheeks; those of the other side are their mirror twins.
@@ -52,7 +53,7 @@ def skin_around(picture: Image, mesh: FaceMesh, skin: Floats) -> Floats | None:
     cv2.fillPoly(outside, [np.rint(oval).astype(np.int32)], 0)
     away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / (scale * box.width)
     grey = light.grey_of(off)
-    tint = np.sqrt(3 * light.grey_of((off - grey[:, :, None]) ** 2))
+    tint = tint_of(off)
     found = (away > REACH[0]) & (away < REACH[1]) & (tint < TINT) & (grey > SHADE[0]) & (grey < SHADE[1])
     if found.sum() < 0.01 * (scale * box.width) ** 2:
         return None

@@ -55,6 +55,11 @@ def region_box(mesh: FaceMesh, shape: tuple[int, ...], room: float = ROOM) -> Bo
 
 def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegion:
     """The region of the face with this mesh in the (H, W, 3) picture."""
+    return region_seen(picture, mesh, room)[0]
+
+
+def region_seen(picture: Image, mesh: FaceMesh, room: float) -> tuple[FaceRegion, cover.AgainstSkin]:
+    """The same; and the face held against its skin."""
     x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape, room))
     image = np.ascontiguousarray(picture[y0:y1, x0:x1])
     local = FaceMesh(mesh.points - np.array([x0, y0, 0], np.float32), mesh.score)
@@ -63,6 +68,7 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegio
     towards_us = np.clip(-facing[:, 2] * 2, 0, 1)
     weights = light.skin_seen(colours, light.skin_points() * towards_us)
     lit = light.fit_light(colours, facing, weights)
-    seen = weights > 0.5
-    skin = np.median(colours[seen] if seen.any() else colours, axis=0).astype(np.float32)
-    return FaceRegion(image, local, lit, skin, cover.hair_over(image, local.points, facing, lit))
+    shown = weights > 0.5
+    skin = np.median(colours[shown] if shown.any() else colours, axis=0).astype(np.float32)
+    seen = cover.against_skin(image, local.points, facing, lit)
+    return FaceRegion(image, local, lit, skin, cover.hair_over(seen)), seen

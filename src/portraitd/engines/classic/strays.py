@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.cover import tint_of
 from portraitd.engines.classic.geometry import Raster, at_points, rim_gap
 from portraitd.engines.classic.place import above_brows
 from portraitd.engines.classic.tone import Sheet, skin_mean
@@ -80,7 +81,7 @@ def _unlike(lit: Floats, sheet: Sheet) -> Mask:
     """(h, w) 0 where the lit face is like the template, to 1."""
     gap = skin_mean(lit - sheet.wanted, sheet.place.trust, SCALE * sheet.width_px)
     grey = light.grey_of(gap)
-    tint = np.sqrt(3 * light.grey_of((gap - grey[:, :, None]) ** 2))
+    tint = tint_of(gap)
     return np.asarray(np.maximum(_between(BRIGHTNESS, np.abs(grey)), _between(COLOUR, tint)), np.float32)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.neck import skin_around
-from portraitd.engines.classic.region import FaceRegion, read_region, region_box
+from portraitd.engines.classic.region import FaceRegion, region_box, region_seen
 from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
@@ -141,8 +141,7 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     carried = spread_inward(tone, np.asarray(ramp(depth / 0.06) * skin + 1e-4, np.float32))
     off = tone - carried
     grey = light.grey_of(off)
-    tint = np.sqrt(3 * light.grey_of((off - grey[:, :, None]) ** 2))
-    alike = np.exp(-((grey / ALIKE[0]) ** 2) - (tint / ALIKE[1]) ** 2)
+    alike = np.exp(-((grey / ALIKE[0]) ** 2) - (cover.tint_of(off) / ALIKE[1]) ** 2)
     # Hair and backdrop keep their very bytes.
     alike = np.clip((alike - STRANGE) / (1 - STRANGE), 0, 1)
     return np.asarray(np.maximum(alike, ramp(depth / 0.08)) * (1 - ramp(outside / REACH)) * bare, np.float32)
@@ -150,8 +149,8 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
 
 def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:
     """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels."""
-    face = read_region(picture, mesh, ROOM)
-    things = things_over(face.image, face.mesh.points, face.facing, face.light)
+    face, seen = region_seen(picture, mesh, ROOM)
+    things = things_over(seen)
     covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)

@@ -98,7 +98,9 @@ class Leaf:
 
 def leaf_of(face: FaceRegion, table: Table) -> Leaf:
     """The photo's face, laid on the table."""
-    return leaf_seen(face, light.log_light(warp(face, table.raster, table.height_px, table.size)), table)
+    return leaf_seen(
+        face, light.log_light(warp(face, table.raster, table.height_px, table.size, tone_only=True)), table
+    )
 
 
 def leaf_seen(face: FaceRegion, seen: Floats, table: Table) -> Leaf:

@@ -11,13 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from portraitd.engines.classic.cover import WORK_PX, features
-from portraitd.engines.classic.geometry import Raster, at_points, rasterise
-from portraitd.engines.classic.light import grey_of, harmonics, log_light
+from portraitd.engines.classic.cover import AgainstSkin, features, tint_of
+from portraitd.engines.classic.geometry import Raster, at_points
+from portraitd.engines.classic.light import grey_of
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
-from portraitd.faces.shrink import shrunk
-from portraitd.images import Floats, Image, Mask, Points
+from portraitd.images import Floats, Mask, Points
 
 #: How much darker or brighter than lit skin, and how far from its colour, a thing is (natural log of linear light).
 #: Shadows darken less, and lips are darker than skin.
@@ -35,20 +34,12 @@ SYMMETRIC, LARGE = 0.5, 0.08
 WIDE, BELOW_CHIN = 0.55, 0.3
 
 
-def things_over(image: Image, points: Points, normals: Floats, light: Floats) -> Mask:
-    """(h, w) in [0, 1], on a small copy of the (H, W, 3) image: what covers the lower half of its face.
-
-    points: (468, 3) the face's mesh in the image. normals: (468, 3) of that mesh. light: (9, 3) from `light.fit_light`.
-    The small copy is that of `cover.hair_over`.
-    """
-    shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
-    size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
-    at = (points * np.float32(shrink)).astype(np.float32)
-    raster = rasterise(at, size[::-1], step=3)
-    off = log_light(shrunk(image, *size)) - raster.interpolate(harmonics(normals) @ light)
+def things_over(seen: AgainstSkin) -> Mask:
+    """(h, w) in [0, 1]: what covers the lower half of the face."""
+    off, at, raster = seen.off, seen.at, seen.raster
     strange, inside = _strange(off, at), raster.coverage() > 0.5
     width = float(np.ptp(at[:, 0]))
-    found = np.zeros(size[::-1], np.uint8)
+    found = np.zeros(seen.shape, np.uint8)
     count, parts = cv2.connectedComponents((strange & inside & (_lower(raster) > 0.5)).astype(np.uint8))
     for number in range(1, count):
         part = parts == number
@@ -66,9 +57,8 @@ def things_over(image: Image, points: Points, normals: Floats, light: Floats) ->
 def _strange(off: Floats, at: Points) -> NDArray[np.bool_]:
     """(h, w) what is neither skin, as lit, nor lips; off: (h, w, 3) how far from lit skin."""
     grey = grey_of(off)
-    tint = np.sqrt(3 * grey_of((off - grey[:, :, None]) ** 2))
     lips = features(at, off.shape[:2], (regions.LIPS_OUTER,), 0.03) > 0.2
-    odd = (grey < -DARK) | (grey > BRIGHT) | (tint > COLOURED)
+    odd = (grey < -DARK) | (grey > BRIGHT) | (tint_of(off) > COLOURED)
     return np.asarray(np.where(lips, grey < -DARK_ON_LIPS, odd), np.bool_)
 
 

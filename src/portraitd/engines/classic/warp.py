@@ -23,8 +23,11 @@ FOLD_BLUR = 0.016
 FOLD_SOFTNESS = 0.006
 
 
-def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, int]) -> Image:
-    """(h, w, 3) the face in the raster's geometry, at `size` (w, h), where a face is `height_px` high."""
+def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, int], tone_only: bool = False) -> Image:
+    """(h, w, 3) the face in the raster's geometry, at `size` (w, h), where a face is `height_px` high.
+
+    tone_only: nobody will look at its detail.
+    """
     image, points = face.image, off_the_edge(face.mesh)
     ratio = height_px / max(1.0, face.mesh.box.height)
     if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
@@ -35,8 +38,7 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
         ratio = 1.0
     at = raster.interpolate(points.astype(np.float32), size)
     warped = sampled(image, at, cv2.INTER_CUBIC)
-    # A pixel here is as many of the raster at full size.
-    folded = _folded(raster.steepness(points) * np.float32(ratio * raster.shape[1] / size[0]))
+    folded = None if tone_only else _folded(raster.steepness(points) * np.float32(ratio))
     if folded is None:
         return warped
     share = cv2.GaussianBlur(raster.enlarged(folded, size), (0, 0), max(0.6, FOLD_SOFTNESS * height_px))
