@@ -119,6 +119,12 @@ def test_failed_is_http_200_with_the_code_inside(api: Api) -> None:
     }
 
 
+def test_a_picture_that_failed_has_its_hint_beside_those_that_did_not(api: Api) -> None:
+    results = (*SUCCEEDED.results[:1], Result(None, None, None, "InvalidFile.FacePose", "turned"))
+    told = read(api, replace(SUCCEEDED, results=results))["output"]["portraitd"]
+    assert told == {"hints": [{"en": "", "zh": ""}, BY_CODE["InvalidFile.FacePose"]._asdict()]}
+
+
 def test_canceled(api: Api) -> None:
     canceled = replace(WAITING, state=TaskState.CANCELED, ended_at=SUBMITTED + timedelta(seconds=1))
     reply = read(api, canceled)

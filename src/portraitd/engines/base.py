@@ -116,12 +116,16 @@ class Failure:
     error: PortraitdError
 
 
+#: Consecutive seeds that are different choices; a style's choices (4 or 12 of them) begin anew where a job does.
+SEED_STEP = 12
+
+
 def fresh_seed() -> int:
     """A seed for a job whose client named none.
 
-    A multiple of 4: the first result is then a style's first choice (an ID photo's white backdrop).
+    A multiple of SEED_STEP: the first result is then a style's first choice (an ID photo's white backdrop).
     """
-    return secrets.randbits(29) * 4
+    return secrets.randbits(27) * SEED_STEP
 
 
 #: A training, told step by step.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Annotated, Any, TypeAlias, TypeVar
 
@@ -78,13 +78,19 @@ class Extras(Part):
     progress: float | None = None
     #: Of what failed: why, and what to do.
     hint: HintPart | None = None
-    #: The same of a face check, one for each picture.
+    #: The same of a face check and of a task that could make only some of its pictures, one for each picture.
     hints: list[HintPart] | None = None
 
 
 def hint_part(hint: Hint | None) -> HintPart | None:
     """The hint on the wire."""
     return None if hint is None else HintPart(en=hint.en, zh=hint.zh)
+
+
+def hints_of(hints: Iterable[Hint | None]) -> Extras | None:
+    """A hint for each picture, empty where nothing is wrong with it; None where nothing is wrong at all."""
+    parts = [hint_part(hint) for hint in hints]
+    return Extras(hints=[part or HintPart() for part in parts]) if any(parts) else None
 
 
 class StatusPart(Part):

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from portraitd.api.config import ApiConfig
-from portraitd.api.wire.base import DETECT_MODEL, Body, Extras, HintPart, Json, Link, Part, Reply, checked, hint_part
+from portraitd.api.wire.base import DETECT_MODEL, Body, Extras, Json, Link, Part, Reply, checked, hints_of
 from portraitd.errors import EmptyInput, InvalidParameter
 from portraitd.portraits.fetch import check_url
 from portraitd.portraits.hints import BY_REASON
@@ -52,10 +52,9 @@ def read_detect(raw: Json, config: ApiConfig) -> tuple[str, ...]:
 
 def verdicts(found: tuple[FaceVerdict, ...], request_id: str) -> DetectReply:
     """The verdicts, in the order of the pictures."""
-    hints = [None if verdict.is_face else hint_part(BY_REASON.get(verdict.reason)) for verdict in found]
     part = DetectPart(
         is_face=[verdict.is_face for verdict in found],
         failed_reason=["" if verdict.is_face else verdict.reason for verdict in found],
-        portraitd=Extras(hints=[hint or HintPart() for hint in hints]) if any(hints) else None,
+        portraitd=hints_of(None if verdict.is_face else BY_REASON.get(verdict.reason) for verdict in found),
     )
     return DetectReply(request_id=request_id, output=part)

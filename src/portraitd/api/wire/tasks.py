@@ -16,6 +16,7 @@ from portraitd.api.wire.base import (
     Reply,
     epoch_ms,
     hint_part,
+    hints_of,
     is_id,
     local_ms,
     read_compact_time,
@@ -177,10 +178,12 @@ def _span(query: ListQuery, now: datetime) -> tuple[datetime, datetime]:
 
 
 def _extras(task: Task) -> Extras | None:
-    """How far an unfinished task is, and what to do about one that failed."""
+    """How far an unfinished task is, and what to do about one that failed, in whole or in part."""
     if task.state is TaskState.FAILED:
         hint = hint_part(BY_CODE.get(task.code or ""))
         return None if hint is None else Extras(hint=hint)
+    if task.state is TaskState.SUCCEEDED:
+        return hints_of(BY_CODE.get(result.code or "") for result in task.results)
     if task.state is TaskState.RUNNING:
         return Extras(progress=round((task.succeeded + task.failed) / task.total, 2))
     return None if task.ahead is None else Extras(queue_position=task.ahead)

@@ -22,12 +22,20 @@ class Look:
 
 
 #: Consecutive seeds are different choices: as it is; another photo, freshened; polished and bright; the person's own
-#: expression in a deeper light.
+#: expression in a deeper light. Then what lies between these. No two are alike where there is one photo only.
 LOOKS = (
     Look(),
     Look(view_rank=1, retouch=0.4, glow=0.09, modelling=0.85),
     Look(retouch=0.9, glow=0.18, modelling=0.65),
     Look(view_rank=2, expression=0.0, glow=-0.1, modelling=1.3),
+    Look(expression=0.0),
+    Look(view_rank=1, glow=-0.08, modelling=1.15),
+    Look(view_rank=3, retouch=0.6, expression=0.4, glow=0.12, modelling=0.75),
+    Look(view_rank=2, retouch=0.9, expression=0.0, modelling=0.8),
+    Look(expression=0.4, glow=0.1),
+    Look(view_rank=1, retouch=0.6, expression=0.0, glow=0.15, modelling=0.9),
+    Look(view_rank=2, glow=0.16, modelling=0.9),
+    Look(view_rank=3, retouch=0.2, expression=0.4, glow=-0.12, modelling=1.2),
 )
 
 
