@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.expression import SHUT, TOLERATED, Mouth, mouth_in_picture, mouth_of, with_mouth
+from portraitd.engines.classic.expression import (
+    MOST_SMILE,
+    SHUT,
+    TOLERATED,
+    Mouth,
+    mouth_in_picture,
+    mouth_of,
+    smiling,
+    with_mouth,
+)
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.images import Points
@@ -39,6 +48,13 @@ def test_corners_rise_when_the_others_do_and_by_what_is_more_than_a_habit() -> N
     assert smile - own.smile == pytest.approx(0.12 - TOLERATED, abs=0.02)
     slight = mouth_of(face(smile=0.8 * TOLERATED))
     np.testing.assert_allclose(with_mouth(face(), slight, 1.0), face(), atol=1e-3)
+
+
+def test_a_hint_of_a_smile_never_outdoes_a_smile_that_is_there() -> None:
+    assert smiling(Mouth(0.0, 0.01), 0.08) == Mouth(0.0, pytest.approx(0.09))
+    assert smiling(Mouth(0.05, 0.1), 0.08) == Mouth(0.05, MOST_SMILE)
+    assert smiling(Mouth(0.2, 0.2), 0.08) == Mouth(0.2, 0.2)
+    assert smiling(Mouth(0.1, 0.05), 0.0) == Mouth(0.1, 0.05)
 
 
 def test_lips_part_in_the_middle_and_corners_stay_together() -> None:

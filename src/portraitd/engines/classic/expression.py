@@ -6,7 +6,7 @@ changed until it has the template's, lips and all that is near them moving along
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +22,8 @@ SHUT = 0.06
 TEETH = 0.1
 #: A smile that differs by less stays as it is: how the corners of a mouth lie at rest is the person's own, too.
 TOLERATED = 0.04
+#: Up to here a smile with shut lips looks like one.
+MOST_SMILE = 0.12
 #: Share of an opening that the upper lip makes.
 UPPER = 0.15
 #: How far beyond the lips skin moves along, in widths of the mouth.
@@ -57,6 +59,11 @@ def mouth_of(shape: Points) -> Mouth:
 def mouth_in_picture(points: Points) -> Mouth:
     """The mouth of a (468, 3) mesh in px."""
     return mouth_of(align_to_mean(points).inverse().apply(points).astype(np.float32))
+
+
+def smiling(mouth: Mouth, by: float) -> Mouth:
+    """The mouth with its corners higher by this, up to MOST_SMILE; a wider smile stays."""
+    return replace(mouth, smile=max(mouth.smile, min(mouth.smile + by, MOST_SMILE)))
 
 
 def with_mouth(shape: Points, wanted: Mouth, share: float) -> Points:

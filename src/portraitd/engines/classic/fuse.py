@@ -14,7 +14,7 @@ import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.album import Album, Texture
-from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, with_mouth
+from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, smiling, with_mouth
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
@@ -69,7 +69,7 @@ def fuse(template: TemplateFace, album: Album, view: View, look: Look, rng: np.r
     texture = album.texture(view, face)
     if texture.lender is not None:
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
-    wanted = mouth_in_picture(target.mesh.points)
+    wanted = smiling(mouth_in_picture(target.mesh.points), look.smile)
     shape = _shape_for(album.identity, view)
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)

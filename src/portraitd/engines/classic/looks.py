@@ -17,25 +17,28 @@ class Look:
     glow: float = 0.0
     #: 0 to 1: how far the mouth follows the template's; 0 is the person's own expression.
     expression: float = 0.8
+    #: How much more the mouth smiles than the template's, widths of the mouth.
+    smile: float = 0.0
     #: Strength of the face's own modelling (light and shade): 1 as it is.
     modelling: float = 1.0
 
 
-#: Consecutive seeds are different choices: as it is; another photo, freshened; polished and bright; the person's own
-#: expression in a deeper light. Then what lies between these. No two are alike where there is one photo only.
+#: Consecutive seeds are different choices: as it is; another photo, freshened, with a hint of a smile; polished and
+#: bright; the person's own expression in a deeper light. Then what lies between these. No two are alike where there is
+#: one photo only.
 LOOKS = (
     Look(),
-    Look(view_rank=1, retouch=0.4, glow=0.09, modelling=0.85),
+    Look(view_rank=1, retouch=0.4, glow=0.09, smile=0.1, modelling=0.85),
     Look(retouch=0.9, glow=0.18, modelling=0.65),
     Look(view_rank=2, expression=0.0, glow=-0.1, modelling=1.3),
-    Look(expression=0.0),
-    Look(view_rank=1, glow=-0.08, modelling=1.15),
-    Look(view_rank=3, retouch=0.6, expression=0.4, glow=0.12, modelling=0.75),
+    Look(smile=0.1),
+    Look(view_rank=1, glow=-0.1, modelling=1.2),
+    Look(view_rank=3, retouch=0.6, expression=0.4, glow=0.14, modelling=0.7),
     Look(view_rank=2, retouch=0.9, expression=0.0, modelling=0.8),
     Look(expression=0.4, glow=0.1),
-    Look(view_rank=1, retouch=0.6, expression=0.0, glow=0.15, modelling=0.9),
-    Look(view_rank=2, glow=0.16, modelling=0.9),
-    Look(view_rank=3, retouch=0.2, expression=0.4, glow=-0.12, modelling=1.2),
+    Look(view_rank=1, retouch=0.6, glow=0.15, smile=0.07, modelling=1.0),
+    Look(view_rank=2, glow=0.18, modelling=0.9),
+    Look(view_rank=3, expression=0.6, glow=-0.14, smile=0.07, modelling=1.25),
 )
 
 
