@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.engines.classic.identity import Identity, View, _same_person, view_of
+from portraitd.engines.classic.texture import sheet
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -58,6 +59,11 @@ def test_an_identity_survives_being_stored(identity: Identity) -> None:
         assert np.array_equal(view.face().mesh.points, was.face().mesh.points)
         assert np.array_equal(view.face().light, was.face().light)
         assert np.allclose(view.face().hair, was.face().hair, atol=1 / 255)
+        assert np.allclose(view.leaf().tone, was.leaf().tone, atol=0.01)
+        assert np.allclose(view.leaf().lit, was.leaf().lit, atol=1e-5)
+        assert np.allclose(view.leaf().weight, was.leaf().weight, atol=1 / 255)
+        assert np.array_equal(view.leaf().level, was.leaf().level)
+        assert view.leaf().weight.min() > 0
         assert (view.alpha is None) == (was.alpha is None)
     first, was_first = read.views[0], identity.views[0]
     assert first.alpha is not None
@@ -81,10 +87,18 @@ def _npz(**arrays: Any) -> bytes:
 
 
 def _card(**changes: Any) -> np.ndarray:
-    return np.frombuffer(json.dumps({"format": 2, "engine": "classic", "views": [ENTRY]} | changes).encode(), np.uint8)
+    return np.frombuffer(json.dumps({"format": 3, "engine": "classic", "views": [ENTRY]} | changes).encode(), np.uint8)
 
 
-ENTRY = {"name": "a", "score": 0.9, "quality": 0.5, "size": (80, 96), "pose": (1.0, 2.0, 3.0), "matted": False}
+ENTRY = {
+    "name": "a",
+    "score": 0.9,
+    "quality": 0.5,
+    "size": (80, 96),
+    "pose": (1.0, 2.0, 3.0),
+    "matted": False,
+    "grey": False,
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +114,7 @@ def _looked_at(data: bytes) -> Identity:
     for view in read.views:
         view.image()
         view.face()
+        view.leaf()
         if view.alpha is not None:
             view.alpha()
     return read
@@ -113,7 +128,7 @@ def test_the_least_identity_is_read(whole: dict[str, Any]) -> None:
 SHAPE = mean_face().points
 PICTURE = np.frombuffer(encode_jpeg(np.full((40, 40, 3), 90, np.uint8)), np.uint8)
 BROKEN: dict[str, dict[str, Any]] = {
-    "a later format": {"card": _card(format=3)},
+    "a later format": {"card": _card(format=4)},
     "no views": {"card": _card(views=[])},
     "a view more than there is": {"card": _card(views=[ENTRY] * 2)},
     "a card that is a list": {"card": np.frombuffer(b"[1, 2]", np.uint8)},
@@ -125,6 +140,10 @@ BROKEN: dict[str, dict[str, Any]] = {
     "a picture cut short": {"image_0": PICTURE[: len(PICTURE) // 2]},
     "a face of another picture": {"face_0": PICTURE},
     "hair that is no mask": {"hair_0": np.zeros(7, np.uint8)},
+    "a tone of another sheet": {"tone_0": np.zeros((10, 10, 3), np.float16)},
+    "a tone that is not finite": {"tone_0": np.full((*sheet().size[::-1], 3), np.inf, np.float16)},
+    "a weight that is no mask": {"weight_0": np.zeros(sheet().size[::-1], np.float32)},
+    "levels of two views": {"levels": np.zeros((2, 3), np.float32)},
     "a matte that is missing": {"card": _card(views=[ENTRY | {"matted": True}])},
 }
 
@@ -144,6 +163,14 @@ def test_an_identity_of_the_first_format_is_still_read(whole: dict[str, Any]) ->
     assert np.allclose(view.face().light, now.face().light, atol=0.02)  # of a JPEG, and of the pixels before it
     assert view.alpha is not None
     assert np.allclose(view.alpha(), 0.2)
+
+
+def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -> None:
+    """It kept nothing laid on the sheet: that is done anew."""
+    old = {key: array for key, array in whole.items() if not key.startswith(("tone", "weight", "levels"))}
+    (was,) = _looked_at(_npz(**(old | {"card": _card(format=2)}))).views
+    (now,) = _looked_at(_npz(**whole)).views
+    assert np.abs(was.leaf().tone - now.leaf().tone).max() < 0.1  # of a JPEG, and of the pixels before it
 
 
 class Trap:

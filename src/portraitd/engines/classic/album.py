@@ -1,16 +1,13 @@
-"""A person's photos beside each other in a template: each looked at once, for all results of a job."""
+"""A person's photos beside each other: what the chosen one takes from the others."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
-from portraitd.engines.classic import light
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.region import FaceRegion
-from portraitd.engines.classic.texture import MIRRORED_QUALITY, Leaf, Table, agreed, best_lender, leaf_of, mirrored
-from portraitd.faces.shrink import shrunk
-from portraitd.images import Floats, Points
+from portraitd.engines.classic.texture import MIRRORED_QUALITY, WORTH_POINTS, agreed, best_lender, leaf_of, turned_away
+from portraitd.images import Floats
 
 #: Photos of the person besides the chosen one that are looked at.
 MOST_OTHERS = 3
@@ -23,7 +20,7 @@ class Lender:
     face: FaceRegion
     #: (468,) 0 to 1: how much of each point is taken from it.
     lent: Floats
-    #: (h, w, 3) on the table, to add to its log light.
+    #: (h, w, 3) on the sheet, to add to its log light.
     change: Floats
 
 
@@ -31,46 +28,26 @@ class Lender:
 class Texture:
     """What a person's photos say together."""
 
-    #: (h, w, 3) on the table, to add to the chosen photo's log light.
+    #: (h, w, 3) on the sheet, to add to the chosen photo's log light.
     change: Floats
     lender: Lender | None
-    #: (468, 2) px, where the points lie on the table.
-    at: Points
 
 
-class Album:
-    """An identity's views, and what they say together. What several threads ask for may be worked out twice."""
+def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:
+    """What the view's face, which may have been retouched, and the person's best photos say together.
 
-    def __init__(self, identity: Identity, table: Table) -> None:
-        self.identity = identity
-        self._table = table
-        # By number: a face is decoded when it is looked at.
-        self._leaf = cache(lambda number: leaf_of(self._face(number), table))
-        self._twin = cache(lambda number: leaf_of(mirrored(self._face(number)), table).counted(MIRRORED_QUALITY))
-        self._grey = cache(lambda number: light.is_grey(shrunk(self._face(number).image, 64, 64)))
-
-    def texture(self, view: View, face: FaceRegion) -> Texture:
-        """What the view's face, which may have been retouched, and the person's best photos say together.
-
-        Photos in colour count beside one in colour, black and white ones beside a black and white one.
-        """
-        views = self.identity.views
-        own = next(number for number, other in enumerate(views) if other is view)
-        others = [number for number in range(len(views)) if number != own][:MOST_OTHERS]
-        others = [number for number in others if self._grey(number) == self._grey(own)]
-        changes = agreed([self._leaf_of(own, face), *(self._beside(view, other) for other in others), self._twin(own)])
-        found = best_lender(face, [self._face(number) for number in others])
-        if found is None:
-            return Texture(changes[0], None, self._table.points)
-        best, lent = found
-        return Texture(changes[0], Lender(self._face(others[best]), lent, changes[1 + best]), self._table.points)
-
-    def _face(self, number: int) -> FaceRegion:
-        return self.identity.views[number].face()
-
-    def _leaf_of(self, number: int, face: FaceRegion) -> Leaf:
-        return self._leaf(number) if face is self._face(number) else leaf_of(face, self._table)
-
-    def _beside(self, view: View, number: int) -> Leaf:
-        quality = self.identity.views[number].quality / max(view.quality, 0.05)
-        return self._leaf(number).counted(max(0.05, quality))
+    Photos in colour count beside one in colour, black and white ones beside a black and white one.
+    """
+    own = view.leaf()
+    others = [other for other in identity.views if other is not view][:MOST_OTHERS]
+    others = [other for other in others if other.leaf().grey == own.grey]
+    beside = [other.leaf().counted(max(0.05, other.quality / max(view.quality, 0.05))) for other in others]
+    shown = own if face is view.face() else leaf_of(face)
+    changes = agreed([shown, *beside, own.mirrored().counted(MIRRORED_QUALITY)])
+    # The others' faces are decoded where one of them may be of use.
+    hidden = turned_away(face).sum() >= WORTH_POINTS
+    found = best_lender(face, [other.face() for other in others]) if hidden else None
+    if found is None:
+        return Texture(changes[0], None)
+    best, lent = found
+    return Texture(changes[0], Lender(others[best].face(), lent, changes[1 + best]))

@@ -9,7 +9,6 @@ import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.ahead import cores, in_order
-from portraitd.engines.classic.album import Album
 from portraitd.engines.classic.complexion import shift_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
@@ -19,7 +18,6 @@ from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.template import TemplateFace, read_template
-from portraitd.engines.classic.texture import table_of
 from portraitd.errors import PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh
@@ -116,11 +114,10 @@ class ClassicEngine:
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         worn = with_complexion(self._models, template, shift_between(identity.skin, template))
-        album = Album(identity, table_of(worn))
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)
             view = pick_view(identity, worn.face.mesh, look.view_rank)
-            return fuse(worn, album, view, look, np.random.default_rng(seed)), worn.whole_mesh
+            return fuse(worn, identity, view, look, np.random.default_rng(seed)), worn.whole_mesh
 
         return make

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
-from portraitd.engines.classic.album import Album, Texture
+from portraitd.engines.classic.album import Texture, texture_of
 from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, smiling, with_mouth
 from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
@@ -23,7 +23,7 @@ from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import Ground, TemplateFace
-from portraitd.engines.classic.texture import SHARE, turned_away
+from portraitd.engines.classic.texture import SHARE, sheet, turned_away
 from portraitd.engines.classic.tinting import tinted
 from portraitd.engines.classic.tone import Sheet, relight, skin_mean, towards_neck
 from portraitd.engines.classic.warp import warp
@@ -59,18 +59,18 @@ def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
     return ranked[rank % len(ranked)]
 
 
-def fuse(template: TemplateFace, album: Album, view: View, look: Look, rng: np.random.Generator) -> Image:
+def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng: np.random.Generator) -> Image:
     """The template picture (H, W, 3) with the person's face in it.
 
     What is fine is done at full size, once: the warp, sharpness and grain, the blend. All else is smooth: it is worked
     out on a small sheet and brought to full size as gains.
     """
     target, ground, face = template.face, template.ground, _retouched(view.face(), look)
-    texture = album.texture(view, face)
+    texture = texture_of(identity, view, face)
     if texture.lender is not None:
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
     wanted = smiling(mouth_in_picture(target.mesh.points), look.smile)
-    shape = _shape_for(album.identity, view)
+    shape = _shape_for(identity, view)
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
@@ -162,7 +162,7 @@ def _texture(  # noqa: PLR0917
     size, full, height_px = template.ground.size, template.face.image.shape[1::-1], template.face.mesh.box.height
     warped = warp(face, raster, height_px, full)
     before = shrunk(warped, *size)
-    flat, skin = raster.interpolate(texture.at, size), place.skin[:, :, None]
+    flat, skin = raster.interpolate(sheet().points, size), place.skin[:, :, None]
     change = sampled(texture.change, flat) * skin
     if lent is None or texture.lender is None:
         return warped, before, light.log_light(before) + change * np.float32(SHARE)

@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.base import LeftOut, Photo
+from portraitd.engines.classic.geometry import normals
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
+from portraitd.engines.classic.texture import Leaf, leaf_of, light_on_sheet, sheet
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
@@ -33,7 +35,7 @@ from portraitd.faces.shape import Pose, align_to_mean, mean_face, pose_of
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points, decode, encode_jpeg, encode_png
 
-FORMAT = 2
+FORMAT = 3
 #: Longer side of a view, px: more than any result needs.
 VIEW_SIDE = 1536
 #: Room kept around the face, in face heights: to each side, above, below.
@@ -80,6 +82,8 @@ class View:
     face: Callable[[], FaceRegion]
     #: Gives the (3,) log linear light of the face's bare skin.
     skin: Callable[[], Floats]
+    #: Gives what the photo says of the person's skin.
+    leaf: Callable[[], Leaf]
     #: Gives the (H, W) matte of the person; None for views beyond the best few.
     alpha: Callable[[], Mask] | None = None
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
@@ -89,7 +93,8 @@ class View:
 def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding."""
     face = cache(lambda: read_region(image, mesh))
-    return View(name, mesh, pose_of(mesh.points), quality, lambda: image, face, lambda: face().skin)
+    pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
+    return View(name, mesh, pose, quality, lambda: image, face, lambda: face().skin, leaf)
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,7 @@ class Identity:
             "meshes": np.stack([view.mesh.points for view in self.views]),
             "lights": np.stack([view.face().light for view in self.views]),
             "skins": np.stack([view.skin() for view in self.views]),
+            "levels": np.stack([view.leaf().level for view in self.views]),
         }
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
@@ -122,6 +128,8 @@ class Identity:
             arrays[f"image_{i}"] = _bytes(encode_jpeg(view.image(), 97))
             arrays[f"face_{i}"] = _bytes(encode_jpeg(view.face().image, 97))
             arrays[f"hair_{i}"] = _grey(view.face().hair)
+            arrays[f"tone_{i}"] = view.leaf().tone.astype(np.float16)
+            arrays[f"weight_{i}"] = _grey(view.leaf().weight)
             if view.alpha is not None:
                 arrays[f"alpha_{i}"] = _bytes(encode_png(_grey(view.alpha())))
         cards = [
@@ -132,6 +140,7 @@ class Identity:
                 "size": view.image().shape[:2],
                 "pose": (view.pose.yaw_deg, view.pose.pitch_deg, view.pose.roll_deg),
                 "matted": view.alpha is not None,
+                "grey": view.leaf().grey,
             }
             for view in self.views
         ]
@@ -160,7 +169,7 @@ def _sound(read: Callable[[], T]) -> T:
 def _read(archive: Any) -> Identity:
     """The identity in an open `.npz`, its pictures still in there."""
     card = json.loads(archive["card"].tobytes())
-    if card["format"] not in {1, FORMAT}:
+    if card["format"] not in {1, 2, FORMAT}:
         raise ValueError(f"identity format {card['format']}, this version reads {FORMAT}")
     cards = card["views"]
     if not cards:
@@ -172,9 +181,15 @@ def _read(archive: Any) -> Identity:
     meshes = _floats(archive["meshes"], (len(cards), POINT_COUNT, 3))
     lights = _floats(archive["lights"], (len(cards), 9, 3))
     skins = _floats(archive["skins"], (len(cards), 3))
+    levels = _floats(archive["levels"], (len(cards), 3)) if card["format"] == FORMAT else None
     views = []
     for i, entry in enumerate(cards):
         mesh = FaceMesh(meshes[i], entry["score"])
+        face = _later(_face, archive, i, mesh, entry["size"], lights[i], skins[i])
+        if levels is None:  # format 2 kept none
+            leaf = _later(_laid, face)
+        else:
+            leaf = _later(_leaf, archive, i, mesh, lights[i], levels[i], entry["grey"])
         views.append(
             View(
                 name=entry["name"],
@@ -182,8 +197,9 @@ def _read(archive: Any) -> Identity:
                 pose=Pose(*entry["pose"]),
                 quality=entry["quality"],
                 image=_later(_picture, archive, f"image_{i}"),
-                face=_later(_face, archive, i, mesh, entry["size"], lights[i], skins[i]),
+                face=face,
                 skin=partial(skins.__getitem__, i),
+                leaf=leaf,
                 alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
             )
         )
@@ -219,6 +235,20 @@ def _face(  # noqa: PLR0917
         raise ValueError("a face that does not fit its picture")
     points = mesh.points - np.array([box.x0, box.y0, 0], np.float32)
     return FaceRegion(image, FaceMesh(points, mesh.score), light, skin, hair.astype(np.float32) / np.float32(255.0))
+
+
+def _laid(face: Callable[[], FaceRegion]) -> Leaf:
+    return leaf_of(face())
+
+
+def _leaf(archive: Any, i: int, mesh: FaceMesh, light: Floats, level: Floats, grey: bool) -> Leaf:  # noqa: PLR0917
+    width, height = sheet().size
+    tone, weight = _floats(archive[f"tone_{i}"], (height, width, 3)), archive[f"weight_{i}"]
+    if weight.shape != (height, width) or weight.dtype != np.uint8:
+        raise ValueError("what a photo says of the skin does not fit the sheet")
+    # As 8 bits a small weight may have become 0, and somewhere one must count.
+    shares = np.maximum(weight, 1).astype(np.float32) / np.float32(255.0)
+    return Leaf(light_on_sheet(normals(mesh.points), light), tone, level, shares, bool(grey))
 
 
 def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:

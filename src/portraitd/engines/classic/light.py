@@ -95,13 +95,6 @@ def harmonics(normals: Floats) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def mirrored(light: Floats) -> Floats:
-    """The (9, 3) light with left and right exchanged."""
-    out = light.copy()
-    out[[1, 4, 6]] *= -1  # x, x y, x z
-    return out
-
-
 def fit_light(colours: Floats, normals: Floats, weights: Floats) -> Floats:
     """(9, 3) coefficients of log light per colour, robust to spots, shine and shadows (iterated Huber weights).
 

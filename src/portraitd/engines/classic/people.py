@@ -12,6 +12,7 @@ from portraitd.engines.base import LeftOut, Photo, Trained
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
+from portraitd.engines.classic.texture import leaf_of
 from portraitd.errors import NoHumanFace, NoUsablePhoto, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity
@@ -94,4 +95,5 @@ def _retouched(view: View) -> View:
         whole = view.face()
         return replace(whole, image=retouch(whole.image, whole.mesh.points, PHOTO_RETOUCH))
 
-    return replace(view, face=cache(face))
+    face_once = cache(face)
+    return replace(view, face=face_once, leaf=cache(lambda: leaf_of(face_once())))

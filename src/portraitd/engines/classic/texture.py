@@ -1,9 +1,9 @@
 """One texture of several photos: what they agree on, and what only another one shows.
 
-Every photo is laid through its own mesh on a small sheet of the template's face, as on a UV map: once for all results
-of a job. Only tone is taken from there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light
-left behind (a shadow beside the nose, glare) gives way to what the photos agree on. A cheek that is turned out of its
-sight is another photo's.
+Every photo is laid through its own mesh on one small sheet, the mean face, as on a UV map: once, at training. Only tone
+is taken from there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light left behind (a shadow
+beside the nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight is another
+photo's.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import cover, light
-from portraitd.engines.classic.geometry import Raster, at_points, rasterise
+from portraitd.engines.classic.geometry import Raster, at_points, rasterise, rim_weights
 from portraitd.engines.classic.place import hair_in_place
 from portraitd.engines.classic.region import FaceRegion
-from portraitd.engines.classic.template import TemplateFace
 from portraitd.engines.classic.tone import skin_mean
 from portraitd.engines.classic.warp import warp
-from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Mask, Points
 
 #: What the chosen photo's mirror image counts: a face is nearly symmetric, its light seldom is.
 MIRRORED_QUALITY = 0.3
-#: Width of the face on the sheet, px.
-TABLE_PX = 64
+#: Width of the face on the sheet and of the room around it, px.
+FACE_PX, ROOM_PX = 64, 4
 #: Tone is what is left at this scale, in face widths.
 SCALE = 0.04
 #: How much of the chosen photo's tone gives way to what all agree on: all of it would make the person's photos alike.
@@ -45,16 +44,15 @@ WORTH_POINTS = 6.0
 
 
 @dataclass(frozen=True)
-class Table:
-    """The template's face, small: where photos are laid beside each other."""
+class Sheet:
+    """The mean face, small: where photos are laid beside each other. Left and right are each other's mirror image."""
 
     raster: Raster
     #: (468, 2) px, where the points lie on it.
     points: Points
     #: (h, w) how far a pixel is bare skin, never quite 0 on skin.
     trust: Mask
-    #: Width and height of the face on it, px.
-    width_px: float
+    #: Height of the face on it, px.
     height_px: float
 
     @property
@@ -63,19 +61,19 @@ class Table:
         return self.trust.shape[1], self.trust.shape[0]
 
 
-def table_of(template: TemplateFace) -> Table:
-    """The table for this template."""
-    ground = template.ground
-    scale = min(1.0, TABLE_PX / ground.width_px)
-    size = (round(ground.size[0] * scale), round(ground.size[1] * scale))
-    points = template.face.mesh.points * np.float32(scale * ground.shrink)
-    points[:, :2] = (ground.points + 0.5) * np.float32(scale) - 0.5
-    raster = rasterise(points, size[::-1], grow=0.35)
-    skin = 1.0 - cover.features(points, size[::-1], cover.FEATURES, 0.04)
-    alpha = cv2.resize(ground.small_alpha, size, interpolation=cv2.INTER_AREA)
-    trust = np.asarray(skin * np.clip(alpha, 0.02, 1), np.float32)
-    width_px, height_px = (float(side) for side in np.ptp(points[:, :2], axis=0))
-    return Table(raster, np.ascontiguousarray(points[:, :2]), trust, width_px, height_px)
+@lru_cache(maxsize=1)
+def sheet() -> Sheet:
+    """The one sheet that there is."""
+    mean = mean_face().points
+    low, extent = mean.min(axis=0), np.ptp(mean, axis=0)
+    scale = np.float32((FACE_PX - 1) / extent[0])
+    points = np.asarray((mean - low) * scale + np.array([ROOM_PX, ROOM_PX, 0], np.float32), np.float32)
+    shape = (round(float(extent[1] * scale)) + 1 + 2 * ROOM_PX, FACE_PX + 2 * ROOM_PX)
+    raster = rasterise(points, shape, grow=0.35)
+    skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
+    inner = raster.interpolate(1 - rim_weights() ** 2) * raster.coverage()
+    trust = np.asarray(skin * np.clip(inner, 0.02, 1), np.float32)
+    return Sheet(raster, np.ascontiguousarray(points[:, :2]), trust, float(extent[1] * scale))
 
 
 @dataclass(frozen=True)
@@ -91,38 +89,41 @@ class Leaf:
     #: (h, w) how much it counts beside other photos, pixel by pixel.
     weight: Mask
 
+    #: Whether the photo is black and white.
+    grey: bool
+
     def counted(self, quality: float) -> Leaf:
         """The photo, counting so much."""
         return replace(self, weight=self.weight * np.float32(quality))
 
-
-def leaf_of(face: FaceRegion, table: Table) -> Leaf:
-    """The photo's face, laid on the table."""
-    return leaf_seen(
-        face, light.log_light(warp(face, table.raster, table.height_px, table.size, tone_only=True)), table
-    )
+    def mirrored(self) -> Leaf:
+        """The photo as a mirror shows it."""
+        lit, tone, weight = (np.ascontiguousarray(part[:, ::-1]) for part in (self.lit, self.tone, self.weight))
+        return replace(self, lit=lit, tone=tone, weight=weight)
 
 
-def leaf_seen(face: FaceRegion, seen: Floats, table: Table) -> Leaf:
-    """The leaf of a face of which (h, w, 3) `seen` is the log linear light on the table."""
-    lit = table.raster.interpolate(light.harmonics(face.facing) @ face.light)
-    tone = skin_mean(seen - lit, table.trust, SCALE * table.width_px)
-    solid = table.trust > 0.5
+def leaf_of(face: FaceRegion) -> Leaf:
+    """The photo's face, laid on the sheet."""
+    on = sheet()
+    return leaf_seen(face, light.log_light(warp(face, on.raster, on.height_px, on.size, tone_only=True)))
+
+
+def leaf_seen(face: FaceRegion, seen: Floats) -> Leaf:
+    """The leaf of a face of which (h, w, 3) `seen` is the log linear light on the sheet."""
+    on, lit = sheet(), light_on_sheet(face.facing, face.light)
+    tone = skin_mean(seen - lit, on.trust, SCALE * FACE_PX)
     # Photos differ in exposure and white balance: only where one is darker than elsewhere in it says something.
-    level = np.median(tone[solid], axis=0) if solid.any() else np.zeros(3, np.float32)
+    level = np.median(tone[on.trust > 0.5], axis=0)
     # Clipped last: beyond the rim the mesh is carried on, and a weight must stay one.
-    in_sight = np.clip(-1.6 * table.raster.interpolate(face.facing[:, 2]) - 0.2, 0.02, 1)
-    bare = np.clip(1 - hair_in_place(face, table.raster, table.size, table.width_px), 0.02, 1)
-    return Leaf(lit, np.asarray(tone - level, np.float32), level, np.asarray(bare * in_sight, np.float32))
+    in_sight = np.clip(-1.6 * on.raster.interpolate(face.facing[:, 2]) - 0.2, 0.02, 1)
+    bare = np.clip(1 - hair_in_place(face, on.raster, on.size, FACE_PX), 0.02, 1)
+    weight = np.asarray(bare * in_sight, np.float32)
+    return Leaf(lit, np.asarray(tone - level, np.float32), level, weight, light.is_grey(shrunk(face.image, 64, 64)))
 
 
-def mirrored(face: FaceRegion) -> FaceRegion:
-    """The face as a mirror shows it."""
-    points = face.mesh.points[mean_face().mirror].copy()
-    points[:, 0] = face.image.shape[1] - 1 - points[:, 0]
-    image = np.ascontiguousarray(face.image[:, ::-1])
-    hair = np.ascontiguousarray(face.hair[:, ::-1])
-    return FaceRegion(image, FaceMesh(points, face.mesh.score), light.mirrored(face.light), face.skin, hair)
+def light_on_sheet(facing: Floats, lit: Floats) -> Floats:
+    """(h, w, 3) log of the light on a face with these (468, 3) normals under this (9, 3) light, on the sheet."""
+    return sheet().raster.interpolate(light.harmonics(facing) @ lit)
 
 
 def agreed(leaves: Sequence[Leaf]) -> list[Floats]:
