@@ -28,8 +28,8 @@ SHADING_SCALE = 0.06
 SHADING_TOLERANCE = (0.46, 0.15)
 SHADING_SHARE = 0.75
 #: Scale at which skin takes the template's colour, face widths, and how much of it.
-COLOUR_SCALE = 0.15
-COLOUR_SHARE = 0.78
+COLOUR_SCALE = 0.08
+COLOUR_SHARE = 0.9
 #: How far the colour of a detail may lie from that of the skin around it, natural log.
 MAX_TINT = (0.35, 0.2)
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
