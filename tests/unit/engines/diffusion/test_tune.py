@@ -88,6 +88,33 @@ def test_the_loss_on_the_same_noise_is_lower_with_what_was_learnt(klein: Klein, 
     assert loss(course[-1].lora) < 0.9 * loss(None)
 
 
+def test_what_leads_from_noise_to_the_picture_has_no_loss(klein: Klein) -> None:
+    """Direction and time as the painter's own scheduler has them, whatever a model makes of them: that falls short."""
+    import torch
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    from portraitd.engines.diffusion.tune import Example, Student, flow_loss
+
+    latents, noisy = torch.randn(2, 1, 16, 4, 4, generator=torch.Generator().manual_seed(1))
+    picture, noisy = (klein._painting._pack_latents(image) for image in (latents, noisy))
+
+    class Oracle:
+        """Knows the picture, and gives the flow that ends there."""
+
+        dtype = torch.float32
+
+        def __call__(self, hidden_states: torch.Tensor, timestep: torch.Tensor, **_: object) -> tuple[torch.Tensor]:
+            return ((hidden_states - picture) / timestep[:, None, None],)
+
+    scheduler = FlowMatchEulerDiscreteScheduler.from_config(klein._painting.scheduler.config)
+    student = Student(Oracle(), scheduler, torch.device("cpu"), 2, recompute=False)
+    example = Example(latents, torch.zeros(1, 3, 48))
+    assert flow_loss(student, [example, example], torch.Generator().manual_seed(2)).item() < 1e-6
+    scheduler.set_timesteps(sigmas=[0.5], mu=0.0)
+    flow = Oracle()(noisy, scheduler.timesteps / 1000)[0]
+    assert torch.allclose(scheduler.step(flow, scheduler.timesteps[0], noisy).prev_sample, picture, atol=1e-5)
+
+
 def test_states_are_handed_out_on_the_way_and_paint_differently(klein: Klein, course: tuple[Learnt, ...]) -> None:
     states = {learnt.step: learnt.lora for learnt in course if learnt.lora}
     assert list(states) == [20, 40, 60]
