@@ -9,6 +9,7 @@ what training needs. It is in memory while somebody is learnt; all other parts a
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections import OrderedDict
@@ -295,6 +296,8 @@ class Klein:
             raise SetupError("training ran out of the card's memory, which others may be using too") from error
         finally:
             self._learning = None
+            # Hooks hold what is in 8 bits in circles: gigabytes, on the card still if the training was stopped.
+            gc.collect()
 
     def _packed(self, tensors: LoraTensors, step: int, pictures: int = 0) -> bytes:
         card = LoraCard(MODEL, NAME, self._tuning.rank, step, self._tuning.steps, pictures)

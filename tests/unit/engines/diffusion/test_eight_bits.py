@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +48,14 @@ def load(tiny_folder: Path, tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch) 
         return module.load_klein(choice, sizes)
 
     return loaded
+
+
+@pytest.fixture
+def collected_by_hand() -> Iterator[None]:
+    """Circles of objects stay until somebody asks for them to be collected."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def _paint(klein: Klein, lora: bytes | None = None) -> Image:
@@ -123,6 +134,24 @@ def test_what_learns_is_a_copy(load: Callable[..., Klein], tiny_folder: Path, ti
         loras.append(learnt.lora)
     assert np.array_equal(_paint(narrow), bare)
     assert not np.array_equal(_paint(narrow, loras[-1]), bare)
+
+
+@pytest.mark.usefixtures("collected_by_hand")
+@pytest.mark.parametrize("stopped", [False, True])
+@pytest.mark.parametrize("tier", ["resident", "fp8-offload"])
+def test_after_learning_nothing_of_what_learnt_is_in_memory(
+    load: Callable[..., Klein], base_folder: Path, tier: str, stopped: bool
+) -> None:
+    """At once, not when it pleases the collector: whoever is painted next needs the room."""
+    klein = load(tier, training_folder=base_folder)
+    steps = klein.learn([Lesson(np.zeros((64, 64, 3), np.uint8), "A photograph.")])
+    next(steps)
+    numbers = [weakref.ref(parameter) for parameter in klein._learning.parameters()]
+    if stopped:
+        steps.close()
+    else:
+        deque(steps, maxlen=0)
+    assert not [number for number in numbers if number() is not None]
 
 
 @pytest.mark.parametrize("recompute", [False, True])
