@@ -339,6 +339,24 @@ def test_an_engine_that_does_not_exist_is_named(run: Run, photo: Path, monkeypat
         assert "PORTRAITD_ENGINE" in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("engine", "said"), [("clasic", "expected one of classic"), ("diffusion", "PORTRAITD_DIFFUSION_MODEL=")]
+)
+def test_no_service_is_started_whose_workers_could_not_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, said: str
+) -> None:
+    """It would take requests, and no worker would ever come to do them."""
+    if engine == "diffusion":
+        pytest.importorskip("peft", reason="the extra portraitd[diffusion] is not installed")
+    monkeypatch.setattr(serve, "_serve_until", lambda *_: None)
+    monkeypatch.setenv("PORTRAITD_ENGINE", engine)
+    monkeypatch.setenv("PORTRAITD_DIFFUSION_MODEL", str(tmp_path / "nowhere"))
+    result = run("serve")
+    assert isinstance(result.exception, SetupError)
+    assert said in str(result.exception)
+    assert not load_settings().home.exists()
+
+
 def test_main_tells_setup_errors_in_one_sentence(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,8 @@ def serve() -> None:
     from portraitd import wiring
 
     settings = load_settings()
+    if settings.workers:
+        wiring.load_engine(settings)  # what every worker would fail at is said before anybody is told of a service
     _be_private()
     logs.to_stderr(settings.log_format)
     listener = _listen(settings)
