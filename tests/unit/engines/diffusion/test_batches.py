@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -95,6 +95,25 @@ def test_repainted_faces_see_every_reference(klein: Klein, tiny_klein: Klein, cr
         apart = tiny_klein.repaint(crop, drafts, person)
         assert _differ(apart)
         assert _alike(klein.repaint(crop, drafts, person), apart)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_the_model_is_given_every_reference_for_each_picture(klein: Klein, crop: FaceCrop, count: int) -> None:
+    """By its tokens, 16 a picture: what they change in one this small, rounding might hide."""
+    given: list[dict[str, Any]] = []
+    hook = klein._inpainting.transformer.register_forward_pre_hook(
+        lambda _module, _args, kwargs: given.append(kwargs), with_kwargs=True
+    )
+    try:
+        klein.repaint(crop, DRAFTS, Person(_references(count)))
+    finally:
+        hook.remove()
+    tokens, places = given[0]["hidden_states"], given[0]["img_ids"]
+    assert tokens.shape[:2] == places.shape[:2] == (4, 16 + 16 + 16 * count)
+    assert places[0, :, 0].unique(return_counts=True)[1].tolist() == [16] * (2 + count)
+    shown = tokens[:, 32:].unflatten(1, (count, 16))
+    assert all(picture.equal(shown[0]) for picture in shown)
+    assert len({reference.numpy().tobytes() for reference in shown[0]}) == count
 
 
 def test_a_picture_does_not_depend_on_its_neighbours(klein: Klein) -> None:
