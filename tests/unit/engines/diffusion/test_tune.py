@@ -19,7 +19,7 @@ from portraitd.errors import SetupError
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import mean_face
-from portraitd.images import Image
+from portraitd.images import Image, as_pillow
 from portraitd.portraits.identities import astronaut
 from portraitd.styles.catalog import load_catalog
 
@@ -86,6 +86,21 @@ def test_the_loss_on_the_same_noise_is_lower_with_what_was_learnt(klein: Klein, 
             return float(np.mean([flow_loss(student, examples, draws).item() for _ in range(8)]))
 
     assert loss(course[-1].lora) < 0.9 * loss(None)
+
+
+def test_a_lesson_is_what_a_reference_is_to_the_painter(klein: Klein) -> None:
+    """Its latents are normalised as those are."""
+    import torch
+    from diffusers import Flux2KleinPipeline
+
+    pixels = klein._painting.image_processor.preprocess(as_pillow(LESSONS[0].image))
+    with torch.no_grad():
+        expected, _ = Flux2KleinPipeline.prepare_image_latents(
+            klein._painting, [pixels], 1, None, torch.device("cpu"), torch.float32
+        )
+    assert klein._painting._pack_latents(klein._examples(LESSONS)[0].latents).equal(expected)
+    raw = klein._painting._patchify_latents(klein._painting.vae.encode(pixels).latent_dist.mode())
+    assert not klein._painting._pack_latents(raw).allclose(expected, atol=0.1)
 
 
 def test_what_leads_from_noise_to_the_picture_has_no_loss(klein: Klein) -> None:
