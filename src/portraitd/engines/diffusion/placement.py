@@ -120,8 +120,9 @@ def choose_tier(wanted: str, load: Load, memory: Memory, room: int = ROOM_BYTES)
     if wanted == "auto":
         if memory.card is None:
             raise SetupError(
-                "PORTRAITD_ENGINE=diffusion finds no CUDA card; PORTRAITD_DIFFUSION_TIER=cpu runs it on the processor, "
-                "which is slow; PORTRAITD_ENGINE=classic needs no card"
+                "PORTRAITD_ENGINE=diffusion finds no CUDA card; where there is one, its driver is missing or torch is "
+                "a build without CUDA. PORTRAITD_DIFFUSION_TIER=cpu runs it on the processor, which is slow; "
+                "PORTRAITD_ENGINE=classic needs no card"
             )
         choices = (Tier.RESIDENT, Tier.FP8, Tier.OFFLOAD)
         tier = next((tier for tier in choices if memory.card >= needs[tier]), Tier.FP8_OFFLOAD)
