@@ -305,6 +305,8 @@ def main() -> None:
         if args.random:
             args.training_model = folder = make_published_klein(Path(scratch) / "klein")
         elif folder is None:
+            # Threads of a model this small wait for each other, the longer the busier the machine is.
+            torch.set_num_threads(1)
             folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"
             args.training_model = folder
         figures = measure_speed(folder, args, sizes, models)
