@@ -267,10 +267,11 @@ def retention_of(settings: Settings) -> Retention:
     )
 
 
-def load_engine(settings: Settings) -> Engine:
+def load_engine(settings: Settings, for_once: bool = False) -> Engine:
     """The engine that PORTRAITD_ENGINE names, cold. Raises SetupError for one that does not exist.
 
-    Besides the names in ENGINES, "module:factory" is taken, for tests.
+    Besides the names in ENGINES, "module:factory" is taken, for tests. for_once: for a few pictures, which do not repay
+    compiling unless the setting asks for it.
     """
     spec = ENGINES.get(settings.engine, settings.engine)
     module, _, factory = spec.partition(":")
@@ -287,7 +288,7 @@ def load_engine(settings: Settings) -> Engine:
             settings.diffusion_model or _pulled_model(settings),
             settings.diffusion_tier,
             training_folder=settings.diffusion_training_model,
-            compile=settings.diffusion_compile,
+            compile="off" if for_once and settings.diffusion_compile == "auto" else settings.diffusion_compile,
         )
         return make(models_of(settings), choice, settings.diffusion_start)
     return make(models_of(settings))

@@ -148,7 +148,7 @@ def idphoto(  # noqa: PLR0917 - one parameter per option
         seed=0,  # the same photos make the same ID photo
     )
     ensure_weights(settings)
-    outcomes = make_portraits(wiring.load_engine(settings), order)
+    outcomes = make_portraits(wiring.load_engine(settings, for_once=True), order)
     paths = [out / f"id-{colour.removeprefix('#')}-{size.value}.jpg" for colour in colours]
     written = [_write(outcome, path, size) for outcome, path in zip(outcomes, paths, strict=True)]
     examine = wiring.examiner_of(settings)

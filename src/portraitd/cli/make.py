@@ -72,7 +72,7 @@ def generate(  # noqa: PLR0917 - one parameter per option
     )
     _check(order)
     ensure_weights(settings)
-    outcomes = make_portraits(wiring.load_engine(settings), order)
+    outcomes = make_portraits(wiring.load_engine(settings, for_once=True), order)
     if not _write(outcomes, out):
         raise typer.Exit(1)
 

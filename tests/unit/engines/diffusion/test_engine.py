@@ -18,11 +18,12 @@ from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.diffusion import engine as engine_module
 from portraitd.engines.diffusion import painter
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
 from portraitd.engines.diffusion.keeping import with_lora
-from portraitd.engines.diffusion.painter import Draft, Learning, Lesson, Person, StyleLora
+from portraitd.engines.diffusion.painter import Draft, Learning, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.prompt import NAME
 from portraitd.errors import AlgorithmFailed, NoHumanFace, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -454,6 +455,19 @@ def test_the_setting_s_engine_is_made_and_loads_its_model_later(tmp_path: Path, 
         wiring.load_engine(_settings(tmp_path, tmp_path / "nowhere"))
     with pytest.raises(SetupError, match=r"PORTRAITD_DIFFUSION_TRAINING_MODEL=.*no such folder"):
         wiring.load_engine(_settings(tmp_path, tiny_folder, str(tmp_path / "nowhere")))
+
+
+def test_a_few_pictures_do_not_wait_for_the_compiler_unless_it_is_asked_for(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ModelChoice] = []
+    monkeypatch.setattr(engine_module, "load_painter", asked.append)
+    for setting, for_once in (("auto", False), ("auto", True), ("on", True), ("off", False)):
+        settings = replace(_settings(tmp_path, tiny_folder), diffusion_compile=setting)
+        engine = wiring.load_engine(settings, for_once)
+        assert isinstance(engine, DiffusionEngine)
+        engine._painter()
+    assert [choice.compile for choice in asked] == ["auto", "off", "on", "off"]
 
 
 def test_the_model_that_was_pulled_serves_unless_another_is_named(
