@@ -59,6 +59,7 @@ TINY = KleinSizes(
     Size(96, 128),
     crop_px=128,
     reference_px=64,
+    large_crop_px=128,
     steps=4,
     room_bytes=0,
     tuning=TuningPlan(side_px=64, picture_bytes=1),

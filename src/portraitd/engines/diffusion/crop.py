@@ -16,6 +16,8 @@ ROOM = 2.0
 #: How far the mask reaches beyond the face, and over how much of its own rim it fades, in the same unit.
 REACH = 0.09
 FADE = 0.07
+#: How much a painting may be enlarged on its way back before a larger one is worth its time.
+MOST_ENLARGED = 1.25
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class FaceCrop:
         old = result[top:bottom, left:right].astype(np.float32)
         result[top:bottom, left:right] = np.rint(np.clip(old + (new - old) * share, 0, 255)).astype(np.uint8)
         return result
+
+
+def side_for(mesh: FaceMesh, usual_px: int, large_px: int) -> int:
+    """The side to paint the face's square at: the usual one, unless so large a face would come back soft."""
+    return usual_px if Square.around(mesh, ROOM).side <= MOST_ENLARGED * usual_px else large_px
 
 
 def _covered(mesh: FaceMesh, square: Square) -> Image:

@@ -34,7 +34,7 @@ from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.skin import retouch
-from portraitd.engines.diffusion.crop import FaceCrop, Square
+from portraitd.engines.diffusion.crop import FaceCrop, Square, side_for
 from portraitd.engines.diffusion.folder import named_folder
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import learn_person
@@ -47,6 +47,7 @@ from portraitd.engines.diffusion.painter import (
     check_packages,
     load_painter,
 )
+from portraitd.engines.diffusion.portfolio import best_views
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
 from portraitd.faces.embed import RECOGNISER
@@ -62,8 +63,6 @@ CANDIDATES = 2
 #: What the face's sharpness, 0 to 1, counts beside its likeness when candidates are ranked: it decides between two that
 #: are about as alike, and no more.
 SHARPNESS_COUNTS = 0.05
-#: Reference photos given to the model: the contract's most for template and photos.
-MOST_REFERENCES = 5
 #: Side of a reference, in longer sides of the face's box: the whole head.
 REFERENCE_ROOM = 2.0
 #: No retouch of the references.
@@ -265,7 +264,7 @@ class DiffusionEngine:
     def _template_way(self, job: TemplateJob | TrainFreeJob, person: Person) -> Way:
         mesh = self._people.mesh(job.template)
         painter = self._painter()
-        crop = FaceCrop.of(job.template, mesh, painter.crop_px)
+        crop = FaceCrop.of(job.template, mesh, side_for(mesh, painter.crop_px, painter.large_crop_px))
         if (begun := self._begun(job)) is not None:
             crop = crop.started_from(begun)
         prompt = LEARNT_TEMPLATE_PROMPT if person.lora else TEMPLATE_PROMPT
@@ -286,9 +285,9 @@ class DiffusionEngine:
         return outcome.image if isinstance(outcome, Portrait) else None
 
     def _references(self, views: Sequence[View], strength: float) -> tuple[Image, ...]:
-        """The person's best photos as squares of one size, the skin retouched by `strength`."""
+        """A few of the person's photos as squares of one size, the skin retouched by `strength`."""
         side_px = self._painter().reference_px
-        return tuple(_head(view, strength, side_px) for view in views[:MOST_REFERENCES])
+        return tuple(_head(view, strength, side_px) for view in best_views(views))
 
     def _painter(self) -> Painter:
         if self._loaded is None:

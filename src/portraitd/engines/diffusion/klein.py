@@ -66,8 +66,10 @@ class KleinSizes:
     """At what sizes and in how many steps it works; sides are multiples of 16, as the pipelines ask."""
 
     portrait: Size = PORTRAIT
-    crop_px: int = 1024
-    reference_px: int = 768
+    #: Tokens are what time goes for, one for 16 x 16 px, and a template's crop is there twice: painted, and shown.
+    crop_px: int = 768
+    reference_px: int = 512
+    large_crop_px: int = 1024
     #: The distilled model's own number, and the pipelines' default for the base model.
     steps: int = 4
     base_steps: int = 50
@@ -128,6 +130,7 @@ class Klein:
         self.tier = tier
         self.portrait = sizes.portrait
         self.crop_px = sizes.crop_px
+        self.large_crop_px = sizes.large_crop_px
         self.reference_px = sizes.reference_px
         self.batch = sizes.batch or 1
         self._steps = sizes.steps if is_distilled else sizes.base_steps
@@ -179,7 +182,7 @@ class Klein:
         return self._painted(ask, drafts, people, style, beat)
 
     def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
-        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; else as `paint`.
+        """The crop's (side, side, 3) image with the person where its mask is 1, one a draft; else as `paint`.
 
         References are squares of one size: the pipeline would cut them to the first one's.
         """

@@ -108,6 +108,8 @@ class Painter(Protocol):
     #: Size of the portraits that `paint` makes, and sides of the squares it takes, px.
     portrait: Size
     crop_px: int
+    #: The side for faces so large that they would come back soft.
+    large_crop_px: int
     reference_px: int
     #: Pictures that are painted at once when there are as many drafts.
     batch: int
@@ -128,7 +130,7 @@ class Painter(Protocol):
         """As `paint`, each draft of its own person: MOST_PEOPLE different ones at most, as many references each."""
 
     def repaint(self, crop: FaceCrop, drafts: Sequence[Draft], person: Person, beat: Beat = go_on) -> list[Image]:
-        """Each (crop_px, crop_px, 3), one a draft: the crop with the person where its mask is 1; else as `paint`."""
+        """The crop's (side, side, 3) image with the person where its mask is 1, one a draft; else as `paint`."""
 
     def learn(self, lessons: Sequence[Lesson]) -> Learning:
         """Learns a person, step by step; pictures may be painted in between.

@@ -42,5 +42,5 @@ def tiny_klein(tiny_folder: Path) -> Klein:
     """The tiny model, loaded: 64 x 96 portraits in two steps."""
     from portraitd.engines.diffusion.klein import KleinSizes, load_klein
 
-    sizes = KleinSizes(Size(64, 96), crop_px=64, reference_px=64, steps=2, room_bytes=0)
+    sizes = KleinSizes(Size(64, 96), crop_px=64, reference_px=64, large_crop_px=64, steps=2, room_bytes=0)
     return load_klein(ModelChoice(tiny_folder, "cpu"), sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from portraitd.engines.diffusion.crop import FaceCrop, Square
+from portraitd.engines.diffusion.crop import ROOM, FaceCrop, Square, side_for
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -72,3 +72,10 @@ def test_the_face_is_inside_the_mask_and_the_mask_inside_the_square() -> None:
     assert set(np.unique(crop.mask)) == {0.0, 1.0}
     edges = (crop.share[0], crop.share[-1], crop.share[:, 0], crop.share[:, -1])
     assert not any(edge.any() for edge in edges)
+
+
+@pytest.mark.parametrize(("scale", "side_px"), [(20, 768), (190, 768), (193, 1024), (300, 1024)])
+def test_only_a_face_that_would_come_back_soft_is_painted_larger(scale: int, side_px: int) -> None:
+    mesh = _mesh(500, 500, scale)
+    assert (Square.around(mesh, ROOM).side > 960) == (side_px == 1024)
+    assert side_for(mesh, 768, 1024) == side_px

@@ -48,6 +48,7 @@ class Flat:
     runs_on = "nothing"
     portrait = Size(48, 64)
     crop_px = 64
+    large_crop_px = 96
     reference_px = 32
     batch = 1
     lesson_px: int | None = None
@@ -233,18 +234,18 @@ def test_a_style_s_lora_is_for_that_style_alone(engine: DiffusionEngine, flat: F
 
 def test_every_result_sees_the_same_references(engine: DiffusionEngine, flat: Flat) -> None:
     """As many of them as there are pictures, too: none is paired off."""
-    list(engine.generate(_preset(4, seed=100, people=4)))
+    list(engine.generate(_preset(3, seed=100, people=3)))
     first = flat.asked[0][2].references
-    assert len(first) == 4
+    assert len(first) == 3
     assert all(reference.shape == (32, 32, 3) for reference in first)
     assert not np.array_equal(first[0], first[1])
     for _, _, person in flat.asked[1:]:
         assert all(np.array_equal(a, b) for a, b in zip(person.references, first, strict=True))
 
 
-def test_no_more_references_than_the_contract_has_photos(engine: DiffusionEngine, flat: Flat) -> None:
+def test_no_more_references_than_are_worth_their_time(engine: DiffusionEngine, flat: Flat) -> None:
     list(engine.generate(_preset(1, seed=100, people=7)))
-    assert len(flat.asked[0][2].references) == 5
+    assert len(flat.asked[0][2].references) == 3
 
 
 def test_one_person_s_photos_are_not_seen_by_the_next(engine: DiffusionEngine, flat: Flat) -> None:
@@ -542,7 +543,9 @@ def test_a_template_s_face_is_painted_over_the_other_engine_s(face_models: FaceM
         assert len(list(engine.generate(job))) == 2
         (look,) = classic.generate(replace(job, count=1, seed=0))
         assert isinstance(look, Portrait)
-        crop = FaceCrop.of(astronaut(), engine._people.mesh(astronaut()), painter.crop_px).started_from(look.image)
+        # So large a face would come back soft from the usual side.
+        whole = FaceCrop.of(astronaut(), engine._people.mesh(astronaut()), painter.large_crop_px)
+        crop = whole.started_from(look.image)
         assert crop.start is not None
         assert not np.array_equal(crop.start, crop.image)
         for start in painter.starts:

@@ -34,7 +34,7 @@ class Pupil:
 
     runs_on = "nothing"
     portrait = Size(48, 64)
-    crop_px = 64
+    crop_px = large_crop_px = 64
     reference_px = 32
     batch = 1
     lesson_px: int | None = 40
