@@ -1,19 +1,15 @@
 """The diffusion engine: what `engines.base.Engine` asks for, painted by a model.
 
 An identity is the classic engine's: the person's photos, which the model takes as references, and their embedding; a
-full training adds a LoRA. A result is the best of a few candidates, and candidates come from the result's own seed:
-result k needs seed + k alone.
+full training adds a LoRA. A result is the best of a few candidates; result k needs seed + k alone.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-
-import numpy as np
 
 from portraitd.engines.base import (
     Engine,
@@ -34,6 +30,14 @@ from portraitd.engines.classic.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.skin import retouch
+from portraitd.engines.diffusion.candidates import (
+    SHARPNESS_COUNTS,
+    Candidate,
+    CandidatePlan,
+    Painting,
+    Way,
+    paint_together,
+)
 from portraitd.engines.diffusion.crop import FaceCrop, Square, side_for
 from portraitd.engines.diffusion.folder import named_folder
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
@@ -49,20 +53,14 @@ from portraitd.engines.diffusion.painter import (
 )
 from portraitd.engines.diffusion.portfolio import best_views
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
-from portraitd.errors import AlgorithmFailed, NoHumanFace, PortraitdError, SetupError
+from portraitd.errors import NoHumanFace, PortraitdError
 from portraitd.faces.embed import RECOGNISER
-from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image
 from portraitd.styles.catalog import Style
 
 _log = logging.getLogger(__name__)
 
-#: Pictures painted for each one that is returned.
-CANDIDATES = 2
-#: What the face's sharpness, 0 to 1, counts beside its likeness when candidates are ranked: it decides between two that
-#: are about as alike, and no more.
-SHARPNESS_COUNTS = 0.05
 #: Side of a reference, in longer sides of the face's box: the whole head.
 REFERENCE_ROOM = 2.0
 #: No retouch of the references.
@@ -75,21 +73,6 @@ TEMPLATE_PROMPT = (
     "of the gaze, the expression and the light of the picture."
 )
 LEARNT_TEMPLATE_PROMPT = f"{TEMPLATE_PROMPT} That person is {NAME}."
-
-
-@dataclass(frozen=True)
-class Way:
-    """How the results of one job are made."""
-
-    #: A result's seed in, what the model is asked for out.
-    prompt: Callable[[int], str]
-    person: Person
-    #: Drafts in, a picture of each out.
-    draw: Callable[[Sequence[Draft]], Sequence[Image]]
-    #: Where the face is in every picture drawn; None: it has to be found, and one without a face is none.
-    mesh: FaceMesh | None = None
-    #: The chosen candidate and the result's seed in: the result out.
-    finish: Callable[[Image, int], Image] | None = None
 
 
 def make_engine(models: FaceModels, choice: ModelChoice, start: str = "noise") -> DiffusionEngine:
@@ -105,11 +88,6 @@ def make_engine(models: FaceModels, choice: ModelChoice, start: str = "noise") -
     return DiffusionEngine(models, partial(load_painter, choice), first=first)
 
 
-def candidate_seed(seed: int, number: int) -> int:
-    """The seed of a result's candidate `number`, 63 bits: neighbouring results share none."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
 class DiffusionEngine:
     """Portraits painted by a model. Not thread-safe, as `Engine` says."""
 
@@ -120,14 +98,14 @@ class DiffusionEngine:
         models: FaceModels,
         load: Callable[[], Painter],
         people: People | None = None,
-        candidates: int = CANDIDATES,
+        candidates: CandidatePlan | None = None,
         first: Engine | None = None,
     ) -> None:
         """`load`: gives the model, called when it is first needed. `first`: what paints a template's face before it."""
         self._models = models
         self._load = load
         self._people = people or People(models)
-        self._candidates = candidates
+        self._candidates = candidates or CandidatePlan()
         self._first = first
         self._loaded: Painter | None = None
 
@@ -166,76 +144,50 @@ class DiffusionEngine:
             identity = self._people.of_photos(job.photos, retouched=False)
             person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
             way = self._template_way(job, person)
-        for seed, candidates in self._candidates_of(job, way):
-            yield self._outcome(identity, way, seed, candidates)
+        paintings = _paintings(identity, way, job)
+        at_once = max(1, self._painter().batch)
+        for first in range(0, len(paintings), at_once):
+            group = paintings[first : first + at_once]
+            paint_together(group, self._candidates, lambda _group, drafts: way.draw(drafts), self._judged)
+            for painting in group:
+                yield from painting.outcomes
 
     def go_together(self, jobs: Sequence[Job]) -> bool:
         """Whether these are presets of one style that the model has room to paint at once."""
         presets = [job for job in jobs if isinstance(job, PresetJob)]
         if self._loaded is None or len(presets) < len(jobs) or len({job.style.id for job in presets}) > 1:
             return False
-        pictures = self._candidates * sum(job.count for job in jobs)
-        return pictures <= self._loaded.batch and len({job.identity for job in presets}) <= MOST_PEOPLE
+        return (
+            sum(job.count for job in jobs) <= self._loaded.batch
+            and len({job.identity for job in presets}) <= MOST_PEOPLE
+        )
 
     def generate_together(self, jobs: Sequence[Job]) -> list[list[Portrait | Failure]]:
         """The outcomes of each job, all painted at once where everybody is known by as many references."""
         presets = [job for job in jobs if isinstance(job, PresetJob)]
         identities = [self._people.read(job.identity) for job in presets]
         ways = [self._preset_way(job, identity) for job, identity in zip(presets, identities, strict=True)]
-        drawn: dict[tuple[int, int], list[Image]] = defaultdict(list)
-        for places in _by_references(ways, presets):
-            drafts = [
-                (number, seed, Draft(ways[number].prompt(seed), candidate_seed(seed, n)))
-                for number, seed in places
-                for n in range(self._candidates)
-            ]
-            pictures = self._painter().paint_people(
-                [draft for *_, draft in drafts],
-                [ways[number].person for number, *_ in drafts],
-                read_prompt(presets[0].style).lora,
-            )
-            for (number, seed, _), picture in zip(drafts, pictures, strict=True):
-                drawn[number, seed].append(picture)
-        return [
-            [self._outcome(identities[number], way, seed, drawn[number, seed]) for seed in _seeds(presets[number])]
-            for number, way in enumerate(ways)
+        lora = read_prompt(presets[0].style).lora
+
+        def draw(group: Sequence[Painting], drafts: Sequence[Draft]) -> Sequence[Image]:
+            return self._painter().paint_people(drafts, [painting.way.person for painting in group], lora)
+
+        paintings = [
+            _paintings(identity, way, job) for identity, way, job in zip(identities, ways, presets, strict=True)
         ]
+        for count in dict.fromkeys(len(way.person.references) for way in ways):
+            alike = [one for of in paintings for one in of if len(one.way.person.references) == count]
+            paint_together(alike, self._candidates, draw, self._judged)
+        return [[outcome for painting in of for outcome in painting.outcomes] for of in paintings]
 
-    def _outcome(self, identity: Identity, way: Way, seed: int, candidates: Sequence[Image]) -> Portrait | Failure:
+    def _judged(self, painting: Painting, image: Image) -> Candidate | None:
+        """How much the picture is the person, and how sharp its face; None where there is none."""
         try:
-            return self._best(identity, way, seed, candidates)
-        except SetupError:
-            raise
-        except PortraitdError as error:
-            return Failure(error)
-
-    def _candidates_of(self, job: Job, way: Way) -> Iterator[tuple[int, Sequence[Image]]]:
-        """Each result's seed and candidates, painted together for as many results as the model paints at once."""
-        at_once = max(1, self._painter().batch // self._candidates)
-        for first in range(0, job.count, at_once):
-            group = _seeds(job)[first : first + at_once]
-            drawn = way.draw(
-                [Draft(way.prompt(seed), candidate_seed(seed, n)) for seed in group for n in range(self._candidates)]
-            )
-            for number, seed in enumerate(group):
-                yield seed, drawn[number * self._candidates : (number + 1) * self._candidates]
-
-    def _best(self, identity: Identity, way: Way, seed: int, candidates: Sequence[Image]) -> Portrait:
-        """The candidate most like the person, the sharper face where two are about as alike, finished."""
-        best: tuple[float, Image, float | None] | None = None
-        for image in candidates:
-            try:
-                mesh = way.mesh or self._people.mesh(image)
-            except NoHumanFace:
-                continue
-            likeness = self._people.likeness(identity, image, mesh)
-            rank = (likeness or 0.0) + SHARPNESS_COUNTS * sharpness(image, mesh)
-            if best is None or rank > best[0]:
-                best = (rank, image, likeness)
-        if best is None:
-            raise AlgorithmFailed
-        _, image, likeness = best
-        return Portrait(way.finish(image, seed) if way.finish else image, seed, likeness)
+            mesh = painting.way.mesh or self._people.mesh(image)
+        except NoHumanFace:
+            return None
+        likeness = self._people.likeness(painting.identity, image, mesh)
+        return Candidate(image, likeness, (likeness or 0.0) + SHARPNESS_COUNTS * sharpness(image, mesh))
 
     def _preset_way(self, job: PresetJob, identity: Identity) -> Way:
         prompt = read_prompt(job.style)
@@ -253,13 +205,13 @@ class DiffusionEngine:
             return painter.paint(drafts, person, prompt.lora, job.beat)
 
         if isinstance(recipe, IdPhotoRecipe):
-            return Way(asked, person, draw, finish=lambda image, seed: self._id_photo(image, job.style, seed))
+            return Way(asked, person, draw, finish=lambda image: self._id_photo(image, job.style))
         return Way(asked, person, draw)
 
-    def _id_photo(self, image: Image, style: Style, seed: int) -> Image:
-        """The painted person cut out, in the standard's geometry, before one of its backdrops."""
+    def _id_photo(self, image: Image, style: Style) -> Callable[[int], Image]:
+        """Gives the painted person cut out, in the standard's geometry, before the seed's backdrop."""
         person, _ = train_identity(self._models, self._people.embedder, [Photo("candidate", image)])
-        return make_preset(person, style, seed)
+        return partial(make_preset, person, style)
 
     def _template_way(self, job: TemplateJob | TrainFreeJob, person: Person) -> Way:
         mesh = self._people.mesh(job.template)
@@ -295,19 +247,9 @@ class DiffusionEngine:
         return self._loaded
 
 
-def _seeds(job: Job) -> range:
-    return range(job.seed, job.seed + job.count)
-
-
-def _by_references(ways: Sequence[Way], jobs: Sequence[Job]) -> Iterator[list[tuple[int, int]]]:
-    """Each result of the jobs, as its job's number and its seed: those of people with as many references together."""
-    for count in dict.fromkeys(len(way.person.references) for way in ways):
-        yield [
-            (number, seed)
-            for number, way in enumerate(ways)
-            if len(way.person.references) == count
-            for seed in _seeds(jobs[number])
-        ]
+def _paintings(identity: Identity, way: Way, job: Job) -> list[Painting]:
+    """One for each of the job's results."""
+    return [Painting(identity, way, seed, [seed]) for seed in range(job.seed, job.seed + job.count)]
 
 
 def _head(view: View, strength: float, side_px: int) -> Image:

@@ -11,7 +11,7 @@ from portraitd.errors import SetupError
 GIB = 2**30
 #: Free memory asked for besides the weights, for what a picture needs while it is made. An estimate, not a measurement.
 ROOM_BYTES = 3 * GIB
-#: Most pictures painted at once: all candidates of the four results that a task has at most, as a rule.
+#: Most pictures painted at once: two tasks of four, or all candidates of one.
 MOST_AT_ONCE = 8
 #: What is left of a part's bytes in 8 bits: norms, embeddings and the VAE stay in 16.
 NARROW_SHARE = 0.55

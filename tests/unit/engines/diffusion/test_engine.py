@@ -20,8 +20,9 @@ from portraitd.engines.classic.people import People
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.diffusion import engine as engine_module
 from portraitd.engines.diffusion import painter
+from portraitd.engines.diffusion.candidates import CandidatePlan, candidate_seed
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.engine import DiffusionEngine, candidate_seed
+from portraitd.engines.diffusion.engine import DiffusionEngine
 from portraitd.engines.diffusion.keeping import with_lora
 from portraitd.engines.diffusion.painter import Draft, Learning, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.prompt import NAME
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from portraitd.engines.diffusion.klein import Klein
 
 SCENE = "f_autumnleaf_female"
+#: Two candidates for each result, however alike the first one is.
+BOTH = CandidatePlan(2, enough=2.0)
 
 
 class Flat:
@@ -129,7 +132,7 @@ def flat() -> Flat:
 @pytest.fixture
 def engine(flat: Flat, tmp_path: Path) -> DiffusionEngine:
     models = FaceModels(tmp_path)
-    return DiffusionEngine(models, lambda: flat, Sure(models))
+    return DiffusionEngine(models, lambda: flat, Sure(models), BOTH)
 
 
 def _preset(count: int, seed: int, people: int = 2) -> PresetJob:
@@ -153,13 +156,31 @@ def test_of_two_about_as_alike_the_sharper_one_is_taken(
     """But never for somebody else: the blurred one is more like the person, by so much."""
     noise = _noise(1)
     pictures = {"sharp": noise, "blurred": np.asarray(cv2.GaussianBlur(noise, (0, 0), 4), np.uint8)}
-    monkeypatch.setattr(flat, "paint", lambda *_asked: list(pictures.values()))
+    left = list(pictures.values())
+    monkeypatch.setattr(flat, "paint", lambda *_asked: [left.pop()])
     monkeypatch.setattr(
         engine._people, "likeness", lambda _who, image, _mesh: 0.6 + (0 if image is pictures["sharp"] else lead)
     )
     (outcome,) = engine.generate(_preset(1, seed=1))
     assert isinstance(outcome, Portrait)
     assert np.array_equal(outcome.image, pictures[chosen])
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_no_more_candidates_are_painted_than_it_takes(flat: Flat, tmp_path: Path, batch: int) -> None:
+    """Where the first is alike enough it is the result, whatever the second had been, and whatever is beside it."""
+    flat.batch, models = batch, FaceModels(tmp_path)
+    engine = DiffusionEngine(models, lambda: flat, Sure(models), CandidatePlan(2, enough=0.5))
+    outcomes = list(engine.generate(_preset(12, seed=110)))
+    greys = {seed: [Flat.grey(candidate_seed(seed, number)) for number in range(2)] for seed in range(110, 122)}
+    quick = [seed for seed, (first, _) in greys.items() if round(first / 255, 4) >= 0.5]
+    assert 0 < len(quick) < 12
+    assert any(greys[seed][1] > greys[seed][0] for seed in quick)
+    assert len(flat.asked) == 24 - len(quick)
+    for (seed, both), outcome in zip(greys.items(), outcomes, strict=True):
+        assert isinstance(outcome, Portrait)
+        assert outcome.seed == seed
+        assert (outcome.image == (both[0] if seed in quick else max(both))).all()
 
 
 def test_result_k_needs_seed_and_k_alone(engine: DiffusionEngine) -> None:
@@ -170,12 +191,12 @@ def test_result_k_needs_seed_and_k_alone(engine: DiffusionEngine) -> None:
     assert np.array_equal(alone.image, together[2].image)
 
 
-def test_as_many_candidates_as_the_model_paints_at_once_are_asked_for_together(
+def test_as_many_results_as_the_model_paints_at_once_are_asked_for_together(
     engine: DiffusionEngine, flat: Flat
 ) -> None:
     one_by_one = list(engine.generate(_preset(4, seed=100)))
     flat.calls.clear()
-    for batch, calls in ((1, [2, 2, 2, 2]), (2, [2, 2, 2, 2]), (4, [4, 4]), (7, [6, 2]), (8, [8])):
+    for batch, calls in ((1, [1] * 8), (2, [2, 2, 2, 2]), (3, [3, 3, 1, 1]), (4, [4, 4]), (8, [4, 4])):
         flat.batch = batch
         together = list(engine.generate(_preset(4, seed=100)))
         assert flat.calls == calls, batch
@@ -348,7 +369,7 @@ def test_jobs_made_together_come_out_as_alone(engine: DiffusionEngine, flat: Fla
     flat.calls, flat.asked = [], []
     together = engine.generate_together(jobs)
     assert [_gives(outcomes) for outcomes in together] == alone
-    assert flat.calls == [10, 2]
+    assert flat.calls == [5, 5, 1, 1]
     assert {(prompt, seed) for prompt, seed, _ in flat.asked} == {(prompt, seed) for prompt, seed, _ in asked}
     references = {seed: len(person.references) for _, seed, person in flat.asked}
     assert references == {seed: len(person.references) for _, seed, person in asked}
@@ -360,7 +381,7 @@ def test_a_picture_without_a_face_fails_alone_in_its_job(engine: DiffusionEngine
     assert dark
     people = Sure(FaceModels(tmp_path))
     people.DARK = 90
-    engine = DiffusionEngine(FaceModels(tmp_path), lambda: flat, people)
+    engine = DiffusionEngine(FaceModels(tmp_path), lambda: flat, people, BOTH)
     outcomes = engine.generate_together([_preset(1, dark[0]), _preset(1, 300)])
     assert isinstance(outcomes[0][0], Failure)
     assert isinstance(outcomes[1][0], Portrait)
@@ -368,7 +389,7 @@ def test_a_picture_without_a_face_fails_alone_in_its_job(engine: DiffusionEngine
 
 def test_what_goes_together(engine: DiffusionEngine, flat: Flat) -> None:
     """Presets of one style, as many pictures as are painted at once, no more people than the model takes."""
-    flat.batch = 8
+    flat.batch = 4
     one, two = _preset(2, 100), _preset(2, 200, people=1)
     assert not engine.go_together([one, two])  # the model is not even loaded
     list(engine.generate(one))
@@ -493,7 +514,7 @@ def test_a_job_is_ended_between_two_steps_and_leaves_nothing(
     face_models: FaceModels, tiny_klein: Klein, mode: str
 ) -> None:
     """The real pipelines, in the midst of a picture: what comes next is what it would have been."""
-    engine = DiffusionEngine(face_models, lambda: tiny_klein, Sure(face_models))
+    engine = DiffusionEngine(face_models, lambda: tiny_klein, Sure(face_models), BOTH)
     photos = (Photo("photo 1", astronaut()),)
     identity = engine.train(photos).identity
     beats: list[int] = []
@@ -554,7 +575,7 @@ def test_a_template_s_face_is_painted_over_the_other_engine_s(face_models: FaceM
     painter.starts.clear()
     refused = DiffusionEngine(face_models, lambda: painter, first=Refusing(face_models))
     assert len(list(refused.generate(TemplateJob(astronaut(), identity, 1, 5)))) == 1
-    assert painter.starts == [None]
+    assert set(painter.starts) == {None}
 
 
 def test_the_setting_names_the_start(tiny_folder: Path) -> None:
