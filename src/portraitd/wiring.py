@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from portraitd.engines.classic.idchecks import Finding
+    from portraitd.engines.diffusion.painter import ModelChoice
     from portraitd.faces.models import FaceModels
     from portraitd.weights.shelf import Shelf
     from portraitd.weights.store import WeightStore
@@ -282,16 +283,32 @@ def load_engine(settings: Settings, for_once: bool = False) -> Engine:
     except (ImportError, AttributeError) as error:
         raise SetupError(f"PORTRAITD_ENGINE={settings.engine!r}: cannot be loaded: {error}") from error
     if settings.engine == "diffusion":
-        from portraitd.engines.diffusion.painter import ModelChoice
-
-        choice = ModelChoice(
-            settings.diffusion_model or _pulled_model(settings),
-            settings.diffusion_tier,
-            training_folder=settings.diffusion_training_model,
-            compile="off" if for_once and settings.diffusion_compile == "auto" else settings.diffusion_compile,
-        )
-        return make(models_of(settings), choice, settings.diffusion_start)
+        return make(models_of(settings), _model_choice(settings, for_once), settings.diffusion_start)
     return make(models_of(settings))
+
+
+def engine_outlook(settings: Settings) -> str:
+    """The engine's name and what it will run on, nothing loaded. Raises the SetupError that a worker would.
+
+    With the diffusion engine this process imports torch, and takes some of the card until it ends.
+    """
+    name = load_engine(settings).name
+    if settings.engine != "diffusion":
+        return name
+    from portraitd.engines.diffusion.painter import look_ahead
+
+    return f"{name}: {look_ahead(_model_choice(settings))}"
+
+
+def _model_choice(settings: Settings, for_once: bool = False) -> ModelChoice:
+    from portraitd.engines.diffusion.painter import ModelChoice
+
+    return ModelChoice(
+        settings.diffusion_model or _pulled_model(settings),
+        settings.diffusion_tier,
+        training_folder=settings.diffusion_training_model,
+        compile="off" if for_once and settings.diffusion_compile == "auto" else settings.diffusion_compile,
+    )
 
 
 def _pulled_model(settings: Settings) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import socket
 import stat
 import sys
@@ -14,6 +16,8 @@ from typer.testing import CliRunner, Result
 
 from portraitd import cli, wiring
 from portraitd.cli import doctor, serve
+from portraitd.engines.diffusion import painter
+from portraitd.engines.diffusion.placement import GIB, Memory
 from portraitd.errors import InvalidApiKey, SetupError
 from portraitd.images import encode_jpeg
 from portraitd.portraits.identities import is_usable
@@ -355,6 +359,69 @@ def test_no_service_is_started_whose_workers_could_not_be(
     assert isinstance(result.exception, SetupError)
     assert said in str(result.exception)
     assert not load_settings().home.exists()
+
+
+@pytest.fixture
+def tiny_model(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A whole model, which the diffusion engine is to run."""
+    for package in ("torch", "diffusers", "peft"):
+        pytest.importorskip(package, reason="the extra portraitd[diffusion] is not installed")
+    from tests.fakes.tiny_klein import make_tiny_klein
+
+    monkeypatch.setenv("PORTRAITD_ENGINE", "diffusion")
+    monkeypatch.setenv("PORTRAITD_DIFFUSION_MODEL", str(tmp_path / "klein"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    return make_tiny_klein(tmp_path / "klein")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"TIER": "auto"}, "PORTRAITD_ENGINE=diffusion finds no CUDA card"),
+        ({"TIER": "fp8"}, "PORTRAITD_DIFFUSION_TIER=fp8 needs a CUDA card, and there is none"),
+        ({"MODEL": "broken"}, "is cut short or too long: fetch it again"),
+        ({"TRAINING_MODEL": "broken"}, "is cut short or too long: fetch it again"),
+    ],
+)
+def test_what_a_worker_would_fail_at_is_said_by_doctor_and_before_anything_is_served(
+    run: Run, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], said: str
+) -> None:
+    broken = shutil.copytree(tiny_model, tiny_model.parent / "broken")
+    with (broken / "transformer" / "diffusion_pytorch_model.safetensors").open("ab") as weights:
+        weights.write(b"more")
+    for setting, value in {"TIER": "cpu", **wrong}.items():
+        monkeypatch.setenv(f"PORTRAITD_DIFFUSION_{setting}", str(broken) if value == "broken" else value)
+    with pytest.raises(SetupError, match=re.escape(said)):
+        wiring.load_engine(load_settings()).warm()
+    finding = _engine_finding()
+    assert not finding.is_well
+    assert said in finding.words
+    monkeypatch.setattr(serve, "_listen", lambda _: pytest.fail("it listened"))
+    result = run("serve")
+    assert isinstance(result.exception, SetupError)
+    assert said in str(result.exception)
+
+
+def test_doctor_says_what_the_model_will_run_on_and_whom_it_learns(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = Memory(24 * GIB, 64 * GIB)
+    monkeypatch.setattr(painter, "free_memory", lambda: free)
+    finding = _engine_finding()
+    assert finding.is_well
+    assert "klein-4b on the card, tier resident, 7 at once; learns nobody" in finding.words
+    assert "PORTRAITD_DIFFUSION_TRAINING_MODEL" in finding.words
+    monkeypatch.setenv("PORTRAITD_DIFFUSION_TRAINING_MODEL", str(tiny_model))
+    assert _engine_finding().words.endswith("; learns people")
+    free = Memory(2 * GIB, 64 * GIB)
+    finding = _engine_finding()
+    assert not finding.is_well
+    assert "GiB free on the card at tier fp8-offload; 2.0 GiB are free" in finding.words
+
+
+def _engine_finding() -> doctor.Finding:
+    (finding,) = (finding for finding in doctor.examine() if finding.what == "engine")
+    return finding
 
 
 def test_main_tells_setup_errors_in_one_sentence(

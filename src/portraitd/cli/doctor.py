@@ -100,7 +100,7 @@ def _weights(settings: Settings) -> Finding:
 def _engine(settings: Settings) -> Finding:
     from portraitd import wiring
 
-    return Finding("engine", True, wiring.load_engine(settings).name)
+    return Finding("engine", True, wiring.engine_outlook(settings))
 
 
 def _styles(settings: Settings) -> Finding:

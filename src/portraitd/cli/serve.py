@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import socket
 import sys
 import threading
+from concurrent.futures import ProcessPoolExecutor
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +38,7 @@ def serve() -> None:
 
     settings = load_settings()
     if settings.workers:
-        wiring.load_engine(settings)  # what every worker would fail at is said before anybody is told of a service
+        _check_engine(settings)  # what every worker would fail at is said before anybody is told of a service
     _be_private()
     logs.to_stderr(settings.log_format)
     listener = _listen(settings)
@@ -48,6 +50,17 @@ def serve() -> None:
     _serve_until(stop, house, listener)
     house.close()
     _log.info("stopped")
+
+
+def _check_engine(settings: Settings) -> None:
+    """Raises SetupError where no worker could start."""
+    from portraitd import wiring
+
+    wiring.load_engine(settings)
+    if settings.engine == "diffusion":
+        # In a process that ends: who looks at a card takes some of it, and torch takes memory.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+            apart.submit(wiring.engine_outlook, settings).result()
 
 
 def worker(parent: Annotated[int, typer.Option(hidden=True)] = 0) -> None:

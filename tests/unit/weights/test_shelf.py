@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from portraitd.engines.diffusion.folder import Part
+from portraitd.engines.diffusion.klein_files import PARTS
 from portraitd.errors import SetupError
 from portraitd.weights.models import model_names, read_model
 from portraitd.weights.shelf import Shelf
@@ -201,9 +201,8 @@ def test_the_models_that_come_with_portraitd_can_be_read() -> None:
 
 
 def test_all_that_the_engine_loads_of_klein_is_pulled() -> None:
-    parts: tuple[Part, ...] = pytest.importorskip("portraitd.engines.diffusion.klein_parts").PARTS
     paths = {file.path for file in read_model("klein-4b").files}
-    for part in parts:
+    for part in PARTS:
         assert {f"{part.name}/{name}" for name in part.files} <= paths
         if part.weights:
             assert any(path.startswith(f"{part.name}/{part.weights}") for path in paths)

@@ -39,7 +39,6 @@ from portraitd.engines.diffusion.candidates import (
     paint_together,
 )
 from portraitd.engines.diffusion.crop import FaceCrop, Square, side_for
-from portraitd.engines.diffusion.folder import named_folder
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import learn_person
 from portraitd.engines.diffusion.painter import (
@@ -48,6 +47,7 @@ from portraitd.engines.diffusion.painter import (
     ModelChoice,
     Painter,
     Person,
+    check_files,
     check_packages,
     load_painter,
 )
@@ -76,14 +76,12 @@ LEARNT_TEMPLATE_PROMPT = f"{TEMPLATE_PROMPT} That person is {NAME}."
 
 
 def make_engine(models: FaceModels, choice: ModelChoice, start: str = "noise") -> DiffusionEngine:
-    """The engine, its model not loaded yet. Raises SetupError where its packages or the model's folder are missing.
+    """The engine, its model not loaded yet. Raises SetupError where packages are missing or files of the model broken.
 
     start: what a template's face is painted over, "noise" or the "classic" engine's result.
     """
     check_packages()
-    named_folder(choice.folder)
-    if choice.training_folder is not None:
-        named_folder(choice.training_folder, "PORTRAITD_DIFFUSION_TRAINING_MODEL")
+    check_files(choice)
     first = ClassicEngine(models) if start == "classic" else None
     return DiffusionEngine(models, partial(load_painter, choice), first=first)
 

@@ -50,9 +50,11 @@ def named_folder(path: Path | None, setting: str = "PORTRAITD_DIFFUSION_MODEL") 
     return path
 
 
-def check_folder(path: Path | None, parts: tuple[Part, ...], pipeline: str) -> CheckedFolder:
+def check_folder(
+    path: Path | None, parts: tuple[Part, ...], pipeline: str, setting: str = "PORTRAITD_DIFFUSION_MODEL"
+) -> CheckedFolder:
     """The folder, all parts of it there; raises SetupError that names what is missing or wrong."""
-    path = named_folder(path)
+    path = named_folder(path, setting)
     index = read_json(path / "model_index.json")
     if index.get("_class_name") != pipeline:
         raise SetupError(f"{path / 'model_index.json'}: is for {index.get('_class_name')!r}, expected {pipeline!r}")

@@ -21,7 +21,6 @@ from itertools import cycle
 from typing import Any, cast
 
 import numpy as np
-import psutil
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline, Flux2Transformer2DModel
 from diffusers.utils import logging as diffusers_logging
@@ -32,14 +31,13 @@ from portraitd.engines.classic.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop
-from portraitd.engines.diffusion.folder import check_folder
-from portraitd.engines.diffusion.klein_parts import PARTS, TRANSFORMER, check_student, load_network, load_parts
+from portraitd.engines.diffusion.klein_files import TRANSFORMER, check_klein
+from portraitd.engines.diffusion.klein_parts import load_network, load_parts
 from portraitd.engines.diffusion.lora import LoraCard, LoraTensors, pack
+from portraitd.engines.diffusion.memory import free_memory
 from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
 from portraitd.engines.diffusion.placement import (
     ROOM_BYTES,
-    Load,
-    Memory,
     Tier,
     choose_tier,
     lesson_room,
@@ -84,14 +82,8 @@ class KleinSizes:
 def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     """The model in the choice's folder, laid out like the published repository. Raises SetupError."""
     sizes = sizes or KleinSizes()
-    folder = check_folder(choice.folder, PARTS, "Flux2KleinPipeline")
-    if choice.training_folder is not None:
-        check_student(choice.training_folder, folder.path)
-    learns, on_itself = choice.training_folder, False
-    if learns is not None:
-        on_itself = learns.samefile(folder.path)
-    transformer_bytes = folder.weight_bytes[TRANSFORMER.name]
-    load, memory = Load(folder.weight_bytes, transformer_bytes if learns else 0, on_itself), _memory()
+    folder, load = check_klein(choice)
+    memory, learns = free_memory(), choice.training_folder
     tier = choose_tier(choice.tier, load, memory, sizes.room_bytes)
     if sizes.batch is None:
         sizes = replace(sizes, batch=pictures_at_once(tier, load, memory, sizes.room_bytes))
@@ -99,10 +91,10 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
     parts = load_parts(folder, dtype, tier.is_narrow)
-    student = None
+    student, on_itself = None, False
     if learns is not None:
         # What was in 16 bits is no longer there once it is narrow: then even a model that learns on itself is copied.
-        on_itself = on_itself and not tier.is_narrow
+        on_itself = load.on_itself and not tier.is_narrow
         narrow, path = tier is Tier.FP8_OFFLOAD, learns / TRANSFORMER.name
         other = partial(load_network, Flux2Transformer2DModel, path, dtype, narrow)
         student = (lambda: parts[TRANSFORMER.name]) if on_itself else other
@@ -323,7 +315,7 @@ class Klein:
         """The transformer where it can work, and what the memory beside it allows."""
         device = self._painting._execution_device
         transformer.to(device)  # before the memory is looked at
-        plan, memory = self._tuning, _memory()
+        plan, memory = self._tuning, free_memory()
         # On the processor a number takes twice the bytes.
         free = memory.machine // 2 if self.tier is Tier.CPU else memory.card or 0
         room = lesson_room(free, plan.batch, plan.picture_bytes, plan.recomputed_bytes)
@@ -351,14 +343,6 @@ class Klein:
                 self._embedded.popitem(last=False)
         self._embedded.move_to_end(prompt)
         return self._embedded[prompt].to(pipeline._execution_device)
-
-
-def _memory() -> Memory:
-    card = None
-    if torch.cuda.is_available():
-        # What torch holds without using it is free for us.
-        card = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-    return Memory(card, psutil.virtual_memory().available)
 
 
 def _image(pixels: Any) -> Image:

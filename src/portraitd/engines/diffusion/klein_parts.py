@@ -1,4 +1,4 @@
-"""The files that FLUX.2 [klein] 4B is made of: which parts, loaded each by its own class, nothing lacking."""
+"""The parts of FLUX.2 [klein] 4B, each loaded by its own class, no number lacking."""
 
 from __future__ import annotations
 
@@ -9,40 +9,8 @@ from diffusers import AutoencoderKLFlux2, FlowMatchEulerDiscreteScheduler, Flux2
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from portraitd.engines.diffusion.eight_bits import store_in_8_bits
-from portraitd.engines.diffusion.folder import CheckedFolder, Part, check_folder, read_json
+from portraitd.engines.diffusion.folder import CheckedFolder
 from portraitd.errors import SetupError
-
-#: The published repository's parts. Whatever else lies in the folder is not read.
-PARTS = (
-    Part("scheduler", ("FlowMatchEulerDiscreteScheduler",), ("scheduler_config.json",)),
-    Part("text_encoder", ("Qwen3ForCausalLM",), ("config.json",), "model"),
-    Part("tokenizer", ("Qwen2TokenizerFast", "Qwen2Tokenizer"), ("tokenizer_config.json",)),
-    Part("transformer", ("Flux2Transformer2DModel",), ("config.json",), "diffusion_pytorch_model"),
-    Part("vae", ("AutoencoderKLFlux2",), ("config.json",), "diffusion_pytorch_model"),
-)
-TRANSFORMER = PARTS[3]
-#: What must be alike in two transformers for the LoRA of one to fit the other.
-_SHAPE = (
-    "in_channels",
-    "num_layers",
-    "num_single_layers",
-    "attention_head_dim",
-    "num_attention_heads",
-    "joint_attention_dim",
-    "mlp_ratio",
-)
-
-
-def check_student(training_folder: Path, folder: Path) -> None:
-    """Raises SetupError unless the transformer in there is whole, and shaped as the one that paints."""
-    check_folder(training_folder, (TRANSFORMER,), "Flux2KleinPipeline")
-    mine, other = (read_json(path / TRANSFORMER.name / "config.json") for path in (folder, training_folder))
-    unlike = [key for key in _SHAPE if mine.get(key) != other.get(key)]
-    if unlike:
-        raise SetupError(
-            f"PORTRAITD_DIFFUSION_TRAINING_MODEL={training_folder}: its {unlike[0]} is {other.get(unlike[0])}, the "
-            f"painting model's is {mine.get(unlike[0])}: what one learns does not fit the other"
-        )
 
 
 def load_parts(folder: CheckedFolder, dtype: Any, narrow: bool = False) -> dict[str, Any]:

@@ -11,14 +11,36 @@ from typing import Protocol, TypeAlias, cast
 
 from portraitd.engines.base import Beat, go_on
 from portraitd.engines.diffusion.crop import FaceCrop
+from portraitd.engines.diffusion.memory import free_memory
+from portraitd.engines.diffusion.placement import Load, Tier, choose_tier, pictures_at_once
 from portraitd.errors import SetupError
 from portraitd.images import Image, Size
 
-#: Every model by name, as "module:function". The function takes a ModelChoice and returns a Painter.
-#: docs/adding-an-engine.md tells how to add one.
-MODELS: Mapping[str, str] = {"klein-4b": "portraitd.engines.diffusion.klein:load_klein"}
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of a model before anything of it is imported, as "module:function"."""
+
+    #: Takes a ModelChoice and returns a Painter.
+    load: str
+    #: Takes a ModelChoice and returns its Load; raises SetupError where a file is missing or broken. It needs none of
+    #: PACKAGES, nor does its module.
+    check: str
+
+
+#: Every model by name. docs/adding-an-engine.md tells how to add one.
+MODELS: Mapping[str, Model] = {
+    "klein-4b": Model(
+        "portraitd.engines.diffusion.klein:load_klein", "portraitd.engines.diffusion.klein_files:check_load"
+    )
+}
 DEFAULT_MODEL = "klein-4b"
 
+#: Said where no training model is named.
+LEARNS_NOBODY = (
+    "learns nobody: without PORTRAITD_DIFFUSION_TRAINING_MODEL facechain-finetune makes no LoRA, and pictures go by "
+    "the person's photos"
+)
 #: What the models are run with; they come with `portraitd[diffusion]`.
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "psutil", "peft")
 
@@ -142,9 +164,30 @@ class Painter(Protocol):
 def load_painter(choice: ModelChoice) -> Painter:
     """The model, in memory. Raises SetupError."""
     check_packages()
-    module, _, function = MODELS[choice.model].partition(":")
-    load = cast("Callable[[ModelChoice], Painter]", getattr(importlib.import_module(module), function))
-    return load(choice)
+    return cast("Callable[[ModelChoice], Painter]", _found(MODELS[choice.model].load))(choice)
+
+
+def check_files(choice: ModelChoice) -> Load:
+    """What is to lie in memory. Raises SetupError where a file of the model is missing or broken; quick."""
+    return cast("Callable[[ModelChoice], Load]", _found(MODELS[choice.model].check))(choice)
+
+
+def look_ahead(choice: ModelChoice) -> str:
+    """What the model will run on, in words; nothing is loaded.
+
+    Raises the SetupError that loading it would. Imports torch.
+    """
+    check_packages()
+    load, memory = check_files(choice), free_memory()
+    tier = choose_tier(choice.tier, load, memory)
+    place = "the processor" if tier is Tier.CPU else "the card"
+    learning = "learns people" if choice.training_folder else LEARNS_NOBODY
+    return f"{choice.model} on {place}, tier {tier.value}, {pictures_at_once(tier, load, memory)} at once; {learning}"
+
+
+def _found(name: str) -> object:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def check_packages() -> None:

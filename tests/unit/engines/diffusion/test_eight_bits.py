@@ -39,7 +39,7 @@ def load(tiny_folder: Path, tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch) 
         DiffusionPipeline, "enable_model_cpu_offload", lambda pipeline, **_device: offload(pipeline, device="cpu")
     )
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
-    monkeypatch.setattr(module, "_memory", lambda: Memory(2**40, 2**40))
+    monkeypatch.setattr(module, "free_memory", lambda: Memory(2**40, 2**40))
     plan = TuningPlan(steps=4, batch=2, rank=4, rate=2e-2, warmup=1, checkpoints=1, side_px=64, picture_bytes=1)
     sizes = module.KleinSizes(tiny_klein.portrait, 64, 64, steps=2, room_bytes=0, batch=1, tuning=plan)
 

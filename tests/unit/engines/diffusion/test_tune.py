@@ -222,7 +222,7 @@ def _offloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", hook_here)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
     monkeypatch.setattr(module, "choose_tier", lambda *_asked: Tier.OFFLOAD)
-    monkeypatch.setattr(module, "_memory", lambda: Memory(2**40, 2**40))
+    monkeypatch.setattr(module, "free_memory", lambda: Memory(2**40, 2**40))
     monkeypatch.setattr(module, "load_parts", lambda folder, _dtype, _narrow: load(folder, torch.float32))
 
 
