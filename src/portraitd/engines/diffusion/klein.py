@@ -51,6 +51,8 @@ from portraitd.images import Image, Size, as_pillow
 
 _log = logging.getLogger(__name__)
 
+#: What torch calls the card.
+CARD = "cuda"
 #: What a LoRA's card says that it fits.
 MODEL = "klein-4b"
 #: How much noise lies over what a painting starts from: three of four steps are left. Not tried on the real weights.
@@ -90,7 +92,7 @@ def load_klein(choice: ModelChoice, sizes: KleinSizes | None = None) -> Klein:
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()
     dtype = torch.float32 if tier is Tier.CPU else torch.bfloat16
-    parts = load_parts(folder, dtype, tier.is_narrow)
+    parts = load_parts(folder, dtype, tier.is_narrow, None if tier is Tier.CPU or tier.waits else CARD)
     student, on_itself = None, False
     if learns is not None:
         # What was in 16 bits is no longer there once it is narrow: then even a model that learns on itself is copied.
@@ -141,8 +143,6 @@ class Klein:
         self._active: Any = None
         for pipeline in (self._painting, self._inpainting):
             pipeline.set_progress_bar_config(disable=True)
-            if tier is not Tier.CPU and not tier.waits:
-                pipeline.to("cuda")
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
         self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
 
@@ -329,7 +329,7 @@ class Klein:
         if self.tier.waits and self._active is not pipeline:
             if self._active is not None:
                 self._active.remove_all_hooks()
-            pipeline.enable_model_cpu_offload()
+            pipeline.enable_model_cpu_offload(device=CARD)
             self._active = pipeline
         return pipeline
 

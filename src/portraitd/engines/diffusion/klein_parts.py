@@ -13,19 +13,20 @@ from portraitd.engines.diffusion.folder import CheckedFolder
 from portraitd.errors import SetupError
 
 
-def load_parts(folder: CheckedFolder, dtype: Any, narrow: bool = False) -> dict[str, Any]:
+def load_parts(folder: CheckedFolder, dtype: Any, narrow: bool = False, device: str | None = None) -> dict[str, Any]:
     """Each part by its own class: nothing that the folder names is looked up or run.
 
-    narrow: the large ones in 8 bits, each as soon as it is there, so that no two lie in memory as they came.
+    narrow: the large ones in 8 bits. device: where they go. Either as soon as a part is there, so that no two lie in
+    the machine's memory as they came.
     """
     path, tokenizer = folder.path, folder.path / "tokenizer"
     try:
         return {
             "scheduler": FlowMatchEulerDiscreteScheduler.from_pretrained(path / "scheduler", local_files_only=True),
             "tokenizer": AutoTokenizer.from_pretrained(tokenizer, local_files_only=True, trust_remote_code=False),
-            "text_encoder": load_network(Qwen3ForCausalLM, path / "text_encoder", dtype, narrow),
-            "transformer": load_network(Flux2Transformer2DModel, path / "transformer", dtype, narrow),
-            "vae": load_network(AutoencoderKLFlux2, path / "vae", dtype),
+            "text_encoder": load_network(Qwen3ForCausalLM, path / "text_encoder", dtype, narrow).to(device),
+            "transformer": load_network(Flux2Transformer2DModel, path / "transformer", dtype, narrow).to(device),
+            "vae": load_network(AutoencoderKLFlux2, path / "vae", dtype).to(device),
         }
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         first_line = str(error).strip().partition("\n")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
 from portraitd.errors import SetupError
 
@@ -70,9 +71,18 @@ class Load:
         # In 32 bits on the processor: not all of them are fast, or right, in 16.
         return 2 * whole if tier is Tier.CPU else whole
 
-    def waiting(self, tier: Tier) -> int:
-        """Bytes that wait in the machine's memory."""
-        return self._whole(tier) if tier.waits else 0
+    def passing(self, tier: Tier) -> int:
+        """Bytes in the machine's memory at once on the way to the card, and of what waits there."""
+        parts = [*self.weights.values(), self.student]
+        if tier is Tier.CPU:
+            return 0  # there it lies for good
+        if not tier.waits:  # each part goes on to the card before the next one comes
+            return max(parts)
+        if not tier.is_narrow:
+            return self._whole(tier)
+        # Each part comes in 16 bits, beside those that came before it.
+        before = accumulate((round(NARROW_SHARE * part) for part in parts), initial=0)
+        return max(part + narrow for part, narrow in zip([*parts, 0], before, strict=True))
 
     def _whole(self, tier: Tier) -> int:
         painting = sum(self.weights.values())
@@ -132,7 +142,7 @@ def choose_tier(wanted: str, load: Load, memory: Memory, room: int = ROOM_BYTES)
     if free is None:
         raise SetupError(f"PORTRAITD_DIFFUSION_TIER={wanted} needs a CUDA card, and there is none")
     where = "the machine" if tier is Tier.CPU else "the card"
-    asked = ((free, needs[tier], where), (memory.machine, load.waiting(tier), "the machine"))
+    asked = ((free, needs[tier], where), (memory.machine, load.passing(tier), "the machine"))
     for there, needed, place in asked:
         if there < needed:
             raise SetupError(

@@ -28,16 +28,11 @@ if TYPE_CHECKING:
 def load(tiny_folder: Path, tiny_klein: Klein, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Klein]:
     """Loads the tiny model in 16 bits at a tier, with the processor in the card's place."""
     import torch
-    from diffusers import DiffusionPipeline
 
     from portraitd.engines.diffusion import klein as module
     from portraitd.engines.diffusion.tune import TuningPlan
 
-    move, offload = DiffusionPipeline.to, DiffusionPipeline.enable_model_cpu_offload
-    monkeypatch.setattr(DiffusionPipeline, "to", lambda pipeline, _device, **named: move(pipeline, "cpu", **named))
-    monkeypatch.setattr(
-        DiffusionPipeline, "enable_model_cpu_offload", lambda pipeline, **_device: offload(pipeline, device="cpu")
-    )
+    monkeypatch.setattr(module, "CARD", "cpu")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
     monkeypatch.setattr(module, "free_memory", lambda: Memory(2**40, 2**40))
     plan = TuningPlan(steps=4, batch=2, rank=4, rate=2e-2, warmup=1, checkpoints=1, side_px=64, picture_bytes=1)

@@ -7,7 +7,7 @@ import re
 import shutil
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -188,6 +188,30 @@ def test_short_memory_is_refused_before_loading(tiny_folder: Path) -> None:
 
     with pytest.raises(SetupError, match="GiB free on the machine"):
         load_klein(ModelChoice(tiny_folder, "cpu"), KleinSizes(room_bytes=2**60))
+
+
+def test_each_part_goes_on_to_the_card_before_the_next_comes(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all of them would be in the machine's memory at once, which asks it for twice what it has to hold."""
+    import torch
+
+    from portraitd.engines.diffusion import klein_parts
+    from portraitd.engines.diffusion.klein_files import check_klein
+
+    load, loaded = klein_parts.load_network, list[torch.nn.Module]()
+
+    def one_more(*asked: Any) -> Any:
+        assert {number.device.type for network in loaded for number in network.parameters()} <= {"meta"}
+        loaded.append(load(*asked))
+        return loaded[-1]
+
+    monkeypatch.setattr(klein_parts, "load_network", one_more)
+    for narrow in (False, True):
+        loaded.clear()
+        klein_parts.load_parts(check_klein(ModelChoice(tiny_folder))[0], torch.bfloat16, narrow, "meta")
+        assert len(loaded) == 3
+        assert {number.device.type for network in loaded for number in network.parameters()} == {"meta"}
 
 
 def test_the_table_loads_the_model_by_name(tmp_path: Path) -> None:

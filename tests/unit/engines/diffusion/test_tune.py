@@ -191,7 +191,7 @@ def test_in_16_bits_it_learns_in_32(tiny_folder: Path, sizes: KleinSizes, monkey
     from portraitd.engines.diffusion.lora import unpack
 
     load = module.load_parts
-    monkeypatch.setattr(module, "load_parts", lambda folder, _dtype, _narrow: load(folder, torch.bfloat16))
+    monkeypatch.setattr(module, "load_parts", lambda folder, *_how: load(folder, torch.bfloat16))
     klein = module.load_klein(ModelChoice(tiny_folder, "cpu", training_folder=tiny_folder), sizes)
     bare, losses, lora = _paint(klein, None), [], None
     for learnt in klein.learn(LESSONS):
@@ -209,21 +209,16 @@ def test_in_16_bits_it_learns_in_32(tiny_folder: Path, sizes: KleinSizes, monkey
 def _offloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the next models loaded at the tier `offload`, with the processor in the card's place."""
     import torch
-    from diffusers import DiffusionPipeline
 
     from portraitd.engines.diffusion import klein as module
     from portraitd.engines.diffusion.placement import Memory, Tier
 
-    hook, load = DiffusionPipeline.enable_model_cpu_offload, module.load_parts
-
-    def hook_here(pipeline: DiffusionPipeline, device: object = None) -> None:
-        hook(pipeline, device="cpu")
-
-    monkeypatch.setattr(DiffusionPipeline, "enable_model_cpu_offload", hook_here)
+    load = module.load_parts
+    monkeypatch.setattr(module, "CARD", "cpu")
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "no card")
     monkeypatch.setattr(module, "choose_tier", lambda *_asked: Tier.OFFLOAD)
     monkeypatch.setattr(module, "free_memory", lambda: Memory(2**40, 2**40))
-    monkeypatch.setattr(module, "load_parts", lambda folder, _dtype, _narrow: load(folder, torch.float32))
+    monkeypatch.setattr(module, "load_parts", lambda folder, *_how: load(folder, torch.float32))
 
 
 @pytest.mark.parametrize("on_itself", [True, False])
