@@ -46,6 +46,8 @@ class Way:
     mesh: FaceMesh | None = None
     #: A candidate in; out comes what makes of it the result of a seed.
     finish: Callable[[Image], Callable[[int], Image]] | None = None
+    #: Results made of one painting: those of so many consecutive seeds.
+    each: int = 1
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,14 @@ class Painting:
     def _results(self, candidate: Candidate) -> list[Portrait | Failure]:
         finished = self.way.finish(candidate.image) if self.way.finish else lambda _seed: candidate.image
         return [Portrait(finished(seed), seed, candidate.likeness) for seed in self._seeds]
+
+
+def paintings_of(identity: Identity, way: Way, seeds: range) -> list[Painting]:
+    """What is to be painted for the results of these seeds, in their order; a painting's number is theirs by `each`."""
+    return [
+        Painting(identity, way, number, [seed for seed in seeds if seed // way.each == number])
+        for number in dict.fromkeys(seed // way.each for seed in seeds)
+    ]
 
 
 #: The paintings that want another candidate, and its draft for each, in; a picture of each out.

@@ -37,6 +37,7 @@ from portraitd.engines.diffusion.candidates import (
     Painting,
     Way,
     paint_together,
+    paintings_of,
 )
 from portraitd.engines.diffusion.crop import FaceCrop, Square, side_for
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
@@ -142,7 +143,7 @@ class DiffusionEngine:
             identity = self._people.of_photos(job.photos, retouched=False)
             person = Person(self._references(identity.views, PHOTO_RETOUCH if job.retouch else PLAIN))
             way = self._template_way(job, person)
-        paintings = _paintings(identity, way, job)
+        paintings = paintings_of(identity, way, _seeds(job))
         at_once = max(1, self._painter().batch)
         for first in range(0, len(paintings), at_once):
             group = paintings[first : first + at_once]
@@ -171,7 +172,8 @@ class DiffusionEngine:
             return self._painter().paint_people(drafts, [painting.way.person for painting in group], lora)
 
         paintings = [
-            _paintings(identity, way, job) for identity, way, job in zip(identities, ways, presets, strict=True)
+            paintings_of(identity, way, _seeds(job))
+            for identity, way, job in zip(identities, ways, presets, strict=True)
         ]
         for count in dict.fromkeys(len(way.person.references) for way in ways):
             alike = [one for of in paintings for one in of if len(one.way.person.references) == count]
@@ -203,7 +205,9 @@ class DiffusionEngine:
             return painter.paint(drafts, person, prompt.lora, job.beat)
 
         if isinstance(recipe, IdPhotoRecipe):
-            return Way(asked, person, draw, finish=lambda image: self._id_photo(image, job.style))
+            # Consecutive seeds are one picture's backdrops, as the classic engine has them.
+            finish = partial(self._id_photo, style=job.style)
+            return Way(asked, person, draw, finish=finish, each=len(recipe.backdrops))
         return Way(asked, person, draw)
 
     def _id_photo(self, image: Image, style: Style) -> Callable[[int], Image]:
@@ -245,9 +249,8 @@ class DiffusionEngine:
         return self._loaded
 
 
-def _paintings(identity: Identity, way: Way, job: Job) -> list[Painting]:
-    """One for each of the job's results."""
-    return [Painting(identity, way, seed, [seed]) for seed in range(job.seed, job.seed + job.count)]
+def _seeds(job: Job) -> range:
+    return range(job.seed, job.seed + job.count)
 
 
 def _head(view: View, strength: float, side_px: int) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -34,7 +34,7 @@ from portraitd.faces.shape import mean_face
 from portraitd.images import Image, Size, from_linear
 from portraitd.portraits.identities import astronaut
 from portraitd.settings import Settings, load_settings
-from portraitd.styles.catalog import Mode, load_catalog
+from portraitd.styles.catalog import Mode, Style, load_catalog
 from portraitd.weights.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -426,6 +426,62 @@ def test_an_id_photo_is_cut_out_and_set_before_its_backdrop(face_models: FaceMod
         assert np.abs(outcome.image[4, 4].astype(int) - colour).max() <= 1
         face = People(face_models).mesh(outcome.image).box
         assert abs((face.x0 + face.x1) / 2 - 384) < 40
+
+
+class Cutting(DiffusionEngine):
+    """Cuts nobody out, and fails where the picture's grey is refused; what it makes is darker with an odd seed."""
+
+    refused: frozenset[int] = frozenset()
+
+    def _id_photo(self, image: Image, style: Style) -> Callable[[int], Image]:
+        if int(image[0, 0, 0]) in self.refused:
+            raise AlgorithmFailed
+        return lambda seed: np.asarray(image - np.uint8(seed % 2), np.uint8)
+
+
+@pytest.fixture
+def cutting(flat: Flat, tmp_path: Path) -> Cutting:
+    models = FaceModels(tmp_path)
+    return Cutting(models, lambda: flat, Sure(models), CandidatePlan(2, enough=0.5))
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_all_backdrops_of_an_id_photo_are_one_picture(cutting: Cutting, flat: Flat, batch: int) -> None:
+    """Of consecutive seeds; which picture it is hangs on the seed alone."""
+    flat.batch, style = batch, load_catalog().get("f_idcard_female")
+    recipe = read_recipe(style)
+    assert isinstance(recipe, IdPhotoRecipe)
+    each, outcomes = len(recipe.backdrops), dict[int, Portrait]()
+    assert each > 1
+    for first, count in ((each, each), (each + 1, each), (each, 2 * each), (2 * each, 1)):
+        for outcome in cutting.generate(PresetJob(style, _person(1), count, first)):
+            assert isinstance(outcome, Portrait)
+            assert np.array_equal(outcomes.setdefault(outcome.seed, outcome).image, outcome.image)
+    assert list(outcomes) == list(range(each, 3 * each))
+    grey = [int(outcome.image[0, 0, 0]) + seed % 2 for seed, outcome in outcomes.items()]
+    assert len(set(grey[:each])) == len(set(grey[each:])) == 1
+    assert grey[0] != grey[-1]
+    flat.asked.clear()
+    list(cutting.generate(PresetJob(style, _person(1), 2 * each, each)))
+    assert len({seed for _, seed, _ in flat.asked}) == len(flat.asked) <= 4
+
+
+def test_where_the_best_painting_cannot_be_cut_out_the_next_best_is(cutting: Cutting) -> None:
+    """A further one is painted for it where there is none; only where none is left does the result fail."""
+    style, number = load_catalog().get("f_idcard_female"), 58
+    recipe = read_recipe(style)
+    assert isinstance(recipe, IdPhotoRecipe)
+    first, second = (Flat.grey(candidate_seed(number, n)) for n in range(2))
+    assert first > second > 128
+    for refused, shown in ((set(), first), ({first}, second), ({second}, first), ({first, second}, None)):
+        cutting.refused = frozenset(refused)
+        (outcome,) = cutting.generate(PresetJob(style, _person(1), 1, number * len(recipe.backdrops)))
+        if shown is None:
+            assert isinstance(outcome, Failure)
+            assert isinstance(outcome.error, AlgorithmFailed)
+        else:
+            assert isinstance(outcome, Portrait)
+            assert (outcome.image == shown).all()
 
 
 def test_the_model_itself_paints_every_scene_and_both_templates(face_models: FaceModels, tiny_klein: Klein) -> None:
