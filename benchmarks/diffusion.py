@@ -2,12 +2,14 @@
 pictures are.
 
 Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model DIR]
-[--tier auto|resident|fp8|offload|fp8-offload|cpu] [--compile auto|on|off] [--portraits DIR] [--out DIR] [--runs N]
+[--tier auto|resident|fp8|offload|fp8-offload|cpu] [--compile auto|on|off] [--card-gib N] [--portraits DIR] [--out DIR]
+[--runs N]
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
 memory are a real one's, pictures are not (16 GB of memory and of TMPDIR, some minutes). `--training-model`: what people
-are learnt on, the base model. `--portraits`: people and templates as benchmarks/portraits.py takes them; with a real
+are learnt on, the base model. `--card-gib 24`: take no more of the card than there is of one of 24 GiB; the tier is
+chosen for it, and torch refuses more. `--portraits`: people and templates as benchmarks/portraits.py takes them; with a real
 model its quality tables are printed, and everybody is learnt for them where there is a model to learn on.
 Writes `diffusion.json` and, with a real model and `--portraits`, every picture below `--out`.
 """
@@ -49,6 +51,7 @@ from portraitd.images import Size, as_pillow
 from portraitd.portraits.identities import astronaut
 from portraitd.styles.catalog import load_catalog
 from portraitd.weights.store import WeightStore
+from small_card import pretend_card
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
@@ -293,11 +296,14 @@ def main() -> None:
     parser.add_argument("--training-model", type=Path)
     parser.add_argument("--tier", default="auto")
     parser.add_argument("--compile", choices=("auto", "on", "off"), default="auto")
+    parser.add_argument("--card-gib", type=float)
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--out", type=Path, default=HERE / "out" / "diffusion")
     parser.add_argument("--runs", type=int, default=5)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    if args.card_gib:
+        pretend_card(args.card_gib)
     store = WeightStore()
     store.ensure(("classic", "embedder"))
     models = FaceModels(store.folder)

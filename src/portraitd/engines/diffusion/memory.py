@@ -20,8 +20,11 @@ def free_memory() -> Memory:
 
     card = None
     if torch.cuda.is_available():
-        # What torch holds without using it is free for us.
-        card = torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        free, total = torch.cuda.mem_get_info()
+        used = torch.cuda.memory_allocated()
+        # What torch holds without using it is free for us; it may have been told to take no more than a share.
+        share = getattr(torch.cuda, "get_per_process_memory_fraction", lambda: 1.0)()
+        card = min(free + torch.cuda.memory_reserved() - used, int(share * total) - used)
     free = psutil.virtual_memory().available
     return Memory(card, min([free, *_free_in_groups(_MEMBERSHIP, _GROUPS)]))
 
