@@ -346,5 +346,5 @@ class Klein:
 
 
 def _image(pixels: Any) -> Image:
-    """(H, W, 3) uint8 from floats in [0, 1]."""
-    return np.asarray(np.rint(np.clip(pixels, 0, 1) * 255), np.uint8)
+    """(H, W, 3) uint8 from floats in [0, 1], which lie channel by channel: dlib takes no picture that does."""
+    return np.ascontiguousarray(np.rint(np.clip(pixels, 0, 1) * 255), np.uint8)

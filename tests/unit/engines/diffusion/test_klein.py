@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from portraitd.engines.classic.identity import Identity, view_of
+from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person, load_painter
 from portraitd.errors import SetupError
 from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import mean_face
 from portraitd.images import Image
 
@@ -51,6 +54,14 @@ def test_a_portrait_depends_on_its_seed_its_prompt_and_its_references(tiny_klein
     assert not np.array_equal(tiny_klein.paint([Draft("a landscape", 7)], _person(_noise(1)))[0], picture)
     assert not np.array_equal(tiny_klein.paint([Draft("a portrait", 7)], _person(_noise(2)))[0], picture)
     assert not np.array_equal(tiny_klein.paint([Draft("a portrait", 7)], _person())[0], picture)
+
+
+def test_a_portrait_can_be_judged(tiny_klein: Klein, face_models: FaceModels) -> None:
+    """The recogniser takes no picture whose pixels lie otherwise than a picture's do, and raised a TypeError."""
+    picture = tiny_klein.paint([Draft("a portrait", 7)], Person())[0]
+    mesh = FaceMesh((mean_face().points * 10 + np.array([32, 40, 0])).astype(np.float32), 1.0)
+    identity = Identity((view_of("1.jpg", _noise(1), mesh, 0.5),), mean_face().points, np.zeros(128, np.float32))
+    assert People(face_models).likeness(identity, picture, mesh) is not None
 
 
 def test_a_repainted_face_shows_every_reference(tiny_klein: Klein, crop: FaceCrop) -> None:
