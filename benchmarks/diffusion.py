@@ -7,10 +7,10 @@ Usage: python benchmarks/diffusion.py [--random | --model DIR] [--training-model
 
 Without `--model` the model is a tiny one with random weights, on the processor, at small sizes: it shows that the
 benchmark runs, no more. `--random` makes one of the published shapes, with random weights, for a card: seconds and
-memory are a real one's, pictures are not (16 GB of memory and of TMPDIR, some minutes). `--training-model`: what people
+memory are a real one's, pictures are not (16 GB of memory, 24 of TMPDIR, some minutes). `--training-model`: what people
 are learnt on, the base model. `--card-gib 24`: take no more of the card than there is of one of 24 GiB; the tier is
-chosen for it, and torch refuses more. `--portraits`: people and templates as benchmarks/portraits.py takes them; with a real
-model its quality tables are printed, and everybody is learnt for them where there is a model to learn on.
+chosen for it, and torch refuses more. `--portraits`: people and templates as benchmarks/portraits.py takes them; with a
+real model its quality tables are printed, and everybody is learnt for them where there is a model to learn on.
 Writes `diffusion.json` and, with a real model and `--portraits`, every picture below `--out`.
 """
 
@@ -19,12 +19,14 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,7 +38,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from diffusion_fresh import TINY, fresh_seconds
 from diffusion_quality import measure_quality
+from diffusion_tasks import RESULTS, measure_tasks, peak_gib, tasks, training_seconds
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
@@ -47,8 +51,9 @@ from portraitd.engines.diffusion.placement import Tier
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
 from portraitd.engines.diffusion.tune import TuningPlan
 from portraitd.faces.models import FaceModels
-from portraitd.images import Size, as_pillow
+from portraitd.images import as_pillow
 from portraitd.portraits.identities import astronaut
+from portraitd.settings import load_settings
 from portraitd.styles.catalog import load_catalog
 from portraitd.weights.store import WeightStore
 from small_card import pretend_card
@@ -56,17 +61,8 @@ from small_card import pretend_card
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # for the tests' models and LoRAs of nobody
 from tests.fakes.loras import random_lora  # noqa: E402
-from tests.fakes.tiny_klein import PUBLISHED, make_published_klein, make_tiny_klein  # noqa: E402
+from tests.fakes.tiny_klein import PUBLISHED, make_published_base, make_published_klein, make_tiny_klein  # noqa: E402
 
-TINY = KleinSizes(
-    Size(96, 128),
-    crop_px=128,
-    reference_px=64,
-    large_crop_px=128,
-    steps=4,
-    room_bytes=0,
-    tuning=TuningPlan(side_px=64, picture_bytes=1),
-)
 #: Steps of training that are timed, after as many that are not.
 TIMED_STEPS = 20
 STYLE = "f_autumnleaf_female"
@@ -130,8 +126,6 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop, loras: Se
     prompt = read_prompt(load_catalog().get(STYLE)).for_seed(0)
     mask = as_pillow(np.rint(crop.mask * 255).astype(np.uint8))
     people = [f"person{number}" for number in range(len(loras))]
-    for name, lora in zip(people, loras, strict=True):
-        painting.load_lora_weights(safetensors.torch.load(lora), adapter_name=name)
 
     def preset(seed: int, image: object) -> object:
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -150,11 +144,14 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop, loras: Se
 
     def wearing(person: str | None, paint: Callable[[int], object]) -> Callable[[int], object]:
         def painted(seed: int) -> object:
+            # Layers that are only switched off cost a picture time too.
             if person is None:
-                painting.disable_lora()
-            else:
-                painting.enable_lora()
-                painting.set_adapters([person])
+                painting.unload_lora_weights()
+                return paint(seed)
+            if not painting.get_list_adapters():
+                for name, lora in zip(people, loras, strict=True):
+                    painting.load_lora_weights(safetensors.torch.load(lora), adapter_name=name)
+            painting.set_adapters([person])
             return paint(seed)
 
         return painted
@@ -175,51 +172,51 @@ def plain(folder: Path, tier: Tier, sizes: KleinSizes, crop: FaceCrop, loras: Se
 
 
 def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, models: FaceModels) -> dict[str, object]:
-    """Seconds by mode, method and number of pictures; what a fresh process takes; how many portraits in an hour."""
-    started = time.perf_counter()
+    """Seconds and memory by mode: of tasks as they are served, and of pictures next to plain diffusers."""
     painter: Klein | None = load_klein(ModelChoice(folder, args.tier, compile=args.compile), sizes)
     assert painter is not None
-    loaded_s = time.perf_counter() - started
     picture = astronaut()
     crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
     loras = loras_of_nobody(painter._painting.transformer, 4)
-    started = time.perf_counter()
-    makers = ours(painter, crop, loras)
-    makers["preset, photo"]([0])
-    fresh = {"loading, and rehearsing where compiled": loaded_s, "first portrait": time.perf_counter() - started}
     runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
-    hour = 3600 * 4 / seconds(makers["preset, photo"], 4, args.runs)
+    served, served_peaks = measure_tasks(painter, models, tasks(models, loras[0], STYLE), args.runs)
+    show(f"seconds a task of {RESULTS} results, everything included; {runs_on}", served)
+    makers = ours(painter, crop, loras)
     tables: dict[str, dict[str, float]] = {}
+    peaks: dict[str, dict[str, float]] = {}
     for method in ("portraitd", "plain diffusers"):
         if method != "portraitd":
             if tier.waits or tier.is_narrow:
                 console.print("skipped: plain diffusers, which wants all of the model on the card in 16 bits")
                 break
             makers = plain(folder, tier, sizes, crop, loras)
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        tables[method] = {
-            f"{mode}, n = {count}": seconds(make, count, args.runs) for mode, make in makers.items() for count in (1, 4)
-        }
-        if torch.cuda.is_available():
-            tables[method]["peak GiB on the card"] = torch.cuda.max_memory_allocated() / 2**30
+        tables[method], peaks[method] = {}, {}
+        for mode, make in makers.items():
+            for count in (1, 4):
+                tables[method][f"{mode}, n = {count}"] = seconds(make, count, args.runs)
+            peaks[method] |= {f"{mode}, {what}": gib for what, gib in peak_gib(partial(make, range(4))).items()}
         painter, makers = None, {}  # a second copy of the weights might not fit
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     show(f"seconds, one candidate a picture, up to {batch} at once; {runs_on}", tables)
-    show("seconds in a fresh process", {"portraitd": fresh})
-    console.print(f"portraits in a preset an hour, a candidate each: {hour:.0f}")
+    if torch.cuda.is_available():
+        show("GiB of the card at most, tasks as they are served", served_peaks)
+        show("GiB of the card at most, n = 4", peaks)
+    hour = 3600 * RESULTS / served["one candidate each"]["preset, LoRA"]
+    console.print(f"portraits of learnt people in a preset an hour, a candidate each: {hour:.0f}")
     return {
         "runs on": runs_on,
         "pictures at once": batch,
+        "seconds a task": served,
+        "GiB a task": served_peaks,
         "seconds": tables,
-        "fresh": fresh,
+        "GiB": peaks,
         "portraits an hour": hour,
     }
 
 
-def measure_learning(choice: ModelChoice, sizes: KleinSizes) -> dict[str, float]:
+def measure_learning(choice: ModelChoice, sizes: KleinSizes, models: FaceModels) -> dict[str, float]:
     """How fast a person is learnt, and how long it takes to change the person that the model paints."""
     short = replace(sizes.tuning, steps=2 * TIMED_STEPS, checkpoints=2)
     klein = load_klein(choice, replace(sizes, tuning=short))
@@ -233,12 +230,16 @@ def measure_learning(choice: ModelChoice, sizes: KleinSizes) -> dict[str, float]
     step_s = (ends[-1] - ends[TIMED_STEPS - 1]) / TIMED_STEPS
     figures = {
         "steps a second": 1 / step_s,
-        f"minutes for {sizes.tuning.steps} steps, trial portraits aside": sizes.tuning.steps * step_s / 60,
         "MB of a person's LoRA": len(loras[-1]) / 1e6,
     }
-    if torch.cuda.is_available():
-        figures["peak GiB on the card"] = torch.cuda.max_memory_allocated() / 2**30
     figures |= measure_switches(klein.adapters, loras)
+    if torch.cuda.is_available():
+        klein._tuning = sizes.tuning
+    job = f"seconds for a job of {klein._tuning.steps} steps, loading and trial portraits included"
+    figures[job] = training_seconds(klein, models)
+    if torch.cuda.is_available():
+        figures["GiB of the card at most, in use"] = torch.cuda.max_memory_allocated() / 2**30
+        figures["GiB of the card at most, held by torch"] = torch.cuda.max_memory_reserved() / 2**30
     show(f"learning a person; {klein.runs_on}", {"portraitd": figures})
     return figures
 
@@ -281,6 +282,27 @@ def measure_switches(adapters: Adapters, loras: Sequence[bytes]) -> dict[str, fl
     }
 
 
+def face_models() -> FaceModels:
+    """The networks in the folder that PORTRAITD_WEIGHTS names, fetched if need be."""
+    store = WeightStore(load_settings().weights)
+    store.ensure(("classic", "embedder"))
+    return FaceModels(store.folder)
+
+
+def base_beside(folder: Path, base: Path) -> Path:
+    """Random weights to train on beside those that paint, as the published base model's are, if the disk has room."""
+    needed = sum(file.stat().st_size for file in (folder / "transformer").iterdir())
+    if shutil.disk_usage(folder).free < 1.1 * needed:
+        console.print(f"no room for {needed / 1e9:.0f} GB more: the model learns on itself, and in less memory")
+        return folder
+    return make_published_base(base, folder)
+
+
+def fresh_arguments(folder: Path, args: argparse.Namespace, tiny: bool) -> list[str]:
+    card = [f"--card-gib={args.card_gib}"] if args.card_gib else []
+    return [str(folder), f"--tier={args.tier}", f"--compile={args.compile}", *card, *(["--tiny"] if tiny else [])]
+
+
 def show(title: str, tables: dict[str, dict[str, float]]) -> None:
     """The figures as a table, a column a method."""
     table = Table("", *tables, title=escape(title))
@@ -304,23 +326,24 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     if args.card_gib:
         pretend_card(args.card_gib)
-    store = WeightStore()
-    store.ensure(("classic", "embedder"))
-    models = FaceModels(store.folder)
+    models = face_models()
     with tempfile.TemporaryDirectory() as scratch:
         folder, sizes = args.model, KleinSizes()
         if args.random:
-            args.training_model = folder = make_published_klein(Path(scratch) / "klein")
+            folder = make_published_klein(Path(scratch) / "klein")
+            args.training_model = base_beside(folder, Path(scratch) / "klein-base")
         elif folder is None:
             # Threads of a model this small wait for each other, the longer the busier the machine is.
             torch.set_num_threads(1)
             folder, sizes, args.tier = make_tiny_klein(Path(scratch) / "klein"), TINY, "cpu"
-            args.training_model = folder
-        figures = measure_speed(folder, args, sizes, models)
+            args.training_model = make_tiny_klein(Path(scratch) / "klein-base", seed=1)
+        fresh = fresh_seconds(fresh_arguments(folder, args, sizes is TINY))
+        show("seconds since a process was started", {"portraitd": fresh})
+        figures = {"fresh": fresh, **measure_speed(folder, args, sizes, models)}
         figures["switches at full size"] = switches_at_full_size()
         if args.training_model:
             choice = ModelChoice(folder, args.tier, training_folder=args.training_model)
-            figures["learning"] = measure_learning(choice, sizes)
+            figures["learning"] = measure_learning(choice, sizes, models)
         else:
             console.print("skipped: training, which needs a model to train on (--training-model)")
     if args.model and args.portraits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,20 @@ def make_published_klein(folder: Path, seed: int = 0) -> Path:
     """
     torch.manual_seed(seed)
     return _saved(folder, *published_networks())
+
+
+def make_published_base(folder: Path, klein: Path, seed: int = 1) -> Path:
+    """A folder with what is read of a base model beside `klein`: other random numbers for such a transformer."""
+    torch.manual_seed(seed)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        config = Flux2Transformer2DModel.load_config(klein / "transformer")
+        Flux2Transformer2DModel.from_config(config).save_pretrained(folder / "transformer")
+    finally:
+        torch.set_default_dtype(usual)
+    shutil.copy(klein / "model_index.json", folder)
+    return folder
 
 
 def published_networks() -> tuple[AutoencoderKLFlux2, Qwen3ForCausalLM, Flux2Transformer2DModel]:
