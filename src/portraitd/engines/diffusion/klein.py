@@ -267,9 +267,8 @@ class Klein:
                 output_type="np",
             )
         except BaseException:
-            cast(
-                Any, ask.func
-            ).maybe_free_model_hooks()  # what the pipeline does at its end: no part stays on the card by mistake
+            # What the pipeline does at its end: no part stays on the card.
+            cast("Any", ask.func).maybe_free_model_hooks()
             raise
         return [_image(pixels) for pixels in pictures.images]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trained_by
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.people import People
+from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine
 from portraitd.engines.diffusion.painter import Draft, Learnt, Lesson, ModelChoice, Person
 from portraitd.errors import SetupError
@@ -243,6 +246,51 @@ def test_it_learns_between_the_hooks_that_fetch_parts_to_a_card(
     klein.adapters.forget()
     assert np.array_equal(_paint(klein, lora), worn)
     assert np.array_equal(_paint(klein, None), bare)
+
+
+@pytest.mark.parametrize("mode", ["portrait", "template"])
+def test_a_cancel_leaves_no_part_on_the_card(
+    mode: str, tiny_folder: Path, sizes: KleinSizes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By where each part was last sent: the processor's own number, 0, stands for the card here."""
+    import torch
+
+    from portraitd.engines.diffusion.klein import load_klein
+
+    _offloaded(monkeypatch)
+    klein = load_klein(ModelChoice(tiny_folder, compile="off"), sizes)
+    parts = {name: part for name, part in klein._painting.components.items() if isinstance(part, torch.nn.Module)}
+    sent: dict[str, torch.device] = {}
+    for kind in {type(part) for part in parts.values()}:
+        monkeypatch.setattr(kind, "to", _noting(kind.to, parts, sent))
+    on_card: list[str] = []
+
+    def beat() -> None:
+        on_card.extend(name for name, device in sent.items() if device.index == 0)
+        raise KeyError("canceled")
+
+    mesh = FaceMesh((mean_face().points * 20 + np.array([64, 60, 0])).astype(np.float32), 1.0)
+    crop = FaceCrop.of(np.full((128, 128, 3), 90, np.uint8), mesh, 64)
+    paint = klein.paint if mode == "portrait" else partial(klein.repaint, crop)
+    with pytest.raises(KeyError, match="canceled"):
+        paint([Draft("a portrait", 7)], Person((np.zeros((64, 64, 3), np.uint8),)), beat=beat)
+    assert "transformer" in on_card
+    assert sent == dict.fromkeys(parts, torch.device("cpu"))
+
+
+def _noting(send: Callable[..., object], parts: dict[str, Any], sent: dict[str, Any]) -> Callable[..., object]:
+    """`send`, the `to` of some parts' class; where it sends them is noted by their names."""
+
+    def noted(sending: Any, *args: Any, **kwargs: Any) -> object:
+        import torch
+
+        names = [name for name, part in parts.items() if part is sending]
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, str | torch.device):
+                sent.update(dict.fromkeys(names, torch.device(value)))
+        return send(sending, *args, **kwargs)
+
+    return noted
 
 
 def test_people_are_learnt_on_another_model_and_painted_by_this_one(
