@@ -1,4 +1,7 @@
-"""The square around a face that a model repaints, and the way back: what lies outside the mask stays bit for bit."""
+"""The square around a face that a model repaints, and the way back: what lies outside the mask stays bit for bit.
+
+So it is in the picture that comes out here. Whoever encodes it as a JPEG changes a little everywhere.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,10 @@ from portraitd.engines.diffusion.crop import ROOM, FaceCrop, Square, side_for
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
-from portraitd.images import Image
+from portraitd.images import Image, decode, encode_jpeg
+from portraitd.portraits.identities import astronaut
+
+ROOT = Path(__file__).parents[4]
 
 
 def _mesh(x: float, y: float, scale: float) -> FaceMesh:
@@ -72,6 +77,19 @@ def test_the_face_is_inside_the_mask_and_the_mask_inside_the_square() -> None:
     assert set(np.unique(crop.mask)) == {0.0, 1.0}
     edges = (crop.share[0], crop.share[-1], crop.share[:, 0], crop.share[:, -1])
     assert not any(edge.any() for edge in edges)
+
+
+def test_a_client_s_jpeg_keeps_the_rest_of_the_picture_but_for_a_little() -> None:
+    """As much as the docs say of it: not bit for bit."""
+    picture = astronaut()
+    crop = FaceCrop.of(picture, _mesh(224, 110, 20), 256)
+    sent = decode(encode_jpeg(crop.put_back(np.zeros((256, 256, 3), np.uint8))))
+    outside = np.ones(picture.shape[:2], bool)
+    square = crop.square
+    outside[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side] = False
+    changed = np.abs(sent[outside].astype(int) - picture[outside])
+    assert 1 <= changed.mean() <= 2
+    assert "1 to 2 of 255 in the mean" in (ROOT / "docs" / "adding-an-engine.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("scale", "side_px"), [(20, 768), (190, 768), (193, 1024), (300, 1024)])
