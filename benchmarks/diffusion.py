@@ -178,7 +178,7 @@ def measure_speed(folder: Path, args: argparse.Namespace, sizes: KleinSizes, mod
     picture = astronaut()
     crop = FaceCrop.of(picture, People(models).mesh(picture), sizes.crop_px)
     loras = loras_of_nobody(painter._painting.transformer, 4)
-    runs_on, tier, batch = painter.runs_on, painter.tier, painter.batch
+    runs_on, tier, batch = painter.runs_on.partition(";")[0], painter.tier, painter.batch
     served, served_peaks = measure_tasks(painter, models, tasks(models, loras[0], STYLE), args.runs)
     show(f"seconds a task of {RESULTS} results, everything included; {runs_on}", served)
     makers = ours(painter, crop, loras)

@@ -43,6 +43,7 @@ from portraitd.engines.diffusion.crop import FaceCrop, Square, side_for
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import learn_person
 from portraitd.engines.diffusion.painter import (
+    LEARNS_NOBODY,
     MOST_PEOPLE,
     Draft,
     ModelChoice,
@@ -121,6 +122,7 @@ class DiffusionEngine:
         """The identity with a LoRA of the person, where there is a model to train on; see `Engine.training`."""
         trained = self.train(photos)
         if self._painter().lesson_px is None:
+            _log.warning("the model %s", LEARNS_NOBODY)
             yield trained
             return
         self._models.path(RECOGNISER)  # without it nobody could say whether it is the person

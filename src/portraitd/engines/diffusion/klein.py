@@ -35,7 +35,16 @@ from portraitd.engines.diffusion.klein_files import TRANSFORMER, check_klein
 from portraitd.engines.diffusion.klein_parts import load_network, load_parts
 from portraitd.engines.diffusion.lora import LoraCard, LoraTensors, pack
 from portraitd.engines.diffusion.memory import free_memory
-from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, ModelChoice, Person, StyleLora
+from portraitd.engines.diffusion.painter import (
+    LEARNS_NOBODY,
+    Draft,
+    Learning,
+    Learnt,
+    Lesson,
+    ModelChoice,
+    Person,
+    StyleLora,
+)
 from portraitd.engines.diffusion.placement import (
     ROOM_BYTES,
     Tier,
@@ -144,7 +153,7 @@ class Klein:
         for pipeline in (self._painting, self._inpainting):
             pipeline.set_progress_bar_config(disable=True)
         card = "the processor" if tier is Tier.CPU else torch.cuda.get_device_name()
-        self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}{', learns people' if student else ''}"
+        self.runs_on = f"FLUX.2 [klein] on {card}, {tier.value}; {'learns people' if student else LEARNS_NOBODY}"
 
     def paint(
         self, drafts: Sequence[Draft], person: Person, style: StyleLora | None = None, beat: Beat = go_on

@@ -146,11 +146,14 @@ def test_a_trial_that_fails_ends_the_lessons(tmp_path: Path, monkeypatch: pytest
     assert caught.value
 
 
-def test_a_model_that_does_not_learn_leaves_it_at_the_photos(tmp_path: Path) -> None:
+def test_a_model_that_does_not_learn_leaves_it_at_the_photos_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pupil = Pupil([])
     pupil.lesson_px = None
     engine = _engine(pupil, tmp_path)
     (trained,) = engine.training(_photos(2))
+    assert "PORTRAITD_DIFFUSION_TRAINING_MODEL facechain-finetune makes no LoRA" in caplog.text
     assert isinstance(trained, Trained)
     assert trained.identity == engine.train(_photos(2)).identity
     assert lora_of(trained.identity) is None

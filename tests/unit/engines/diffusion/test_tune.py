@@ -306,7 +306,7 @@ def test_people_are_learnt_on_another_model_and_painted_by_this_one(
 
 
 def test_it_says_that_it_learns(klein: Klein) -> None:
-    assert klein.runs_on == "FLUX.2 [klein] on the processor, cpu, learns people"
+    assert klein.runs_on == "FLUX.2 [klein] on the processor, cpu; learns people"
 
 
 def test_a_model_of_another_shape_cannot_teach(tiny_folder: Path, base_folder: Path, tmp_path: Path) -> None:
