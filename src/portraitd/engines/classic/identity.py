@@ -121,6 +121,9 @@ class Identity:
             "lights": np.stack([view.face().light for view in self.views]),
             "skins": np.stack([view.skin() for view in self.views]),
             "levels": np.stack([view.leaf().level for view in self.views]),
+            # Together: each array is a file in the archive, which takes a while to open.
+            "tones": np.stack([view.leaf().tone for view in self.views]).astype(np.float16),
+            "weights": np.stack([_grey(view.leaf().weight) for view in self.views]),
         }
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
@@ -128,8 +131,6 @@ class Identity:
             arrays[f"image_{i}"] = _bytes(encode_jpeg(view.image(), 97))
             arrays[f"face_{i}"] = _bytes(encode_jpeg(view.face().image, 97))
             arrays[f"hair_{i}"] = _grey(view.face().hair)
-            arrays[f"tone_{i}"] = view.leaf().tone.astype(np.float16)
-            arrays[f"weight_{i}"] = _grey(view.leaf().weight)
             if view.alpha is not None:
                 arrays[f"alpha_{i}"] = _bytes(encode_png(_grey(view.alpha())))
         cards = [
@@ -181,15 +182,12 @@ def _read(archive: Any) -> Identity:
     meshes = _floats(archive["meshes"], (len(cards), POINT_COUNT, 3))
     lights = _floats(archive["lights"], (len(cards), 9, 3))
     skins = _floats(archive["skins"], (len(cards), 3))
-    levels = _floats(archive["levels"], (len(cards), 3)) if card["format"] == FORMAT else None
+    leaves = _read_leaves(archive, cards, meshes, lights) if card["format"] == FORMAT else None
     views = []
     for i, entry in enumerate(cards):
         mesh = FaceMesh(meshes[i], entry["score"])
         face = _later(_face, archive, i, mesh, entry["size"], lights[i], skins[i])
-        if levels is None:  # format 2 kept none
-            leaf = _later(_laid, face)
-        else:
-            leaf = _later(_leaf, archive, i, mesh, lights[i], levels[i], entry["grey"])
+        leaf = leaves[i] if leaves else _later(_laid, face)  # format 2 kept none
         views.append(
             View(
                 name=entry["name"],
@@ -241,14 +239,23 @@ def _laid(face: Callable[[], FaceRegion]) -> Leaf:
     return leaf_of(face())
 
 
-def _leaf(archive: Any, i: int, mesh: FaceMesh, light: Floats, level: Floats, grey: bool) -> Leaf:  # noqa: PLR0917
-    width, height = sheet().size
-    tone, weight = _floats(archive[f"tone_{i}"], (height, width, 3)), archive[f"weight_{i}"]
-    if weight.shape != (height, width) or weight.dtype != np.uint8:
+def _read_leaves(
+    archive: Any, cards: Sequence[dict[str, Any]], meshes: Floats, lights: Floats
+) -> list[Callable[[], Leaf]]:
+    """What each view's photo says of the skin."""
+    (width, height), count = sheet().size, len(cards)
+    levels, tones = _floats(archive["levels"], (count, 3)), _floats(archive["tones"], (count, height, width, 3))
+    weights = archive["weights"]
+    if weights.shape != (count, height, width) or weights.dtype != np.uint8:
         raise ValueError("what a photo says of the skin does not fit the sheet")
     # As 8 bits a small weight may have become 0, and somewhere one must count.
-    shares = np.maximum(weight, 1).astype(np.float32) / np.float32(255.0)
-    return Leaf(light_on_sheet(normals(mesh.points), light), tone, level, shares, bool(grey))
+    shares = np.maximum(weights, 1).astype(np.float32) / np.float32(255.0)
+
+    def leaf(i: int) -> Leaf:
+        lit = light_on_sheet(normals(meshes[i]), lights[i])
+        return Leaf(lit, tones[i], levels[i], shares[i], bool(cards[i]["grey"]))
+
+    return [_later(leaf, i) for i in range(count)]
 
 
 def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:
