@@ -29,7 +29,7 @@ def sheet_of(lit: Floats, skin: Floats | None = None, tone_alpha: Floats | None 
     """A face before a template of one even tone, -1 everywhere."""
     ones = np.ones(SHAPE, np.float32)
     masks = (ones if tone_alpha is None else tone_alpha, ones, ones, ones if skin is None else skin, ones)
-    return Sheet(lit, np.full((*SHAPE, 3), -1.0, np.float32), Placement(ones, *masks), 90.0, POSED[:, :2], None)
+    return Sheet(lit, np.full((*SHAPE, 3), -1.0, np.float32), Placement(*masks), 90.0, POSED[:, :2], None)
 
 
 def patched(points: Marks, change: Colour, radius_px: float = 9) -> Floats:

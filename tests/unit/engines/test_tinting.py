@@ -40,7 +40,7 @@ def test_lips_get_a_softer_colour_than_the_template_s_and_keep_their_brightness(
     ones = np.ones(SHAPE, np.float32)
     grey = np.random.default_rng(0).uniform(-2, -1, SHAPE).astype(np.float32)[:, :, None].repeat(3, axis=2)
     trust = (marked(TEMPLATE, np.zeros(3, np.float32), np.ones(3, np.float32))[:, :, 0] > 0.5).astype(np.float32)
-    place = Placement(ones, trust, ones, trust, trust, ones)
+    place = Placement(trust, ones, trust, trust, ones)
     sheet = Sheet(grey, marked(TEMPLATE, LIPS, SKIN), place, 98.0, MESH, None)
     found = tinted(grey, sheet, TEMPLATE)
     assert light.grey_of(found) == pytest.approx(light.grey_of(grey), abs=0.02)

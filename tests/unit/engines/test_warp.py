@@ -39,7 +39,7 @@ def darkest_beside_the_nose(degrees: float) -> int:
     image = lined()
     face = read_region(image, FaceMesh(POINTS, 1.0), room=0.5)
     raster = rasterise(posed, SIZE[::-1], grow=0.35)
-    warped = warp(face, raster, face.mesh.box.height, SIZE)
+    warped = warp(face, raster, face.mesh.box.height, SIZE, (0, 0, *SIZE))
     x, y = (round(float(v)) for v in posed[1, :2])
     part = warped[y - 15 : y, x - 25 : x + 1] if posed[1, 0] < POINTS[1, 0] else warped[y - 15 : y, x : x + 26]
     return int(part.min())

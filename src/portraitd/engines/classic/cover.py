@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -56,6 +56,21 @@ class AgainstSkin:
         """Height and width, px."""
         return self.off.shape[0], self.off.shape[1]
 
+    @cached_property
+    def dark(self) -> Mask:
+        """(h, w) how much darker than skin."""
+        return -grey_of(self.off)
+
+    @cached_property
+    def tint(self) -> Mask:
+        """(h, w) how far from skin's colour."""
+        return tint_of(self.off)
+
+    @cached_property
+    def inside(self) -> Mask:
+        """(h, w) 1 inside the mesh, to 0."""
+        return self.raster.coverage()
+
 
 def against_skin(image: Image, points: Points, normals: Floats, light: Floats) -> AgainstSkin:
     """The (H, W, 3) image of a face, WORK_PX to its width at most, against its skin.
@@ -78,12 +93,13 @@ def hair_over(seen: AgainstSkin) -> Mask:
     """
     spread = seen.raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
     zone, rim = spread[:, :, 0], spread[:, :, 1]
-    dark = -grey_of(seen.off)
-    coloured = tint_of(seen.off)
+    dark = seen.dark
     zone = np.clip(zone * (1 - features(seen.at, seen.shape, FEATURES, 0.01)), 0, 1)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
-    hair = np.maximum(np.maximum(_step(dark, *DARK), _step(coloured, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond)
-    hair *= seen.raster.coverage()
+    hair = np.maximum(
+        np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond
+    )
+    hair *= seen.inside
     hair *= _reaches_in(hair > 0.3, (rim > 0.5) & (np.maximum(zone, beyond) > 0.5))
     return np.asarray(hair, np.float32)
 

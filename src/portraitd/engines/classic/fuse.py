@@ -15,7 +15,7 @@ import numpy as np
 from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.album import Texture, texture_of
 from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, smiling, with_mouth
-from portraitd.engines.classic.geometry import Raster, normals, pose_shape, rasterise, sampled
+from portraitd.engines.classic.geometry import Raster, normals, part_of, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import Placement, hair_in_place, place_face
@@ -30,7 +30,6 @@ from portraitd.engines.classic.warp import warp
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import align_to_mean, pose_of, rigid_weights
-from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
 #: Tone is what is left at this scale, in face widths.
@@ -91,8 +90,9 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     if not ground.in_colour:
         after, beside = _greyed(after), _greyed(beside)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
-    alpha = place.alpha * cv2.resize(place.seen * clean, warped.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    matched = _match_texture(warped, gain, template, alpha, rng)
+    full, part = raster.shape[::-1], ground.part
+    alpha = ground.alpha * part_of(place.seen * clean, full, part)
+    matched = _match_texture(warped, part_of(gain, full, part, cv2.INTER_CUBIC), template, alpha, rng)
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
@@ -108,18 +108,18 @@ def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
 def _with_teeth(face: Floats, template: TemplateFace, posed: Points, raster: Raster, share: float) -> Floats:
     """(H, W, 3) the face with the template's teeth between its lips: a photo with a shut mouth shows none.
 
-    The face itself is changed.
+    The face itself is changed. It is the ground's part of the region, in which the (468, 3) mesh is posed.
     """
-    target = template.face
+    target, (left, top, _, _) = template.face, template.ground.part
     sigma = max(0.6, LIP_EDGE * target.mesh.box.width)
-    box = _around(posed[list(regions.LIPS_INNER), :2], 2 + 4 * sigma, face.shape)
-    corner, part = np.array(box[:2], np.float32), np.s_[box[1] : box[3], box[0] : box[2]]
-    mouth = face[part]
-    between = cover.features(posed[:, :2] - corner, mouth.shape[:2], (regions.LIPS_INNER,), 0.0)
+    lips = posed[:, :2] - np.array([left, top], np.float32)
+    x0, y0, x1, y1 = _around(lips[list(regions.LIPS_INNER)], 2 + 4 * sigma, face.shape)
+    mouth = face[y0:y1, x0:x1]
+    between = cover.features(lips - np.array([x0, y0], np.float32), mouth.shape[:2], (regions.LIPS_INNER,), 0.0)
     between = cv2.GaussianBlur(between, (0, 0), sigma) * np.float32(share)
-    at = raster.interpolate(target.mesh.xy.astype(np.float32), part=box)
+    at = raster.interpolate(target.mesh.xy.astype(np.float32), part=(left + x0, top + y0, left + x1, top + y1))
     teeth = sampled(target.image, at, cv2.INTER_CUBIC).astype(np.float32)
-    face[part] = cv2.blendLinear(teeth, np.ascontiguousarray(mouth), between, 1 - between)
+    face[y0:y1, x0:x1] = cv2.blendLinear(teeth, np.ascontiguousarray(mouth), between, 1 - between)
     return face
 
 
@@ -157,25 +157,28 @@ def _texture(  # noqa: PLR0917
 ) -> tuple[Image, Image, Floats]:
     """The person's skin in the template's geometry, all photos of them taken together, in the light of `face`.
 
-    Gives the (H, W, 3) picture; the same small, (h, w, 3); and small, in tone too, (h, w, 3) log linear light.
+    Gives the (H, W, 3) picture, the ground's part of the region; all of the region small, (h, w, 3); and small, in tone
+    too, (h, w, 3) log linear light.
     """
-    size, full, height_px = template.ground.size, template.face.image.shape[1::-1], template.face.mesh.box.height
-    warped = warp(face, raster, height_px, full)
-    before = shrunk(warped, *size)
+    ground, height_px = template.ground, template.face.mesh.box.height
+    size, full, part, small_px = ground.size, raster.shape[::-1], ground.part, height_px * ground.shrink
+    warped, before = warp(face, raster, height_px, full, part), warp(face, raster, small_px, size)
     flat, skin = raster.interpolate(sheet().points, size), place.skin[:, :, None]
     change = sampled(texture.change, flat) * skin
     if lent is None or texture.lender is None:
         return warped, before, light.log_light(before) + change * np.float32(SHARE)
     seen = light.log_light(before) + change * (SHARE + (1 - SHARE) * lent)[:, :, None]
     lender = texture.lender
-    picture = warp(lender.face, raster, height_px * template.ground.shrink, size, tone_only=True)
+    picture = warp(lender.face, raster, small_px, size)
     theirs = light.log_light(picture) + sampled(lender.change, flat) * skin
-    gain = cv2.resize((_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT), full)
-    borrowed = _gained(warp(lender.face, raster, height_px, full), np.asarray(gain, np.float32))
-    much = cv2.resize(lent, full, interpolation=cv2.INTER_LINEAR)
+    gain = (_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT)
+    borrowed = _gained(warp(lender.face, raster, height_px, full, part), part_of(gain, full, part))
+    much = part_of(lent, full, part)
     mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
     warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-    return warped, shrunk(warped, *size), np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
+    small = cv2.blendLinear(picture.astype(np.float32) * gain, before.astype(np.float32), lent, 1 - lent)
+    before = np.asarray(np.clip(np.rint(small), 0, 255), np.uint8)
+    return warped, before, np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
 
 
 def _display(log_light: Floats) -> Floats:
@@ -193,14 +196,14 @@ def _greyed(image: Pixels) -> Pixels:
 def _match_texture(
     warped: Image, gain: Floats, template: TemplateFace, alpha: Mask, rng: np.random.Generator
 ) -> Floats:
-    """The warped face times the (h, w, 3) gain, with the template's sharpness and grain; (H, W, 3), 0 to 255."""
-    height, width = warped.shape[:2]
-    gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+    """The warped face times the gain, with the template's sharpness and grain; all (H, W, 3) of the ground's part, 0 to
+    255."""
+    x0, y0, x1, y1 = template.ground.part
     rows, columns = finish.middle(alpha > 0.95)
     solid = (alpha[rows, columns] > 0.95).astype(np.float32)
     if solid.sum() < 64:
         return _gained(warped, gain)
-    want = light.grey_of(template.face.image[rows, columns].astype(np.float32))
+    want = light.grey_of(template.face.image[y0:y1, x0:x1][rows, columns].astype(np.float32))
     have = light.grey_of(_gained(warped[rows, columns], gain[rows, columns]))
     face_px = template.face.mesh.box.width
     sharp = finish.sharpened(warped, finish.sharpening_for(have, want, solid, face_px), face_px)
@@ -216,23 +219,25 @@ def _gained(image: Pixels, gain: Floats) -> Floats:
 
 
 def _lay_in(template: TemplateFace, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement) -> Image:
-    """The template with the (H, W, 3) face over it; where nothing of it goes along, the template's own bytes.
+    """The template with the face over it; where nothing of it goes along, the template's own bytes.
 
     Two bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour, detail at once and inside it, so
-    that neither a step nor a ghost shows. alpha: (H, W) how much of the detail is the face's. gaps: (h, w, 3) what tone
-    changes where the person's skin shows, and where the template's does.
+    that neither a step nor a ghost shows. face: (H, W, 3) of the ground's part, as is alpha, (H, W) how much of the
+    detail is the face's. gaps: (h, w, 3) what tone changes where the person's skin shows, where the template's does.
     """
     under, ground = template.face.image, template.ground
-    height, width = under.shape[:2]
+    full, part = under.shape[1::-1], ground.part
     tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
     laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None]
-    all_tone, some_tone = (cv2.resize(t, (width, height), interpolation=cv2.INTER_LINEAR) for t in (tone, laid_in))
-    detail = cv2.subtract(face, all_tone)
-    mixed = cv2.blendLinear(detail, under.astype(np.float32), alpha, 1 - alpha)
-    blended = cv2.add(mixed, some_tone, dtype=cv2.CV_8U)
-    beyond = cv2.resize(ground.beyond, (width, height), interpolation=cv2.INTER_LINEAR)
-    changed = cv2.max(place.alpha, beyond) > 0
+    region = cv2.add(under, cv2.resize(laid_in, full), dtype=cv2.CV_8U)
+    inner = np.s_[part[1] : part[3], part[0] : part[2]]
+    beneath = np.ascontiguousarray(under[inner])
+    detail = cv2.subtract(face, part_of(tone, full, part))
+    mixed = cv2.blendLinear(detail, beneath.astype(np.float32), alpha, 1 - alpha)
+    region[inner] = cv2.add(mixed, part_of(laid_in, full, part), dtype=cv2.CV_8U)
+    changed = cv2.resize(ground.beyond, full) > 0
+    changed[inner] |= ground.alpha > 0
     out = template.picture.copy()
     x0, y0, x1, y1 = (int(v) for v in template.box)
-    out[y0:y1, x0:x1] = cv2.copyTo(blended, changed.astype(np.uint8), under.copy())
+    out[y0:y1, x0:x1] = cv2.copyTo(region, changed.astype(np.uint8), under.copy())
     return out

@@ -23,6 +23,8 @@ from portraitd.images import Floats, Image, Points
 Doubles: TypeAlias = NDArray[np.float64]
 Integers: TypeAlias = NDArray[np.intp]
 Pixels = TypeVar("Pixels", Floats, Image)
+#: Whole pixels of a picture, half-open: x0, y0, x1, y1.
+Part: TypeAlias = tuple[int, int, int, int]
 
 #: Within this distance of the rim (eye distances, on the mean face) the template's contour takes over.
 RIM = 0.3
@@ -85,6 +87,18 @@ def sampled(values: Pixels, at: Floats, method: int = cv2.INTER_LINEAR) -> Pixel
     return cv2.remap(values, at, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload, no-any-return]
 
 
+def part_of(small: Floats, size: tuple[int, int], part: Part, method: int = cv2.INTER_LINEAR) -> Floats:
+    """(h, w[, C]) of the (H', W'[, C]) small picture enlarged to `size` (w, h): that part of it."""
+    x0, y0, x1, y1 = part
+    across, down = small.shape[1] / size[0], small.shape[0] / size[1]
+    # Pixel centres at integers: those of the small picture lie elsewhere.
+    shift = (across * (x0 + 0.5) - 0.5, down * (y0 + 0.5) - 0.5)
+    matrix = np.array([[across, 0, shift[0]], [0, down, shift[1]]])
+    flags = method | cv2.WARP_INVERSE_MAP
+    large = cv2.warpAffine(small, matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(large, np.float32)
+
+
 @dataclass(frozen=True)
 class Raster:
     """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""
@@ -97,9 +111,7 @@ class Raster:
     step: int
     shape: tuple[int, int]
 
-    def interpolate(
-        self, values: Floats, size: tuple[int, int] | None = None, part: tuple[int, int, int, int] | None = None
-    ) -> Floats:
+    def interpolate(self, values: Floats, size: tuple[int, int] | None = None, part: Part | None = None) -> Floats:
         """(H, W[, C]) interpolation of (468[, C]) values given at the points, held constant outwards; C at most 4.
 
         size: (width, height) of the picture to give, another size of the same region; full size without.
@@ -115,17 +127,15 @@ class Raster:
         down, across = (np.linalg.norm(np.gradient(coarse, self.step, axis=axis), axis=2) for axis in (0, 1))
         return np.asarray(np.maximum(down, across), np.float32)
 
-    def enlarged(self, at_nodes: Floats, size: tuple[int, int] | None = None) -> Floats:
-        """(H, W[, C]) of (h, w[, C]) values given at the nodes, at full size or `size` (w, h)."""
-        return self._enlarge(at_nodes, size)
+    def enlarged(self, at_nodes: Floats, part: Part) -> Floats:
+        """That part, at full size, of (h, w[, C]) values given at the nodes."""
+        return self._enlarge(at_nodes, None, part)
 
     def coverage(self, size: tuple[int, int] | None = None) -> Floats:
         """(H, W) 1 inside the mesh, 0 outside."""
         return self._enlarge(self.inside, size)
 
-    def _enlarge(
-        self, coarse: Floats, size: tuple[int, int] | None, part: tuple[int, int, int, int] | None = None
-    ) -> Floats:
+    def _enlarge(self, coarse: Floats, size: tuple[int, int] | None, part: Part | None = None) -> Floats:
         height, width = self.shape
         wide, high = size or (width, height)
         x0, y0, x1, y1 = part or (0, 0, wide, high)

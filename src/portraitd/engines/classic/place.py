@@ -23,10 +23,8 @@ FOREHEAD_FEATHER = 0.06
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the warped face lies in the template's region: `alpha` at full size, all else at the size of the work."""
+    """Where the warped face lies in the template's region, at the size of the work."""
 
-    #: (H, W) how much of each pixel becomes the person's in detail, if the photo shows it.
-    alpha: Mask
     #: (h, w) a wider ramp: the same of tone.
     tone_alpha: Mask
     #: (h, w) 0 where the photo does not show the person: there the template's skin stays, in the face's tone.
@@ -50,7 +48,7 @@ def place_face(ground: Ground, face: FaceRegion, away: Mask, posed: Points, rast
     away: (h, w) 0 to 1, what is turned out of the photo's sight.
     """
     size, shape = ground.size, ground.size[::-1]
-    points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / ground.alpha.shape[1]) - 0.5, np.float32)
+    points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / raster.shape[1]) - 0.5, np.float32)
     skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
     eyes = cover.features(points, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
     lips = cover.features(points, shape, (regions.LIPS_OUTER,), 0.0)
@@ -59,7 +57,7 @@ def place_face(ground: Ground, face: FaceRegion, away: Mask, posed: Points, rast
     feather = TONE_FEATHER + FOREHEAD_FEATHER * raster.interpolate(above_brows(), size)
     wide = ramp(ground.depth / feather) * ground.bare
     small = (wide, seen, ground.small_alpha * seen, skin, share)
-    return Placement(ground.alpha, *(np.asarray(mask, np.float32) for mask in small))
+    return Placement(*(np.asarray(mask, np.float32) for mask in small))
 
 
 @lru_cache(maxsize=1)

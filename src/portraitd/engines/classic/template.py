@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.finish import spread_inward
+from portraitd.engines.classic.geometry import Part
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, region_box, region_seen
 from portraitd.engines.classic.things import things_over
@@ -39,7 +40,9 @@ STRANGE = 0.2
 class Ground:
     """What of a template's face stays the same whoever is put there: `alpha` at full size, all else small."""
 
-    #: (H, W) how much of each pixel becomes the person's in detail, if the photo shows it.
+    #: What of the region's pixels the face is: nothing else gets detail.
+    part: Part
+    #: (H, W) of that part: how much of each pixel becomes the person's in detail, if the photo shows it.
     alpha: Mask
     #: Small px per px.
     shrink: float
@@ -103,13 +106,23 @@ class TemplateFace:
         points = np.asarray((mesh.xy + 0.5) * np.float32(shrink) - 0.5, np.float32)
         tone, in_colour = light.log_light(small), not light.is_grey(small)
         beyond = _beyond(tone, points, clear)
-        return Ground(alpha, shrink, small, tone, shallow, deep, clear, beyond, points, in_colour)
+        part = _part_of(alpha)
+        inner = np.ascontiguousarray(alpha[part[1] : part[3], part[0] : part[2]])
+        return Ground(part, inner, shrink, small, tone, shallow, deep, clear, beyond, points, in_colour)
 
 
 def ramp(x: NDArray[np.floating[Any]]) -> Mask:
     """0 below 0, 1 above 1, smooth in between."""
     t = np.clip(x, 0, 1)
     return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _part_of(alpha: Mask) -> Part:
+    """The least box around all that is not 0; all of it where nothing is."""
+    rows, columns = (np.flatnonzero(alpha.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return 0, 0, alpha.shape[1], alpha.shape[0]
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def _depth(face: FaceRegion) -> Mask:

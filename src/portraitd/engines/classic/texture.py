@@ -105,7 +105,7 @@ class Leaf:
 def leaf_of(face: FaceRegion) -> Leaf:
     """The photo's face, laid on the sheet."""
     on = sheet()
-    return leaf_seen(face, light.log_light(warp(face, on.raster, on.height_px, on.size, tone_only=True)))
+    return leaf_seen(face, light.log_light(warp(face, on.raster, on.height_px, on.size)))
 
 
 def leaf_seen(face: FaceRegion, seen: Floats) -> Leaf:

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from portraitd.engines.classic.cover import AgainstSkin, features, tint_of
-from portraitd.engines.classic.geometry import Raster, at_points
+from portraitd.engines.classic.cover import AgainstSkin, features
+from portraitd.engines.classic.geometry import at_points
 from portraitd.engines.classic.light import grey_of
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
@@ -36,11 +36,13 @@ WIDE, BELOW_CHIN = 0.55, 0.3
 
 def things_over(seen: AgainstSkin) -> Mask:
     """(h, w) in [0, 1]: what covers the lower half of the face."""
-    off, at, raster = seen.off, seen.at, seen.raster
-    strange, inside = _strange(off, at), raster.coverage() > 0.5
-    width = float(np.ptp(at[:, 0]))
+    off, at, width = seen.off, seen.at, float(np.ptp(seen.at[:, 0]))
     found = np.zeros(seen.shape, np.uint8)
-    count, parts = cv2.connectedComponents((strange & inside & (_lower(raster) > 0.5)).astype(np.uint8))
+    strange, inside = _strange(seen), seen.inside > 0.5
+    before = strange & inside & (seen.raster.interpolate(_below_cheekbones()) > 0.5)
+    if before.sum() < LEAST_AREA * width**2:
+        return found.astype(np.float32)
+    count, parts = cv2.connectedComponents(before.astype(np.uint8))
     for number in range(1, count):
         part = parts == number
         if part.sum() >= LEAST_AREA * width**2:
@@ -54,18 +56,16 @@ def things_over(seen: AgainstSkin) -> Mask:
     return np.asarray(whole, np.float32)
 
 
-def _strange(off: Floats, at: Points) -> NDArray[np.bool_]:
-    """(h, w) what is neither skin, as lit, nor lips; off: (h, w, 3) how far from lit skin."""
-    grey = grey_of(off)
-    lips = features(at, off.shape[:2], (regions.LIPS_OUTER,), 0.03) > 0.2
-    odd = (grey < -DARK) | (grey > BRIGHT) | (tint_of(off) > COLOURED)
-    return np.asarray(np.where(lips, grey < -DARK_ON_LIPS, odd), np.bool_)
+def _strange(seen: AgainstSkin) -> NDArray[np.bool_]:
+    """(h, w) what is neither skin, as lit, nor lips."""
+    lips = features(seen.at, seen.shape, (regions.LIPS_OUTER,), 0.03) > 0.2
+    odd = (seen.dark > DARK) | (seen.dark < -BRIGHT) | (seen.tint > COLOURED)
+    return np.asarray(np.where(lips, seen.dark > DARK_ON_LIPS, odd), np.bool_)
 
 
 def _goes_on(part: NDArray[np.bool_], off: Floats, beyond: NDArray[np.bool_], width: float) -> NDArray[np.bool_]:
     """(h, w) where the part of a thing goes on in what is strange beyond the contour."""
-    reach = 2 * round(FOLLOWED * width) + 1
-    near = cv2.dilate(part.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))) > 0
+    near = cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3) <= FOLLOWED * width
     middle = np.median(off[part], axis=0)
     return np.asarray(near & beyond & (np.abs(off - middle).max(axis=2) < SAME))
 
@@ -86,11 +86,6 @@ def _is_thing(part: NDArray[np.bool_], beyond: NDArray[np.bool_], off: Floats, a
     below = (rows > chin[1]) & (np.abs(columns - chin[0]) < 0.2 * width)
     wide = large or np.ptp(np.flatnonzero(part.any(axis=0))) > WIDE * width
     return bool(below.sum() >= max(LEAST_AREA * width**2, BELOW_CHIN * part.sum() * wide))
-
-
-def _lower(raster: Raster) -> Mask:
-    """(h, w) 1 in the lower half of the face, to 0."""
-    return raster.interpolate(_below_cheekbones())
 
 
 @lru_cache(maxsize=1)

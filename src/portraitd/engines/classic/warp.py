@@ -7,7 +7,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.geometry import Raster, rim_weights, sampled
+from portraitd.engines.classic.geometry import Part, Raster, rim_weights, sampled
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -23,10 +23,10 @@ FOLD_BLUR = 0.016
 FOLD_SOFTNESS = 0.006
 
 
-def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, int], tone_only: bool = False) -> Image:
+def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, int], part: Part | None = None) -> Image:
     """(h, w, 3) the face in the raster's geometry, at `size` (w, h), where a face is `height_px` high.
 
-    tone_only: nobody will look at its detail.
+    part: which of it is given, in full detail. Without one it is all of it, and only its tone will be looked at.
     """
     image, points = face.image, off_the_edge(face.mesh)
     ratio = height_px / max(1.0, face.mesh.box.height)
@@ -36,14 +36,19 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
         image = np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
         points = (points + 0.5) * scale - 0.5
         ratio = 1.0
-    at = raster.interpolate(points.astype(np.float32), size)
+    at = raster.interpolate(points.astype(np.float32), size, part)
     warped = sampled(image, at, cv2.INTER_CUBIC)
-    folded = None if tone_only else _folded(raster.steepness(points) * np.float32(ratio))
-    if folded is None:
+    folded = None if part is None else _folded(raster.steepness(points) * np.float32(ratio))
+    if folded is None or part is None:
         return warped
-    share = cv2.GaussianBlur(raster.enlarged(folded, size), (0, 0), max(0.6, FOLD_SOFTNESS * height_px))
-    soft = sampled(np.asarray(cv2.GaussianBlur(image, (0, 0), FOLD_BLUR * height_px / ratio), np.uint8), at)
-    return np.asarray(cv2.blendLinear(soft, warped, share, 1 - share), np.uint8)
+    share = cv2.GaussianBlur(raster.enlarged(folded, part), (0, 0), max(0.6, FOLD_SOFTNESS * height_px))
+    x0, y0, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
+    if width and height:
+        box = np.s_[y0 : y0 + height, x0 : x0 + width]
+        blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), FOLD_BLUR * height_px / ratio), np.uint8)
+        soft, much = sampled(blurred, np.ascontiguousarray(at[box])), np.ascontiguousarray(share[box])
+        warped[box] = cv2.blendLinear(soft, np.ascontiguousarray(warped[box]), much, 1 - much)
+    return warped
 
 
 def _folded(steepness: Floats) -> Mask | None:
