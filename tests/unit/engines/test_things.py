@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from portraitd.engines.classic.region import region_box, region_seen
 from portraitd.engines.classic.template import ROOM
 from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Image, Mask
 from tests.fakes.heads import HAIR, MESH, WIDTH, fill, head
 
@@ -63,6 +65,39 @@ def test_a_beard_is_none_even_below_long_hair() -> None:
         fill(beside, BEARD, HAIR)
         fill(beside, regions.LIPS_OUTER, (170, 90, 85))
         assert not found_in(beside).any()
+
+
+@pytest.mark.parametrize("colour", [HAIR, WHITE])
+def test_a_beard_that_ends_below_the_chin_is_none(colour: tuple[int, int, int]) -> None:
+    """At the tip of the chin, which it hides: it goes on beyond the contour, but not far."""
+    picture = head()
+    middle = (CHIN_X, CHIN_Y - round(0.1 * WIDTH))
+    cv2.ellipse(picture, middle, (round(0.17 * WIDTH), round(0.15 * WIDTH)), 0, 0, 360, colour, -1)
+    assert not found_in(picture).any()
+
+
+@pytest.mark.parametrize("light", [(255, 252, 245), (250, 60, 60), (60, 40, 35)])
+def test_light_on_a_cheek_and_on_what_lies_beside_it_is_none(light: tuple[int, int, int]) -> None:
+    """Burnt out, coloured, or in a hard shadow: taken for a thing, the cheek would stay the model's."""
+    picture = head()
+    picture[CHIN_Y - 120 : CHIN_Y - 20, : CHIN_X - round(0.25 * WIDTH)] = light
+    assert not found_in(picture).any()
+
+
+def leaning(picture: Image, degrees: float) -> Mask:
+    """(h, w) of the face's region: what lies before the face when the picture is turned around its middle."""
+    turn = cv2.getRotationMatrix2D((200.0, 200.0), degrees, 1)
+    turned = np.asarray(cv2.warpAffine(picture, turn, (400, 400), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    points = MESH.points.copy()
+    points[:, :2] = MESH.xy @ turn[:, :2].T + turn[:, 2]
+    return things_over(region_seen(turned, FaceMesh(points, 1.0), ROOM)[1])
+
+
+def test_below_the_chin_is_where_the_head_leans() -> None:
+    straight = head()
+    cv2.line(straight, (CHIN_X, LIP_Y + 20), (CHIN_X, 399), GREY, round(0.24 * WIDTH))
+    for degrees in (-90, 90):
+        assert leaning(straight.copy(), degrees).any()
 
 
 def test_a_mole_and_a_mouth_are_none() -> None:

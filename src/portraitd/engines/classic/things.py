@@ -26,10 +26,16 @@ DARK_ON_LIPS = 1.2
 #: widths and their squares.
 FOLLOWED = 0.10
 LEAST_AREA = 0.006
+#: The point of the mesh between the eyes.
+NOSE_BRIDGE = 168
 #: What counts as the same colour on both sides of the contour.
 SAME = 0.5
+#: How far below the chin and how far to its sides a thing goes on (face widths), and how much of it is seen there
+#: (their squares). Light that burns a cheek out or colours it goes on beside the face, and a beard ends sooner.
+BELOW, ASIDE = 0.06, 0.25
+LEAST_BELOW = 0.0045
 #: What is darker than skin and lies alike on both sides of the mouth, or is larger than this (squares of the face's
-#: width), may be a beard: it must go on below the chin. From this width on (the face's), so much of its own area must.
+#: width), may be a beard all the same. From this width on (the face's), so much of its own area must lie below.
 SYMMETRIC, LARGE = 0.5, 0.08
 WIDE, BELOW_CHIN = 0.55, 0.3
 
@@ -72,7 +78,8 @@ def _goes_on(part: NDArray[np.bool_], off: Floats, beyond: NDArray[np.bool_], wi
 
 def _is_thing(part: NDArray[np.bool_], beyond: NDArray[np.bool_], off: Floats, at: Points, width: float) -> bool:
     """Whether the part before the face is one of a thing, and no beard or hair of the head's own."""
-    if beyond.sum() < LEAST_AREA * width**2:
+    down, aside = _from_chin(beyond, at)
+    if ((down > BELOW * width) & (aside < ASIDE * width)).sum() < LEAST_BELOW * width**2:
         return False
     seen = at_points(part.astype(np.float32), at[:, :2])
     twin = seen[mean_face().mirror]
@@ -81,11 +88,17 @@ def _is_thing(part: NDArray[np.bool_], beyond: NDArray[np.bool_], off: Floats, a
     large = part.sum() >= LARGE * width**2
     if not darker or (alike < SYMMETRIC and not large):
         return True
-    chin = at[regions.CHIN]
-    rows, columns = np.nonzero(beyond)
-    below = (rows > chin[1]) & (np.abs(columns - chin[0]) < 0.2 * width)
+    below = (down > 0) & (aside < 0.2 * width)
     wide = large or np.ptp(np.flatnonzero(part.any(axis=0))) > WIDE * width
     return bool(below.sum() >= max(LEAST_AREA * width**2, BELOW_CHIN * part.sum() * wide))
+
+
+def _from_chin(beyond: NDArray[np.bool_], at: Points) -> tuple[Floats, Floats]:
+    """(N,) each, px: how far below the chin and how far beside it each pixel of the thing lies, as the head leans."""
+    head = at[regions.CHIN, :2] - at[NOSE_BRIDGE, :2]
+    down = head / max(float(np.linalg.norm(head)), 1e-6)
+    off = np.argwhere(beyond)[:, ::-1] - at[regions.CHIN, :2]
+    return off @ down, np.abs(off @ np.array([-down[1], down[0]]))
 
 
 @lru_cache(maxsize=1)
