@@ -131,6 +131,8 @@ BROKEN: dict[str, dict[str, Any]] = {
     "a later format": {"card": _card(format=4)},
     "no views": {"card": _card(views=[])},
     "a view more than there is": {"card": _card(views=[ENTRY] * 2)},
+    "a pose in words": {"card": _card(views=[ENTRY | {"pose": ("a", "b", "c")}])},
+    "a quality in words": {"card": _card(views=[ENTRY | {"quality": "good"}])},
     "a card that is a list": {"card": np.frombuffer(b"[1, 2]", np.uint8)},
     "a card that is no JSON": {"card": np.frombuffer(b"\xff\xfe", np.uint8)},
     "a shape of 10 points": {"shape": SHAPE[:10]},
@@ -163,6 +165,22 @@ def test_an_identity_of_the_first_format_is_still_read(whole: dict[str, Any]) ->
     assert np.allclose(view.face().light, now.face().light, atol=0.02)  # of a JPEG, and of the pixels before it
     assert view.alpha is not None
     assert np.allclose(view.alpha(), 0.2)
+
+
+def test_each_view_of_the_second_format_says_what_its_own_photo_does(identity: Identity) -> None:
+    with np.load(io.BytesIO(identity.to_bytes())) as arrays:
+        old = {key: arrays[key] for key in arrays if key not in {"levels", "tones", "weights"}}
+    card = json.loads(old["card"].tobytes()) | {"format": 2}
+    read = _looked_at(_npz(**(old | {"card": np.frombuffer(json.dumps(card).encode(), np.uint8)})))
+    for was, view in zip(identity.views, read.views, strict=True):
+        assert np.abs(view.leaf().lit - was.leaf().lit).max() < 1e-4
+        assert np.abs(view.leaf().tone - was.leaf().tone).mean() < 0.1
+
+
+def test_somewhere_every_pixel_of_skin_counts(whole: dict[str, Any]) -> None:
+    """Kept as 8 bits a small weight is 0, and all of them together would divide by it."""
+    (view,) = _looked_at(_npz(**(whole | {"weights": np.zeros_like(whole["weights"])}))).views
+    assert view.leaf().weight.min() > 0
 
 
 def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -> None:

@@ -185,15 +185,15 @@ def _read(archive: Any) -> Identity:
     leaves = _read_leaves(archive, cards, meshes, lights) if card["format"] == FORMAT else None
     views = []
     for i, entry in enumerate(cards):
-        mesh = FaceMesh(meshes[i], entry["score"])
+        mesh = FaceMesh(meshes[i], float(entry["score"]))
         face = _later(_face, archive, i, mesh, entry["size"], lights[i], skins[i])
         leaf = leaves[i] if leaves else _later(_laid, face)  # format 2 kept none
         views.append(
             View(
                 name=entry["name"],
                 mesh=mesh,
-                pose=Pose(*entry["pose"]),
-                quality=entry["quality"],
+                pose=Pose(*(float(angle) for angle in entry["pose"])),
+                quality=float(entry["quality"]),
                 image=_later(_picture, archive, f"image_{i}"),
                 face=face,
                 skin=partial(skins.__getitem__, i),
