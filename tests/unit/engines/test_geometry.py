@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, binary_erosion
 from scipy.spatial.transform import Rotation
 
-from portraitd.engines.classic.geometry import normals, pose_shape, rasterise, rim_weights
+from portraitd.engines.classic.geometry import normals, part_of, pose_shape, rasterise, rim_weights
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face, pose_of
@@ -54,6 +55,28 @@ def test_a_coarse_grid_draws_the_same_map_as_a_fine_one() -> None:
     apart = np.linalg.norm(fine - coarse, axis=2)[well_inside(points)]
     assert np.median(apart) < 0.05
     assert np.percentile(apart, 98) < 0.5
+
+
+def test_a_part_of_the_map_is_that_part_of_the_whole() -> None:
+    points = head(10)
+    raster = rasterise(points, SHAPE, 3, GROW)
+    whole, part = raster.interpolate(points[:, :2]), raster.interpolate(points[:, :2], part=(31, 50, 117, 190))
+    assert part == pytest.approx(whole[50:190, 31:117], abs=0.02)
+
+
+def test_the_map_of_a_smaller_picture_has_its_pixels_centres() -> None:
+    points = head()
+    small = rasterise(points, SHAPE, 2, GROW).interpolate(points[:, :2], (SHAPE[1] // 4, SHAPE[0] // 4))
+    y, x = np.mgrid[: SHAPE[0] // 4, : SHAPE[1] // 4] * 4 + 1.5
+    inside = well_inside(points)[2::4, 2::4]
+    assert np.abs(small - np.stack([x, y], axis=2))[inside].mean() < 0.05
+
+
+def test_a_part_enlarged_is_that_part_of_the_whole() -> None:
+    """Small pictures are brought to full size in parts and, elsewhere, by `cv2.resize`: both must meet."""
+    small = np.random.default_rng(2).random((30, 25, 3)).astype(np.float32)
+    whole = cv2.resize(small, (200, 240))
+    assert part_of(small, (200, 240), (37, 51, 160, 222)) == pytest.approx(whole[51:222, 37:160], abs=0.02)
 
 
 def cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

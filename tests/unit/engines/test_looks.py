@@ -26,7 +26,7 @@ def test_a_look_depends_on_the_seed_alone(seed: int) -> None:
 
 def test_a_task_s_first_result_is_the_person_as_photographed() -> None:
     assert fresh_seed() < 2**31
-    assert look_of(0) == look_of(fresh_seed()) == Look()
+    assert {look_of(0), *(look_of(fresh_seed()) for _ in range(20))} == {Look()}
 
 
 def test_no_look_makes_another_person() -> None:

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import REACH, ROOM, TemplateFace, region_box
+from portraitd.engines.classic.template import REACH, ROOM, TemplateFace, read_template, region_box
 from portraitd.faces import regions
 from portraitd.images import Image, Mask
-from tests.fakes.heads import HAIR, MESH, WIDTH, head
+from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, head
+
+GREY = (70, 70, 75)
 
 
 def beyond_in(picture: Image) -> Mask:
@@ -45,3 +47,20 @@ def test_hair_beside_the_face_stays() -> None:
     left, right = beside(beyond_in(head(HAIR)), 0.04)
     assert left == 0.0
     assert right > 0.5
+
+
+def test_what_is_as_bright_as_skin_but_of_another_colour_stays() -> None:
+    left, right = beside(beyond_in(head(SKIN[::-1])), 0.04)
+    assert left == 0.0
+    assert right > 0.5
+
+
+def test_a_thing_before_the_chin_covers_all_that_lies_behind_it() -> None:
+    """Between its edges, too, where nothing in the picture tells it from the face."""
+    picture, radius = head(), round(0.17 * WIDTH)
+    x, y = (round(float(v)) for v in MESH.xy[17])
+    cv2.line(picture, (x, y + radius), (x + radius, 399), GREY, radius)
+    cv2.circle(picture, (x, y + radius), radius, GREY, -1)
+    template = read_template(picture, MESH)
+    left, top = int(template.box.x0), int(template.box.y0)
+    assert template.covered[y + radius - 8 - top : y + radius + 9 - top, x - 8 - left : x + 9 - left].min() > 0.99
