@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.album import texture_of
 from portraitd.engines.classic.geometry import at_points
+from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.texture import (
     WORTH_POINTS,
@@ -23,7 +26,8 @@ from portraitd.engines.classic.texture import (
 )
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
-from portraitd.images import Floats
+from portraitd.images import Floats, Image
+from tests.fakes import heads
 
 SHAPE = (120, 110)
 MIDDLE = np.array([55, 45, 0])
@@ -151,3 +155,19 @@ def test_hair_is_not_lent() -> None:
     hairy = replace(face(-40), hair=np.ones(SHAPE, np.float32))
     assert lent_by(face(40), face(-40)).sum() > WORTH_POINTS
     assert lent_by(face(40), hairy) == pytest.approx(0)
+
+
+def person(*pictures: Image) -> Identity:
+    views = tuple(view_of(str(number), picture, heads.MESH, 0.5) for number, picture in enumerate(pictures))
+    return Identity(views, mean_face().points, None)
+
+
+def test_black_and_white_photos_say_nothing_beside_one_in_colour() -> None:
+    shown, shaded = heads.head(), heads.head()
+    x, y = np.rint(heads.MESH.xy[CHEEK]).astype(int)
+    shaded[y - 15 : y + 16, x - 12 : x + 13] = 90
+    grey = cv2.cvtColor(cv2.cvtColor(shaded, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    alone, beside, other = person(shown), person(shown, np.asarray(grey, np.uint8)), person(shown, shaded)
+    told = [texture_of(who, who.views[0], who.views[0].face()).change for who in (alone, beside, other)]
+    assert np.array_equal(told[0], told[1])
+    assert not np.array_equal(told[0], told[2])
