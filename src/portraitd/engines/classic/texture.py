@@ -78,7 +78,7 @@ def sheet() -> Sheet:
 
 @dataclass(frozen=True)
 class Leaf:
-    """What one photo says of the person's skin, laid on the table."""
+    """What one photo says of the person's skin, laid on the sheet."""
 
     #: (h, w, 3) log of the light on the face in the photo.
     lit: Floats
@@ -88,7 +88,6 @@ class Leaf:
     level: Floats
     #: (h, w) how much it counts beside other photos, pixel by pixel.
     weight: Mask
-
     #: Whether the photo is black and white.
     grey: bool
 
