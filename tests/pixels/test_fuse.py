@@ -18,7 +18,9 @@ from skimage.data import coffee
 
 from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, TemplateJob, Trained, TrainFreeJob
 from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.expression import mouth_in_picture
 from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.packs import cut
 from portraitd.errors import NoHumanFace
 from portraitd.faces import regions
@@ -302,6 +304,16 @@ def test_retouching_changes_skin_only(engine: ClassicEngine, load: Load, look: L
     assert moved[features].mean() < moved[face & ~features].mean()
     pores = [np.abs(luma(x) - cv2.GaussianBlur(luma(x), (0, 0), 2))[face & ~features] for x in (plain, smooth)]
     assert np.median(pores[1]) < 0.98 * np.median(pores[0])
+
+
+def test_a_look_that_smiles_smiles(engine: ClassicEngine, people: dict[str, Trained], load: Load, look: Look) -> None:
+    smiling = LOOKS.index(replace(LOOKS[0], smile=0.1))
+    plain, other = (
+        only(engine.generate(TemplateJob(load("Gentleman"), people["man"].identity, 1, SEED + number)))
+        for number in (0, smiling)
+    )
+    smiles = [mouth_in_picture(look(image).mesh.points).smile for image in (plain, other)]
+    assert smiles[1] > smiles[0] + 0.008
 
 
 @pytest.fixture(scope="module")

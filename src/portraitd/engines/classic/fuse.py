@@ -1,6 +1,6 @@
 """The person's face in a template picture: posed, lit, matched and blended.
 
-Skin beside it goes along in tone; all other pixels stay untouched.
+Skin beside it, and what is of its colour there, goes along in tone; all other pixels stay untouched.
 """
 
 from __future__ import annotations

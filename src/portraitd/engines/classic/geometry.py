@@ -90,13 +90,8 @@ def sampled(values: Pixels, at: Floats, method: int = cv2.INTER_LINEAR) -> Pixel
 def part_of(small: Floats, size: tuple[int, int], part: Part, method: int = cv2.INTER_LINEAR) -> Floats:
     """(h, w[, C]) of the (H', W'[, C]) small picture enlarged to `size` (w, h): that part of it."""
     x0, y0, x1, y1 = part
-    across, down = small.shape[1] / size[0], small.shape[0] / size[1]
-    # Pixel centres at integers: those of the small picture lie elsewhere.
-    shift = (across * (x0 + 0.5) - 0.5, down * (y0 + 0.5) - 0.5)
-    matrix = np.array([[across, 0, shift[0]], [0, down, shift[1]]])
-    flags = method | cv2.WARP_INVERSE_MAP
-    large = cv2.warpAffine(small, matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(large, np.float32)
+    # All of it, then the part: several times faster than to compute the part alone, by any function that could.
+    return np.ascontiguousarray(cv2.resize(small, size, interpolation=method)[y0:y1, x0:x1], np.float32)
 
 
 @dataclass(frozen=True)

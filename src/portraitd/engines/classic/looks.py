@@ -24,8 +24,8 @@ class Look:
 
 
 #: Consecutive seeds are different choices: as it is; another photo, freshened, with a hint of a smile; polished and
-#: bright; the person's own expression in a deeper light. Then what lies between these. No two are alike where there is
-#: one photo only.
+#: bright; the person's own expression in a deeper light. Then what lies between these. Where there is one photo only,
+#: and the template's expression is the photo's, some are nearly alike.
 LOOKS = (
     Look(),
     Look(view_rank=1, retouch=0.4, glow=0.09, smile=0.1, modelling=0.85),

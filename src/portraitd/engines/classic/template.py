@@ -155,7 +155,7 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     off = tone - carried
     grey = light.grey_of(off)
     alike = np.exp(-((grey / ALIKE[0]) ** 2) - (cover.tint_of(off) / ALIKE[1]) ** 2)
-    # Hair and backdrop keep their very bytes.
+    # Hair and backdrops unlike skin stay as they are.
     alike = np.clip((alike - STRANGE) / (1 - STRANGE), 0, 1)
     return np.asarray(np.maximum(alike, ramp(depth / 0.08)) * (1 - ramp(outside / REACH)) * bare, np.float32)
 

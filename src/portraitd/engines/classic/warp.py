@@ -41,7 +41,9 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
     folded = None if part is None else _folded(raster.steepness(points) * np.float32(ratio))
     if folded is None or part is None:
         return warped
-    share = cv2.GaussianBlur(raster.enlarged(folded, part), (0, 0), max(0.6, FOLD_SOFTNESS * height_px))
+    # Softened at the nodes: there it is a small picture, however large the face is.
+    softened = cv2.GaussianBlur(folded, (0, 0), max(0.5, FOLD_SOFTNESS * height_px / raster.step))
+    share = raster.enlarged(np.asarray(softened, np.float32), part)
     x0, y0, width, height = cv2.boundingRect((share > 0).astype(np.uint8))
     if width and height:
         box = np.s_[y0 : y0 + height, x0 : x0 + width]
