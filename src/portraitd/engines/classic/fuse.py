@@ -30,6 +30,7 @@ from portraitd.engines.classic.warp import warp
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import align_to_mean, pose_of, rigid_weights
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
 #: Tone is what is left at this scale, in face widths.
@@ -162,7 +163,8 @@ def _texture(  # noqa: PLR0917
     """
     ground, height_px = template.ground, template.face.mesh.box.height
     size, full, part, small_px = ground.size, raster.shape[::-1], ground.part, height_px * ground.shrink
-    warped, before = warp(face, raster, height_px, full, part), warp(face, raster, small_px, size)
+    warped, around = warp(face, raster, height_px, full, part), warp(face, raster, small_px, size)
+    before = _made_small(warped, around, ground, full)
     flat, skin = raster.interpolate(sheet().points, size), place.skin[:, :, None]
     change = sampled(texture.change, flat) * skin
     if lent is None or texture.lender is None:
@@ -176,9 +178,19 @@ def _texture(  # noqa: PLR0917
     much = part_of(lent, full, part)
     mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
     warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-    small = cv2.blendLinear(picture.astype(np.float32) * gain, before.astype(np.float32), lent, 1 - lent)
-    before = np.asarray(np.clip(np.rint(small), 0, 255), np.uint8)
+    before = _made_small(warped, around, ground, full)
     return warped, before, np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
+
+
+def _made_small(inner: Image, around: Image, ground: Ground, full: tuple[int, int]) -> Image:
+    """(h, w, 3) of the region: the (H, W, 3) part that is known at full size, averaged; else what is small already.
+
+    full: width and height of the region. A gain is held against this: it must be of the very pixels it is laid on.
+    """
+    x0, y0, x1, y1 = ground.part
+    whole = np.asarray(cv2.resize(around, full, interpolation=cv2.INTER_LINEAR), np.uint8)
+    whole[y0:y1, x0:x1] = inner
+    return shrunk(whole, *ground.size)
 
 
 def _display(log_light: Floats) -> Floats:
