@@ -29,15 +29,18 @@ def test_a_worker_s_figures_reach_the_monitor(service: Service) -> None:
         return reply.text.splitlines()
 
     service.until_ended([service.submit(n=2), service.submit(FAILS_EVERY_SECOND, n=2)])
-    until(lambda: 'portraitd_pictures_total{outcome="made"} 3.0' in told(), 30)
-    lines = told()
-    assert 'portraitd_pictures_total{outcome="failed"} 1.0' in lines
-    assert 'portraitd_tasks{kind="generate",state="SUCCEEDED"} 2.0' in lines
-    assert 'portraitd_task_ends_total{code="",kind="generate",state="SUCCEEDED"} 2.0' in lines
-    assert 'portraitd_queue_age_seconds{kind="generate"} 0.0' in lines
-    assert "portraitd_workers 1.0" in lines
-    assert 'portraitd_stage_seconds_count{kind="generate",stage="wait"} 2.0' in lines
-    assert 'portraitd_stage_seconds_count{kind="generate",stage="make"} 4.0' in lines
-    assert 'portraitd_stage_seconds_count{kind="generate",stage="store"} 3.0' in lines
     submit = 'method="POST",route="/api/v1/services/aigc/album/gen_potrait",status="200"'
-    assert f"portraitd_http_requests_total{{{submit}}} 2.0" in lines
+    wanted = {
+        'portraitd_pictures_total{outcome="made"} 3.0',
+        'portraitd_pictures_total{outcome="failed"} 1.0',
+        'portraitd_tasks{kind="generate",state="SUCCEEDED"} 2.0',
+        'portraitd_task_ends_total{code="",kind="generate",state="SUCCEEDED"} 2.0',
+        'portraitd_queue_age_seconds{kind="generate"} 0.0',
+        "portraitd_workers 1.0",
+        'portraitd_stage_seconds_count{kind="generate",stage="wait"} 2.0',
+        'portraitd_stage_seconds_count{kind="generate",stage="make"} 4.0',
+        'portraitd_stage_seconds_count{kind="generate",stage="store"} 3.0',
+        f"portraitd_http_requests_total{{{submit}}} 2.0",
+    }
+    # A worker tells its figures every few seconds, in the middle of a task too: they need not come all at once.
+    until(lambda: wanted <= set(told()), 30)
