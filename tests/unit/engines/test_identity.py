@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.engines.classic.identity import Identity, View, _same_person, view_of
-from portraitd.engines.classic.texture import sheet
+from portraitd.engines.classic.texture import uv_map
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -142,9 +142,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "a picture cut short": {"image_0": PICTURE[: len(PICTURE) // 2]},
     "a face of another picture": {"face_0": PICTURE},
     "hair that is no mask": {"hair_0": np.zeros(7, np.uint8)},
-    "a tone of another sheet": {"tones": np.zeros((1, 10, 10, 3), np.float16)},
-    "a tone that is not finite": {"tones": np.full((1, *sheet().size[::-1], 3), np.inf, np.float16)},
-    "a weight that is no mask": {"weights": np.zeros((1, *sheet().size[::-1]), np.float32)},
+    "a tone of another size": {"tones": np.zeros((1, 10, 10, 3), np.float16)},
+    "a tone that is not finite": {"tones": np.full((1, *uv_map().size[::-1], 3), np.inf, np.float16)},
+    "a weight that is no mask": {"weights": np.zeros((1, *uv_map().size[::-1]), np.float32)},
     "levels of two views": {"levels": np.zeros((2, 3), np.float32)},
     "a matte that is missing": {"card": _card(views=[ENTRY | {"matted": True}])},
 }
@@ -184,7 +184,7 @@ def test_somewhere_every_pixel_of_skin_counts(whole: dict[str, Any]) -> None:
 
 
 def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -> None:
-    """It kept nothing laid on the sheet: that is done anew."""
+    """It kept nothing laid on the UV map: that is done anew."""
     old = {key: array for key, array in whole.items() if key not in {"tones", "weights", "levels"}}
     (was,) = _looked_at(_npz(**(old | {"card": _card(format=2)}))).views
     (now,) = _looked_at(_npz(**whole)).views

@@ -21,8 +21,8 @@ from portraitd.engines.classic.texture import (
     leaf_of,
     leaf_seen,
     lent_by,
-    sheet,
     turned_away,
+    uv_map,
 )
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -32,8 +32,8 @@ from tests.fakes import heads
 SHAPE = (120, 110)
 MIDDLE = np.array([55, 45, 0])
 NOSE, CHEEK = 1, 50
-#: Of the sheet.
-WIDE, HIGH = sheet().size
+#: Of the UV map.
+WIDE, HIGH = uv_map().size
 
 
 def points_turned(yaw_deg: float) -> Floats:
@@ -50,14 +50,14 @@ def face(yaw_deg: float = 0.0) -> FaceRegion:
 
 
 def near(point: int, radius_px: float) -> NDArray[np.bool_]:
-    """(h, w) of the sheet: what lies around a point of the mesh."""
-    x, y = sheet().points[point]
+    """(h, w) of the UV map: what lies around a point of the mesh."""
+    x, y = uv_map().points[point]
     rows, columns = np.indices((HIGH, WIDE))
     return np.asarray(np.hypot(columns - x, rows - y) < radius_px)
 
 
 def at(values: Floats, point: int) -> Floats:
-    x, y = np.rint(sheet().points[point]).astype(int)
+    x, y = np.rint(uv_map().points[point]).astype(int)
     return np.asarray(values[y, x], np.float32)
 
 
@@ -79,22 +79,22 @@ def tints(spot: tuple[float, float, float]) -> Floats:
     return np.asarray(change - change.mean(), np.float32)
 
 
-def test_the_sheet_knows_its_points_in_another_pose() -> None:
+def test_the_uv_map_knows_its_points_in_another_pose() -> None:
     """The mesh is drawn finely enough on it, small as it is: each point of skin is where a turned photo has it."""
     turned = points_turned(25)[:, :2]
-    off = np.linalg.norm(at_points(sheet().raster.interpolate(turned), sheet().points) - turned, axis=1)
+    off = np.linalg.norm(at_points(uv_map().raster.interpolate(turned), uv_map().points) - turned, axis=1)
     off = off[light.skin_points() > 0]
     assert off.size > 100
     assert np.median(off) < 0.4
     assert np.percentile(off, 90) < 1.2
 
 
-def test_the_sheet_is_its_own_mirror_image() -> None:
-    mirrored = sheet().points[mean_face().mirror] * np.float32([-1, 1]) + np.float32([WIDE - 1, 0])
-    assert mirrored == pytest.approx(sheet().points, abs=0.3)
+def test_the_uv_map_is_its_own_mirror_image() -> None:
+    mirrored = uv_map().points[mean_face().mirror] * np.float32([-1, 1]) + np.float32([WIDE - 1, 0])
+    assert mirrored == pytest.approx(uv_map().points, abs=0.3)
 
 
-def test_a_photo_is_laid_on_the_sheet_by_its_mesh() -> None:
+def test_a_photo_is_laid_on_the_uv_map_by_its_mesh() -> None:
     """A turned photo's dark cheek lies where the cheek is, its mirror image's where the other is."""
     photo = face(25)
     x, y = np.rint(photo.mesh.xy[CHEEK]).astype(int)

@@ -20,7 +20,7 @@ class Lender:
     face: FaceRegion
     #: (468,) 0 to 1: how much of each point is taken from it.
     lent: Floats
-    #: (h, w, 3) on the sheet, to add to its log light.
+    #: (h, w, 3) on the UV map, to add to its log light.
     change: Floats
 
 
@@ -28,7 +28,7 @@ class Lender:
 class Texture:
     """What a person's photos say together."""
 
-    #: (h, w, 3) on the sheet, to add to the chosen photo's log light.
+    #: (h, w, 3) on the UV map, to add to the chosen photo's log light.
     change: Floats
     lender: Lender | None
 

@@ -23,7 +23,7 @@ from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import Ground, TemplateFace
-from portraitd.engines.classic.texture import SHARE, sheet, turned_away
+from portraitd.engines.classic.texture import SHARE, turned_away, uv_map
 from portraitd.engines.classic.tinting import tinted
 from portraitd.engines.classic.tone import Sheet, relight, skin_mean, towards_neck
 from portraitd.engines.classic.warp import warp
@@ -165,7 +165,7 @@ def _texture(  # noqa: PLR0917
     size, full, part, small_px = ground.size, raster.shape[::-1], ground.part, height_px * ground.shrink
     warped, around = warp(face, raster, height_px, full, part), warp(face, raster, small_px, size)
     before = _made_small(warped, around, ground, full)
-    flat, skin = raster.interpolate(sheet().points, size), place.skin[:, :, None]
+    flat, skin = raster.interpolate(uv_map().points, size), place.skin[:, :, None]
     change = sampled(texture.change, flat) * skin
     if lent is None or texture.lender is None:
         return warped, before, light.log_light(before) + change * np.float32(SHARE)

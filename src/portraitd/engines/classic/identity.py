@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.geometry import normals
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
-from portraitd.engines.classic.texture import Leaf, leaf_of, light_on_sheet, sheet
+from portraitd.engines.classic.texture import Leaf, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
@@ -243,16 +243,16 @@ def _read_leaves(
     archive: Any, cards: Sequence[dict[str, Any]], meshes: Floats, lights: Floats
 ) -> list[Callable[[], Leaf]]:
     """What each view's photo says of the skin."""
-    (width, height), count = sheet().size, len(cards)
+    (width, height), count = uv_map().size, len(cards)
     levels, tones = _floats(archive["levels"], (count, 3)), _floats(archive["tones"], (count, height, width, 3))
     weights = archive["weights"]
     if weights.shape != (count, height, width) or weights.dtype != np.uint8:
-        raise ValueError("what a photo says of the skin does not fit the sheet")
+        raise ValueError("what a photo says of the skin does not fit the UV map")
     # As 8 bits a small weight may have become 0, and somewhere one must count.
     shares = np.maximum(weights, 1).astype(np.float32) / np.float32(255.0)
 
     def leaf(i: int) -> Leaf:
-        lit = light_on_sheet(normals(meshes[i]), lights[i])
+        lit = light_on_map(normals(meshes[i]), lights[i])
         return Leaf(lit, tones[i], levels[i], shares[i], bool(cards[i]["grey"]))
 
     return [_later(leaf, i) for i in range(count)]

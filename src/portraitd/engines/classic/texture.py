@@ -1,9 +1,8 @@
 """One texture of several photos: what they agree on, and what only another one shows.
 
-Every photo is laid through its own mesh on one small sheet, the mean face, as on a UV map: once, at training. Only tone
-is taken from there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light left behind (a shadow
-beside the nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight is another
-photo's.
+Every photo is laid through its own mesh on one small UV map, the mean face: once, at training. Only tone is taken from
+there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light left behind (a shadow beside the
+nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight is another photo's.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from portraitd.images import Floats, Mask, Points
 
 #: What the chosen photo's mirror image counts: a face is nearly symmetric, its light seldom is.
 MIRRORED_QUALITY = 0.3
-#: Width of the face on the sheet and of the room around it, px.
+#: Width of the face on the UV map and of the room around it, px.
 FACE_PX, ROOM_PX = 64, 4
 #: Tone is what is left at this scale, in face widths.
 SCALE = 0.04
@@ -44,7 +43,7 @@ WORTH_POINTS = 6.0
 
 
 @dataclass(frozen=True)
-class Sheet:
+class UvMap:
     """The mean face, small: where photos are laid beside each other. Left and right are each other's mirror image."""
 
     raster: Raster
@@ -62,8 +61,8 @@ class Sheet:
 
 
 @lru_cache(maxsize=1)
-def sheet() -> Sheet:
-    """The one sheet that there is."""
+def uv_map() -> UvMap:
+    """The one UV map that there is."""
     mean = mean_face().points
     low, extent = mean.min(axis=0), np.ptp(mean, axis=0)
     scale = np.float32((FACE_PX - 1) / extent[0])
@@ -73,12 +72,12 @@ def sheet() -> Sheet:
     skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
     inner = raster.interpolate(1 - rim_weights() ** 2) * raster.coverage()
     trust = np.asarray(skin * np.clip(inner, 0.02, 1), np.float32)
-    return Sheet(raster, np.ascontiguousarray(points[:, :2]), trust, float(extent[1] * scale))
+    return UvMap(raster, np.ascontiguousarray(points[:, :2]), trust, float(extent[1] * scale))
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """What one photo says of the person's skin, laid on the sheet."""
+    """What one photo says of the person's skin, laid on the UV map."""
 
     #: (h, w, 3) log of the light on the face in the photo.
     lit: Floats
@@ -102,14 +101,14 @@ class Leaf:
 
 
 def leaf_of(face: FaceRegion) -> Leaf:
-    """The photo's face, laid on the sheet."""
-    on = sheet()
+    """The photo's face, laid on the UV map."""
+    on = uv_map()
     return leaf_seen(face, light.log_light(warp(face, on.raster, on.height_px, on.size)))
 
 
 def leaf_seen(face: FaceRegion, seen: Floats) -> Leaf:
-    """The leaf of a face of which (h, w, 3) `seen` is the log linear light on the sheet."""
-    on, lit = sheet(), light_on_sheet(face.facing, face.light)
+    """The leaf of a face of which (h, w, 3) `seen` is the log linear light on the UV map."""
+    on, lit = uv_map(), light_on_map(face.facing, face.light)
     tone = skin_mean(seen - lit, on.trust, SCALE * FACE_PX)
     # Photos differ in exposure and white balance: only where one is darker than elsewhere in it says something.
     level = np.median(tone[on.trust > 0.5], axis=0)
@@ -120,9 +119,9 @@ def leaf_seen(face: FaceRegion, seen: Floats) -> Leaf:
     return Leaf(lit, np.asarray(tone - level, np.float32), level, weight, light.is_grey(shrunk(face.image, 64, 64)))
 
 
-def light_on_sheet(facing: Floats, lit: Floats) -> Floats:
-    """(h, w, 3) log of the light on a face with these (468, 3) normals under this (9, 3) light, on the sheet."""
-    return sheet().raster.interpolate(light.harmonics(facing) @ lit)
+def light_on_map(facing: Floats, lit: Floats) -> Floats:
+    """(h, w, 3) log of the light on a face with these (468, 3) normals under this (9, 3) light, on the UV map."""
+    return uv_map().raster.interpolate(light.harmonics(facing) @ lit)
 
 
 def agreed(leaves: Sequence[Leaf]) -> list[Floats]:

@@ -1,6 +1,6 @@
 """What is held or worn before the lower half of a template's face: a microphone, a cup, a scarf. It stays in front.
 
-Found as what is not skin there and goes on, in the same colours, beyond the contour. A beard ends where the face does.
+Found as what is not skin there and goes on, in the same colours, below the chin. A beard ends there, or not far below.
 """
 
 from __future__ import annotations
