@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.region import FaceRegion
-from portraitd.engines.classic.texture import MIRRORED_QUALITY, WORTH_POINTS, agreed, best_lender, leaf_of, turned_away
+from portraitd.engines.classic.texture import MIRRORED_QUALITY, agreed, best_lender, leaf_of
 from portraitd.images import Floats
 
 #: Photos of the person besides the chosen one that are looked at.
@@ -44,9 +44,8 @@ def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:
     beside = [other.leaf().counted(max(0.05, other.quality / max(view.quality, 0.05))) for other in others]
     shown = own if face is view.face() else leaf_of(face)
     changes = agreed([shown, *beside, own.mirrored().counted(MIRRORED_QUALITY)])
-    # The others' faces are decoded where one of them may be of use.
-    hidden = turned_away(face).sum() >= WORTH_POINTS
-    found = best_lender(face, [other.face() for other in others]) if hidden else None
+    # One by one: faces are decoded only where one of them may be of use.
+    found = best_lender(face, (other.face() for other in others))
     if found is None:
         return Texture(changes[0], None)
     best, lent = found

@@ -7,7 +7,7 @@ nose, glare) gives way to what the photos agree on. A cheek that is turned out o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -184,10 +184,10 @@ def _outer() -> Floats:
     return np.asarray(np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1), np.float32)
 
 
-def best_lender(face: FaceRegion, others: Sequence[FaceRegion]) -> tuple[int, Floats] | None:
+def best_lender(face: FaceRegion, others: Iterable[FaceRegion]) -> tuple[int, Floats] | None:
     """Which of the others shows most of what this photo does not; and (468,) 0 to 1, how much it lends.
 
-    None where none shows enough.
+    None where none shows enough; where nothing is hidden, the others are not looked at.
     """
     if turned_away(face).sum() < WORTH_POINTS:
         return None
