@@ -18,6 +18,9 @@ from portraitd.images import Floats, Points
 
 _AROUND_LIPS = (57, 186, 92, 165, 167, 164, 393, 391, 322, 410, 287, 273, 335, 406, 313, 18, 83, 182, 106, 43)
 
+#: Lightness (Lab's L) of skin in good light: in worse light all colours are nearer to each other.
+LIT = 60.0
+
 
 @dataclass(frozen=True)
 class EyeHints:
@@ -44,8 +47,10 @@ class CoverHints:
     mouth_likeness: float
     #: Lightness around the lips over that of forehead and cheeks.
     around_lips: float
-    #: Distance in Lab between the lips and what is around them: a cloth has no lips.
+    #: Distance in Lab between the lips and what is around them, as it would be in good light: a cloth has no lips.
     lips_apart: float
+    #: How much redder (Lab's a) the lips are than what is around them.
+    lips_redder: float
     #: Distance in Lab's a, b between cheeks and forehead: a coloured mask lies on the cheeks.
     cheek_colour: float
     #: Share of the mesh outside the picture.
@@ -64,7 +69,8 @@ class CoverHints:
     def lips_seen(self) -> bool:
         """Lips below a bare nose: whatever is around them is a beard. Pale lips go unseen, which proves nothing."""
         in_dark_beard = self.around_lips < 0.85 and self.lips_apart > 15 and self.nose_likeness > 0.0
-        return in_dark_beard or (self.lips_apart > 8 and self.nose_likeness > 0.3)
+        red = self.lips_redder > 8 and self.nose_likeness > 0.15
+        return in_dark_beard or red or (self.lips_apart > 8 and self.nose_likeness > 0.3)
 
     @property
     def mouth_hidden(self) -> bool:
@@ -99,6 +105,8 @@ def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
     around = crop.polygon(_AROUND_LIPS) & ~crop.polygon(regions.LIPS_OUTER)
     likeness = part_likeness(crop)
     sides = [float(np.median([pair[side][0] for pair in skin.values()])) for side in (0, 1)]
+    apart = _median(lab, lips) - _median(lab, around)
+    dimmed = float(np.clip(LIT / max(float(upper[0]), 1.0), 1, 2))
     colour_step = np.mean(skin["forehead"], axis=0)[1:] - np.mean(skin["cheek"], axis=0)[1:]
     return CoverHints(
         left_eye=_eye_hints(lab, crop.points[list(regions.LEFT_EYE)], sides[0], likeness["left_eye"]),
@@ -106,7 +114,8 @@ def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
         nose_likeness=likeness["nose"],
         mouth_likeness=likeness["mouth"],
         around_lips=float(_median(lab, around)[0] / max(float(upper[0]), 1.0)),
-        lips_apart=float(np.linalg.norm(_median(lab, lips) - _median(lab, around))),
+        lips_apart=float(np.linalg.norm(apart)) * dimmed,
+        lips_redder=float(apart[1]) * dimmed,
         cheek_colour=float(np.linalg.norm(colour_step)),
         outside_share=outside_share,
     )

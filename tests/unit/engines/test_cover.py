@@ -6,7 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.cover import FEATURES, against_skin, cover_zone, drawn_along, features, hair_over
+from portraitd.engines.classic.cover import (
+    FEATURES,
+    against_skin,
+    cover_zone,
+    drawn_along,
+    features,
+    hair_and_edge,
+    hair_over,
+)
 from portraitd.engines.classic.geometry import normals, rasterise
 from portraitd.engines.classic.light import FLOOR
 from portraitd.faces import regions
@@ -105,6 +113,67 @@ def test_a_beard_belongs_to_the_face() -> None:
     image[beard > 0] = HAIR
     x, y = at(199)
     assert found(image)[y, x] < 0.2
+
+
+#: A point on the side of the cheek, below the cheekbone; one nearer to the nose, where hair ends; a brow's outer end.
+CHEEK_SIDE, HAIR_END, BROW_END = 147, 192, 46
+
+
+def with_long_hair(*, bearded: bool = False) -> Image:
+    """The face with hair hanging down beside and over its left cheek, from above the brow to the jaw."""
+    image = painted()
+    if bearded:
+        beard = np.zeros(SIZE, np.uint8)
+        cv2.fillPoly(beard, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], 1)
+        beard[: at(2)[1]] = 0
+        image[beard > 0] = HAIR
+    image[at(54)[1] : at(58)[1], : at(HAIR_END)[0] + 3] = HAIR
+    return image
+
+
+def test_hair_that_hangs_over_a_bare_cheek_is_found() -> None:
+    mask = found(with_long_hair())
+    assert mask[at(CHEEK_SIDE)[1], at(CHEEK_SIDE)[0] - 3] > 0.6
+    assert mask[at(CHEEK_SIDE)[1], at(mean_face().mirror[CHEEK_SIDE])[0] + 3] < 0.1
+    for point in (regions.NOSE_TIP, 13, 159, 50):
+        x, y = at(point)
+        assert mask[y, x] < 0.2, point
+
+
+def test_below_the_cheekbones_of_a_beard_nothing_is_taken_for_hair() -> None:
+    mask = found(with_long_hair(bearded=True))
+    assert mask[at(CHEEK_SIDE)[1], at(CHEEK_SIDE)[0] - 3] < 0.1
+
+
+def test_a_brow_under_hair_is_hair_and_the_other_end_of_it_a_brow() -> None:
+    image = painted()
+    end = at(BROW_END)
+    image[end[1] - 25 : end[1] + 12, : end[0] + 8] = HAIR
+    mask = found(image)
+    assert mask[end[1], end[0] + 2] > 0.6
+    assert mask[at(55)[1], at(55)[0]] < 0.1
+    assert found(painted())[end[1], end[0] + 2] < 0.1
+
+
+def test_make_up_beside_hair_is_no_hair() -> None:
+    image = with_long_hair()
+    x, y = at(33)  # the eye's outer corner
+    image[y - 2 : y + 3, at(HAIR_END)[0] : x + 6] = (70, 50, 45)
+    assert found(image)[y, x + 2] < 0.2
+
+
+def test_a_photo_s_hair_ends_where_skin_is_bare_again() -> None:
+    """What is half dark counts beside hair, and nowhere else."""
+    image = with_long_hair()
+    half = from_linear((SKIN * 0.55)[None, None])[0, 0]
+    x, y = at(HAIR_END)[0], at(CHEEK_SIDE)[1]
+    image[y - 12 : y + 12, x + 3 : x + 7] = half
+    image[at(50)[1] - 4 : at(50)[1] + 4, at(50)[0] + 8 : at(50)[0] + 14] = half
+    seen = against_skin(image, POINTS, FACING, LIGHT)
+    plain, wide = (cv2.resize(mask, SIZE[::-1]) for mask in (hair_over(seen), hair_and_edge(seen)))
+    assert plain[y, x + 5] < 0.3
+    assert wide[y, x + 5] > 0.6
+    assert wide[at(50)[1], at(50)[0] + 11] < 0.1
 
 
 def test_a_coloured_hat_is_found_though_it_is_as_bright_as_skin() -> None:

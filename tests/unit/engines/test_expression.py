@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.expression import (
+    CLOSING,
+    MOST_OPEN,
     MOST_SMILE,
     SHUT,
     TOLERATED,
     Mouth,
+    apart,
     mouth_in_picture,
     mouth_of,
     smiling,
@@ -38,8 +41,24 @@ def test_a_shut_mouth_opens_as_far_as_asked(opening: float) -> None:
     assert half == pytest.approx(wanted.opening / 2, abs=0.02)
 
 
-def test_an_open_mouth_shuts() -> None:
-    assert mouth_of(with_mouth(face(0.2), mouth_of(face()), 1.0)).opening < 0.03
+def test_a_laugh_becomes_a_smile_where_the_other_mouth_is_shut() -> None:
+    """Half the way: shut, it would have the lips of somebody else; nearly shut, it would bare its teeth."""
+    own = mouth_of(face(0.2)).opening
+    assert mouth_of(with_mouth(face(0.2), mouth_of(face()), 1.0)).opening == pytest.approx(
+        (1 - CLOSING) * own, abs=0.02
+    )
+
+
+def test_a_mouth_open_wide_stays_open_as_far_as_a_smile_s() -> None:
+    assert mouth_of(with_mouth(face(0.6), mouth_of(face()), 1.0)).opening == pytest.approx(MOST_OPEN, abs=0.03)
+    asked = mouth_of(face(0.45))
+    assert mouth_of(with_mouth(face(0.6), asked, 1.0)).opening == pytest.approx(asked.opening, abs=0.09)
+
+
+def test_mouths_are_as_far_apart_as_they_are_held_differently() -> None:
+    assert apart(mouth_of(face()), mouth_of(face())) == 0
+    assert apart(mouth_of(face(0.3)), mouth_of(face())) > apart(mouth_of(face(0.1)), mouth_of(face())) > 0
+    assert apart(Mouth(0.0, 0.1), Mouth(0.0, 0.02)) == pytest.approx(0.08)
 
 
 def test_corners_rise_when_the_others_do_and_by_what_is_more_than_a_habit() -> None:

@@ -21,6 +21,7 @@ from portraitd.engines.classic.texture import (
     leaf_of,
     leaf_seen,
     lent_by,
+    lent_by_mirror,
     turned_away,
     uv_map,
 )
@@ -155,6 +156,50 @@ def test_hair_is_not_lent() -> None:
     hairy = replace(face(-40), hair=np.ones(SHAPE, np.float32))
     assert lent_by(face(40), face(-40)).sum() > WORTH_POINTS
     assert lent_by(face(40), hairy) == pytest.approx(0)
+
+
+def test_a_mirror_lends_what_one_side_shows() -> None:
+    """Hair over one cheek: the other cheek's mirror image is under it. Over both, there is nothing to lend."""
+    half, left = np.zeros(SHAPE, np.float32), mean_face().points[:, 0] < -0.3
+    half[:, : SHAPE[1] // 2 - 5] = 1
+    lent = lent_by_mirror(replace(face(), hair=half))
+    assert lent[left].mean() > 0.85
+    assert lent[left[mean_face().mirror]].max() < 0.05
+    assert lent_by_mirror(replace(face(), hair=np.ones(SHAPE, np.float32))) == pytest.approx(0)
+    assert lent_by_mirror(face()).sum() < WORTH_POINTS
+
+
+def test_a_lender_s_tint_goes() -> None:
+    """A coloured lamp at the one's side must not colour the other's cheek."""
+    seen = np.full((3, HIGH, WIDE, 3), -1.0, np.float32)
+    seen[1, near(CHEEK, 9)] += np.float32((0.0, 0.4, -0.4))
+    change = at(agreed([leaf_seen(face(), shade) for shade in seen])[1], CHEEK)
+    held_back = tints((0.0, 0.4, -0.4))
+    assert (change - change.mean())[1] < 1.8 * held_back[1] < -0.15
+
+
+def under_hair(picture: Image, *sides: int) -> Image:
+    """The head with hair over its cheek on these sides, -1 left and 1 right."""
+    for side in sides:
+        x = round(200 + 60 * side)
+        picture[100:250, min(x, 200 + 130 * side) : max(x, 200 + 130 * side)] = heads.HAIR
+    return picture
+
+
+def test_a_person_s_own_mirror_image_lends_before_the_template_does() -> None:
+    one, both = person(under_hair(heads.head(), -1)), person(under_hair(heads.head(), -1, 1))
+    texture = texture_of(one, one.views[0], one.views[0].face())
+    assert texture.lender is not None
+    assert np.array_equal(texture.lender.face.image, one.views[0].face().image[:, ::-1])
+    assert texture_of(both, both.views[0], both.views[0].face()).lender is None
+
+
+def test_another_photo_lends_before_the_mirror_image() -> None:
+    covered = under_hair(heads.head(), -1)
+    two = person(covered, heads.head())
+    texture = texture_of(two, two.views[0], two.views[0].face())
+    assert texture.lender is not None
+    assert np.array_equal(texture.lender.face.image, two.views[1].face().image)
 
 
 def person(*pictures: Image) -> Identity:

@@ -5,17 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.region import FaceRegion
-from portraitd.engines.classic.texture import MIRRORED_QUALITY, agreed, best_lender, leaf_of
+from portraitd.engines.classic.region import FaceRegion, mirrored
+from portraitd.engines.classic.texture import (
+    MIRRORED_QUALITY,
+    WORTH_POINTS,
+    agreed,
+    best_lender,
+    leaf_of,
+    lent_by_mirror,
+)
 from portraitd.images import Floats
 
 #: Photos of the person besides the chosen one that are looked at.
 MOST_OTHERS = 3
+#: How much more than any other photo the chosen one's mirror image must show to be taken instead: a face is only nearly
+#: symmetric.
+MIRROR_WORTH = 2.0
 
 
 @dataclass(frozen=True)
 class Lender:
-    """Another photo that shows what the chosen one does not."""
+    """Another photo that shows what the chosen one does not, or the chosen one's own mirror image."""
 
     face: FaceRegion
     #: (468,) 0 to 1: how much of each point is taken from it.
@@ -46,6 +56,9 @@ def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:
     changes = agreed([shown, *beside, own.mirrored().counted(MIRRORED_QUALITY)])
     # One by one: faces are decoded only where one of them may be of use.
     found = best_lender(face, (other.face() for other in others))
+    mirror = lent_by_mirror(face)
+    if float(mirror.sum()) >= max(WORTH_POINTS, 0.0 if found is None else MIRROR_WORTH * float(found[1].sum())):
+        return Texture(changes[0], Lender(mirrored(view.face()), mirror, changes[-1]))
     if found is None:
         return Texture(changes[0], None)
     best, lent = found

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.faces import regions
 from portraitd.faces.models import FaceModels
@@ -34,11 +35,34 @@ BRIGHT_ROOM = -0.7
 SHARE = 0.9
 MOST_DARKER = 2.5
 MOST_FAIRER = 0.8
+#: Log linear light that the brighter eye's white reaches in a photo that is exposed for the face, from open eyes
+#: (area over the width squared) on; how much of what a dim photo lacks of it is given back to the skin, and the most.
+WHITE = -1.4
+OPEN = 0.14
+WHITE_SHARE = 0.8
+MOST_DIM = 0.9
 #: Face width at which skin is looked for, px.
 WORK_PX = 64
 #: How far from the face's skin other skin may lie: in brightness, darker and brighter, and in colour (natural log).
 SHADE = (1.6, 0.45)
 TINT = (0.16, 0.32)
+
+
+def complexion_of(face: FaceRegion) -> Floats:
+    """(3,) log linear light of the bare skin of a photo's face, were the photo not too dark.
+
+    A face before a window is dark, whoever it is. So are its eyes' whites then, but not those of dark skin.
+    """
+    grey, whites = light.grey_of(light.log_light(face.image)), []
+    for ring in (regions.LEFT_EYE, regions.RIGHT_EYE):
+        points = face.mesh.xy[list(ring)]
+        if cv2.contourArea(points) < OPEN * float(np.ptp(points[:, 0])) ** 2:
+            continue
+        eye = np.zeros(grey.shape, np.uint8)
+        cv2.fillPoly(eye, [np.rint(points).astype(np.int32)], 1)
+        whites.append(float(np.percentile(grey[eye > 0], 90)))
+    lacking = max(0.0, WHITE - max(whites)) if whites else 0.0
+    return np.asarray(face.skin + np.float32(min(MOST_DIM, WHITE_SHARE * lacking)), np.float32)
 
 
 def shift_between(person: Floats, template: TemplateFace) -> float:

@@ -7,15 +7,22 @@ from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from portraitd.engines.classic.geometry import Raster, rasterise, rim_weights
+from portraitd.engines.classic.geometry import Raster, at_points, rasterise, rim_gap, rim_weights
 from portraitd.engines.classic.light import grey_of, harmonics, log_light
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
-FEATURES = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER, regions.LEFT_BROW, regions.RIGHT_BROW)
+EYES_AND_LIPS = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER)
+BROWS = (regions.LEFT_BROW, regions.RIGHT_BROW)
+FEATURES = (*EYES_AND_LIPS, *BROWS)
+#: How far around eyes and lips dark is no hair that hangs over a cheek, eye distances.
+AROUND_EYES = 0.12
+#: How high a brow is that hair may lie over, in diagonals of the face.
+BROW = 0.08
 #: Face width at which hair is looked for, px; its edges are then drawn along the full picture's.
 WORK_PX = 128
 #: How much darker than lit skin hair begins, and is certain (natural log of linear light).
@@ -24,6 +31,16 @@ DARK = (0.32, 0.75)
 COLOURED = (0.30, 0.60)
 #: How much brighter than lit skin the backdrop beside a misplaced contour begins, and is certain.
 BRIGHT = (0.3, 0.5)
+#: The same of hair beside the cheeks below the cheekbones, where a cheek lies in its own shade.
+DARK_LOW = (0.6, 1.0)
+#: How much darker than skin, in the middle, a chin and the skin above its mouth are bare, and surely bearded.
+BEARDED = (0.2, 0.35)
+#: How much darker than skin the edge of hair is, and how wide it is, face widths.
+DARK_EDGE = (0.2, 0.45)
+EDGE = 0.035
+#: How far in from the contour hair may hang over a bare cheek, eye distances; and how much darker it must be beyond.
+HANGING = (0.30, 0.45)
+DEEPER = 0.3
 #: Radius, px of the small picture, in which hair is a function of brightness; and how little contrast counts for none.
 EDGE_PX = 4
 EDGE_SMOOTHNESS = 1e-3
@@ -39,6 +56,26 @@ def cover_zone() -> Floats:
     high = np.clip((0.75 - points[:, 1]) / 0.3, 0, 1)  # not on the jaw: a beard belongs to the face
     side = outer * high * (rim_weights() > 0.05)
     return np.asarray(np.maximum(above, side), np.float32)
+
+
+@lru_cache(maxsize=1)
+def hanging_zone() -> Floats:
+    """(468, 2) where hair may hang over the cheeks of a face that has no beard, 0 on nose and chin; and 1 near
+    the contour, where it mostly does."""
+    points = mean_face().points
+    near = np.clip((HANGING[1] - rim_gap()) / (HANGING[1] - HANGING[0]), 0, 1)
+    aside = np.clip((np.abs(points[:, 0]) - 0.3) / 0.1, 0, 1) * np.clip((1.4 - points[:, 1]) / 0.3, 0, 1)
+    return np.asarray(np.column_stack([aside, near]), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _beard_points() -> NDArray[np.bool_]:
+    """(468,) chin, and skin above the mouth: beards grow there, hair of the head seldom hangs there."""
+    x, y = np.abs(mean_face().points[:, 0]), mean_face().points[:, 1]
+    lips = mean_face().points[[*regions.LIPS_OUTER], 1]
+    beneath = (y > lips.max() + 0.08) & (x < 0.35) & (rim_gap() > 0.1)
+    above = (y < lips.min() - 0.02) & (y > lips.min() - 0.16) & (x < 0.3)
+    return np.asarray(beneath | above, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -67,6 +104,12 @@ class AgainstSkin:
         return tint_of(self.off)
 
     @cached_property
+    def bearded(self) -> float:
+        """0 for a bare chin, 1 for a beard; what may be one, in between."""
+        dark = np.median(at_points(self.dark, self.at[_beard_points(), :2]))
+        return float(np.clip((dark - BEARDED[0]) / (BEARDED[1] - BEARDED[0]), 0, 1))
+
+    @cached_property
     def inside(self) -> Mask:
         """(h, w) 1 inside the mesh, to 0."""
         return self.raster.coverage()
@@ -91,17 +134,37 @@ def hair_over(seen: AgainstSkin) -> Mask:
     Only what is not skin as lit by the light, lies where hair (or, at the rim, a bright backdrop) may lie, and reaches
     in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
-    spread = seen.raster.interpolate(np.column_stack([cover_zone(), rim_weights()]))
-    zone, rim = spread[:, :, 0], spread[:, :, 1]
-    dark = seen.dark
-    zone = np.clip(zone * (1 - features(seen.at, seen.shape, FEATURES, 0.01)), 0, 1)
+    spread = seen.raster.interpolate(np.column_stack([cover_zone(), hanging_zone(), rim_weights()]))
+    zone, hanging, near, rim = cv2.split(spread)
+    dark, free = seen.dark, 1 - features(seen.at, seen.shape, FEATURES, 0.01)
+    clear = 1 - features(seen.at, seen.shape, EYES_AND_LIPS, AROUND_EYES)  # make-up is dark, too
+    zone, hanging = zone * free, hanging * free * clear * np.float32(1 - seen.bearded)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     hair = np.maximum(
         np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond
     )
-    hair *= seen.inside
-    hair *= _reaches_in(hair > 0.3, (rim > 0.5) & (np.maximum(zone, beyond) > 0.5))
-    return np.asarray(hair, np.float32)
+    deep = np.float32(DEEPER) * (1 - near)
+    hair = np.maximum(hair, _step(dark - deep, *DARK_LOW) * hanging) * seen.inside
+    # Low on the cheeks the contour's own points are out of sight: there the outline of what is drawn tells as much.
+    outline = (rim > 0.5) | (seen.inside - cv2.erode(seen.inside, np.ones((5, 5), np.uint8)) > 0.5)
+    hair *= _reaches_in(hair > 0.3, outline & (np.maximum(np.maximum(zone, hanging), beyond) > 0.5))
+    return np.asarray(np.maximum(hair, _over_brows(hair, seen)), np.float32)
+
+
+def hair_and_edge(seen: AgainstSkin) -> Mask:
+    """(h, w) the same of a photo, whose hair must not come along: with what is half dark right beside it, hair's edge
+    and skin in its shadow."""
+    hair, reach = hair_over(seen), max(1, round(EDGE * float(np.ptp(seen.at[:, 0]))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    beside = cv2.dilate((hair > 0.5).astype(np.float32), disc) * (1 - features(seen.at, seen.shape, FEATURES, 0.01))
+    return np.asarray(np.maximum(hair, beside * _step(seen.dark, *DARK_EDGE) * seen.inside), np.float32)
+
+
+def _over_brows(hair: Mask, seen: AgainstSkin) -> Mask:
+    """(h, w) the brows where they lie in hair: what is dark above them and below is dark in between, too."""
+    reach = max(3, round(BROW * float(np.linalg.norm(np.ptp(seen.at[:, :2], axis=0)))) | 1)
+    closed = cv2.morphologyEx(hair, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
+    return np.asarray(closed * features(seen.at, seen.shape, BROWS, 0.02), np.float32)
 
 
 def tint_of(off: Floats) -> Floats:

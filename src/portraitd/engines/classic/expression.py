@@ -24,6 +24,10 @@ TEETH = 0.1
 TOLERATED = 0.04
 #: Up to here a smile with shut lips looks like one.
 MOST_SMILE = 0.12
+#: How far an open mouth goes on the way to one that is less open: a laugh becomes a smile, where shutting it would
+#: leave a thin line of teeth and the lips of somebody else. And how far open it stays at most.
+CLOSING = 0.5
+MOST_OPEN = 0.16
 #: Share of an opening that the upper lip makes.
 UPPER = 0.15
 #: How far beyond the lips skin moves along, in widths of the mouth.
@@ -61,6 +65,11 @@ def mouth_in_picture(points: Points) -> Mouth:
     return mouth_of(align_to_mean(points).inverse().apply(points).astype(np.float32))
 
 
+def apart(one: Mouth, other: Mouth) -> float:
+    """How differently two mouths are held, in widths of the mouth."""
+    return abs(one.opening - other.opening) + abs(one.smile - other.smile)
+
+
 def smiling(mouth: Mouth, by: float) -> Mouth:
     """The mouth with its corners higher by this, up to MOST_SMILE; a wider smile stays."""
     return replace(mouth, smile=max(mouth.smile, min(mouth.smile + by, MOST_SMILE)))
@@ -71,7 +80,7 @@ def with_mouth(shape: Points, wanted: Mouth, share: float) -> Points:
     own = mouth_of(shape)
     left, right = (shape[index] for index in regions.MOUTH_CORNERS)
     width = float(np.linalg.norm(left - right))
-    opening = share * (wanted.opening - own.opening) * width
+    opening = share * (_opened(own, wanted) - own.opening) * width
     # Opening moves the middle of the lips down by itself, away from the corners.
     drawn = wanted.smile - own.smile
     rise = share * float(np.sign(drawn) * max(0.0, abs(drawn) - TOLERATED)) * width - (0.5 - UPPER) * opening
@@ -80,6 +89,13 @@ def with_mouth(shape: Points, wanted: Mouth, share: float) -> Points:
     moved[:, 1] += jaw * opening - np.abs(corners) * rise
     moved[:, 0] += corners * WIDENING * rise
     return moved
+
+
+def _opened(own: Mouth, wanted: Mouth) -> float:
+    """How far the mouth may open or close on the way to the wanted one, in its widths."""
+    if wanted.opening >= own.opening:
+        return wanted.opening
+    return min(own.opening + CLOSING * (wanted.opening - own.opening), max(wanted.opening, MOST_OPEN))
 
 
 _UPPER_LIP, _LOWER_LIP = 13, 14

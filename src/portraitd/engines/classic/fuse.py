@@ -14,11 +14,11 @@ import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.album import Texture, texture_of
-from portraitd.engines.classic.expression import mouth_in_picture, mouth_of, smiling, with_mouth
+from portraitd.engines.classic.expression import apart, mouth_in_picture, mouth_of, smiling, with_mouth
 from portraitd.engines.classic.geometry import Raster, normals, part_of, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Placement, hair_in_place, place_face
+from portraitd.engines.classic.place import Hidden, Placement, hair_in_place, place_face
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
@@ -38,6 +38,8 @@ BAND_SCALE = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
 
+#: What a mouth held differently by its own width costs a view; 20 degrees of turn cost 1.
+MOUTH_COST = 3.0
 #: Softness of the edge between lips and teeth, in face widths.
 LIP_EDGE = 0.006
 #: Gains are of codes from 0 to 255 with this added: in what is nearly black, a gain of the codes themselves would make
@@ -48,12 +50,13 @@ Pixels = TypeVar("Pixels", Image, Floats)
 
 
 def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
-    """The person's view that fits the template's pose, weighed against its quality; rank 1 the next best, and so on."""
-    pose = pose_of(mesh.points)
+    """The person's view that fits the template's pose and expression, weighed against its quality; rank 1 the next
+    best, and so on."""
+    pose, mouth = pose_of(mesh.points), mouth_in_picture(mesh.points)
 
     def cost(view: View) -> float:
         turn = abs(view.pose.yaw_deg - pose.yaw_deg) + 0.7 * abs(view.pose.pitch_deg - pose.pitch_deg)
-        return turn / 20.0 - view.quality
+        return turn / 20.0 + MOUTH_COST * apart(mouth_in_picture(view.mesh.points), mouth) - view.quality
 
     ranked = sorted(identity.views, key=cost)
     return ranked[rank % len(ranked)]
@@ -74,9 +77,9 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
-    lent = _lent(texture, raster, ground)
+    lent = _lent(face, texture, raster, ground)
     away = raster.interpolate(turned_away(face), ground.size)
-    place = place_face(ground, face, away if lent is None else away - lent, posed, raster)
+    place = place_face(ground, face, Hidden(away, lent), posed, raster)
     warped, before, seen = _texture(face, texture, lent, raster, template, place)
     if not ground.in_colour:
         warped, before, seen = _greyed(warped), _greyed(before), _greyed(seen)
@@ -145,12 +148,15 @@ def _shape_for(identity: Identity, view: View) -> Points:
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
 
 
-def _lent(texture: Texture, raster: Raster, ground: Ground) -> Mask | None:
+def _lent(face: FaceRegion, texture: Texture, raster: Raster, ground: Ground) -> Mask | None:
     """(h, w) how much of each pixel is another photo's, if any is."""
     if texture.lender is None:
         return None
-    hair = hair_in_place(texture.lender.face, raster, ground.size, ground.width_px)
-    return np.asarray(raster.interpolate(texture.lender.lent, ground.size) * (1 - hair), np.float32)
+    lender = texture.lender.face
+    over, hair = (hair_in_place(one, raster, ground.size, ground.width_px) for one in (face, lender))
+    away = raster.interpolate(turned_away(lender), ground.size)
+    wanted = np.maximum(raster.interpolate(texture.lender.lent, ground.size), over * (1 - away))
+    return np.asarray(wanted * (1 - hair), np.float32)
 
 
 def _texture(  # noqa: PLR0917

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.base import LeftOut, Photo
+from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
 from portraitd.engines.classic.texture import Leaf, leaf_of, light_on_map, uv_map
@@ -80,7 +81,7 @@ class View:
     image: Callable[[], Image]
     #: Gives the face, cut out of the image.
     face: Callable[[], FaceRegion]
-    #: Gives the (3,) log linear light of the face's bare skin.
+    #: Gives the (3,) log linear light of the face's bare skin, were the photo not too dark.
     skin: Callable[[], Floats]
     #: Gives what the photo says of the person's skin.
     leaf: Callable[[], Leaf]
@@ -94,7 +95,7 @@ def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding."""
     face = cache(lambda: read_region(image, mesh))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
-    return View(name, mesh, pose, quality, lambda: image, face, lambda: face().skin, leaf)
+    return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf)
 
 
 @dataclass(frozen=True)

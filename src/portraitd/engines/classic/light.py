@@ -95,6 +95,13 @@ def harmonics(normals: Floats) -> Floats:
     return np.stack(columns, axis=1).astype(np.float32)
 
 
+def mirrored(coefficients: Floats) -> Floats:
+    """(9, 3) the light that falls on a face's mirror image: what is odd across changes its sign."""
+    signs = np.ones((9, 1), np.float32)
+    signs[[1, 4, 6]] = -1
+    return coefficients * signs
+
+
 def fit_light(colours: Floats, normals: Floats, weights: Floats) -> Floats:
     """(9, 3) coefficients of log light per colour, robust to spots, shine and shadows (iterated Huber weights).
 

@@ -42,18 +42,25 @@ class Placement:
         return np.asarray(self.skin * np.clip(self.small_alpha, 0.02, 1), np.float32)
 
 
-def place_face(ground: Ground, face: FaceRegion, away: Mask, posed: Points, raster: Raster) -> Placement:
-    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face` has.
+@dataclass(frozen=True)
+class Hidden:
+    """What a photo does not show."""
 
-    away: (h, w) 0 to 1, what is turned out of the photo's sight.
-    """
+    #: (h, w) 0 to 1, what is turned out of its sight.
+    away: Mask
+    #: (h, w) 0 to 1, what another photo shows instead, if there is one.
+    lent: Mask | None
+
+
+def place_face(ground: Ground, face: FaceRegion, hidden: Hidden, posed: Points, raster: Raster) -> Placement:
+    """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face`, or what lends to it, has."""
     size, shape = ground.size, ground.size[::-1]
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / raster.shape[1]) - 0.5, np.float32)
     skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
     eyes = cover.features(points, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
     lips = cover.features(points, shape, (regions.LIPS_OUTER,), 0.0)
     share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)
-    seen = _seen(face, away, raster, cover.features(points, shape, cover.FEATURES, 0.0), ground.width_px)
+    seen = _seen(face, hidden, raster, cover.features(points, shape, cover.FEATURES, 0.0), ground.width_px)
     feather = TONE_FEATHER + FOREHEAD_FEATHER * raster.interpolate(above_brows(), size)
     wide = ramp(ground.depth / feather) * ground.bare
     small = (wide, seen, ground.small_alpha * seen, skin, share)
@@ -68,28 +75,36 @@ def above_brows() -> Floats:
     return np.asarray(np.clip((brows - height) / (brows - height.min()), 0, 1), np.float32)
 
 
-def _seen(face: FaceRegion, away: Mask, raster: Raster, features: Mask, width_px: float) -> Mask:
-    """(h, w) 0 where the photo does not show the person: under hair, or turned out of sight.
+def _seen(face: FaceRegion, hidden: Hidden, raster: Raster, features: Mask, width_px: float) -> Mask:
+    """(h, w) 0 where no photo shows the person: under hair, or turned out of sight.
 
-    Brows, eyes and lips count as shown under stray hair, but not where they are turned out of sight.
+    Beside hair, brows, eyes and lips count as shown, but not under it, and not where they are turned out of sight.
     """
     size = (features.shape[1], features.shape[0])
-    hair = hair_in_place(face, raster, size, width_px)
-    gone = cv2.GaussianBlur(away, (0, 0), _softness(width_px))
-    return np.asarray((1 - hair * (1 - features)) * (1 - gone), np.float32)
+    over = hair_in_place(face, raster, size, width_px)
+    hair = over * (1 - features) + np.minimum(_hair(face, raster, size), over) * features
+    gone = hidden.away
+    if hidden.lent is not None:
+        gone, hair = np.maximum(gone - hidden.lent, 0), hair * (1 - hidden.lent)
+    return np.asarray((1 - hair) * (1 - cv2.GaussianBlur(gone, (0, 0), _softness(width_px))), np.float32)
+
+
+def _hair(face: FaceRegion, raster: Raster, size: tuple[int, int]) -> Mask:
+    """(h, w) what lies over the photo's face, in the template's geometry at `size` (w, h)."""
+    shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
+    return sampled(face.hair, raster.interpolate((face.mesh.xy + np.float32(0.5)) * shrink - np.float32(0.5), size))
 
 
 def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
-    """(h, w) what lies over the photo's face, in the template's geometry at `size` (w, h), where a face is that wide.
+    """(h, w) the same where a face is `width_px` wide.
 
     Wider and softer than what was found: another's skin, already in the right tone, takes over there.
     """
-    shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
-    at = raster.interpolate((face.mesh.xy + np.float32(0.5)) * shrink - np.float32(0.5), size)
-    hair = sampled(face.hair, at)
     reach = max(1, round(0.02 * width_px))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), _softness(width_px)), np.float32)
+    return np.asarray(
+        cv2.GaussianBlur(cv2.dilate(_hair(face, raster, size), disc), (0, 0), _softness(width_px)), np.float32
+    )
 
 
 def _softness(width_px: float) -> float:

@@ -5,7 +5,7 @@ A template's is read when its job begins, a photo's when the person is trained: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.geometry import normals
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask
 
 #: Room around a photo's mesh, in face sizes.
@@ -41,6 +42,14 @@ class FaceRegion:
         return normals(self.mesh.points)
 
 
+def mirrored(face: FaceRegion) -> FaceRegion:
+    """The face as a mirror shows it, left and right of its mesh exchanged."""
+    points = face.mesh.points[mean_face().mirror]
+    points[:, 0] = face.image.shape[1] - 1 - points[:, 0]
+    image, hair = np.ascontiguousarray(face.image[:, ::-1]), np.ascontiguousarray(face.hair[:, ::-1])
+    return FaceRegion(image, FaceMesh(points, face.mesh.score), light.mirrored(face.light), face.skin, hair)
+
+
 def region_box(mesh: FaceMesh, shape: tuple[int, ...], room: float = ROOM) -> Box:
     """The whole pixels of a (height, width, ...) picture that belong to the face's region."""
     box, (height, width) = mesh.box, shape[:2]
@@ -55,7 +64,8 @@ def region_box(mesh: FaceMesh, shape: tuple[int, ...], room: float = ROOM) -> Bo
 
 def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegion:
     """The region of the face with this mesh in the (H, W, 3) picture."""
-    return region_seen(picture, mesh, room)[0]
+    face, seen = region_seen(picture, mesh, room)
+    return replace(face, hair=cover.hair_and_edge(seen))
 
 
 def region_seen(picture: Image, mesh: FaceMesh, room: float) -> tuple[FaceRegion, cover.AgainstSkin]:

@@ -38,6 +38,8 @@ STRAY = 0.3
 LEAST_WEIGHT = 1e-3
 #: How far a change of tone may change colour, natural log of light.
 MOST_TINT = np.float32(0.12)
+#: The same of a photo that lends: one lit by a coloured lamp from the side would leave its colour on the other's cheek.
+MOST_LENT_TINT = np.float32(0.6)
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
 WORTH_POINTS = 6.0
 
@@ -129,13 +131,14 @@ def agreed(leaves: Sequence[Leaf]) -> list[Floats]:
     light."""
     first = leaves[0]
     wanted = _common([leaf.tone for leaf in leaves], [leaf.weight for leaf in leaves]) + first.level + first.lit
-    return [_limited(np.asarray(wanted - leaf.tone - leaf.level - leaf.lit, np.float32)) for leaf in leaves]
+    changes = (wanted - leaf.tone - leaf.level - leaf.lit for leaf in leaves)
+    return [_limited(change, MOST_LENT_TINT if i else MOST_TINT) for i, change in enumerate(changes)]
 
 
-def _limited(change: Floats) -> Floats:
+def _limited(change: Floats, most: np.float32) -> Floats:
     """(h, w, 3) the change of log light, its colour held back: in deep shadow and under hair it is mostly noise."""
     grey = light.grey_of(change)[:, :, None]
-    return np.asarray(grey + MOST_TINT * np.tanh((change - grey) / MOST_TINT), np.float32)
+    return np.asarray(grey + most * np.tanh((change - grey) / most), np.float32)
 
 
 def _common(tones: Sequence[Floats], weights: Sequence[Mask]) -> Floats:
@@ -175,7 +178,7 @@ def turned_away(face: FaceRegion) -> Floats:
 
     Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
     """
-    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
+    return np.asarray(np.clip((0.40 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -184,12 +187,19 @@ def _outer() -> Floats:
     return np.asarray(np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1), np.float32)
 
 
+def hidden(face: FaceRegion) -> Floats:
+    """(468,) 0 to 1: how much of each point the photo does not show, turned out of its sight or under hair."""
+    shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
+    hair = at_points(face.hair, (face.mesh.xy + 0.5) * shrink - 0.5)
+    return np.asarray(1 - (1 - turned_away(face)) * (1 - hair), np.float32)
+
+
 def best_lender(face: FaceRegion, others: Iterable[FaceRegion]) -> tuple[int, Floats] | None:
     """Which of the others shows most of what this photo does not; and (468,) 0 to 1, how much it lends.
 
     None where none shows enough; where nothing is hidden, the others are not looked at.
     """
-    if turned_away(face).sum() < WORTH_POINTS:
+    if hidden(face).sum() < WORTH_POINTS:
         return None
     lent = [lent_by(face, other) for other in others]
     worth = [float(share.sum()) for share in lent]
@@ -199,6 +209,10 @@ def best_lender(face: FaceRegion, others: Iterable[FaceRegion]) -> tuple[int, Fl
 
 def lent_by(face: FaceRegion, other: FaceRegion) -> Floats:
     """(468,) 0 to 1: how much of each point of the mesh the other photo shows and this one does not."""
-    shrink = np.float32(other.hair.shape[1] / other.image.shape[1])
-    hair = at_points(other.hair, (other.mesh.xy + 0.5) * shrink - 0.5)
-    return np.asarray(turned_away(face) * (1 - turned_away(other)) * (1 - hair), np.float32)
+    return np.asarray(hidden(face) * (1 - hidden(other)), np.float32)
+
+
+def lent_by_mirror(face: FaceRegion) -> Floats:
+    """(468,) the same of the photo's own mirror image."""
+    own = hidden(face)
+    return np.asarray(own * (1 - own[mean_face().mirror]), np.float32)

@@ -79,7 +79,10 @@ def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash
     grey = light.grey_of(near)[:, :, None]
     tolerated = _between(SHADING_TOLERANCE, firm)
     shade = grey - np.clip(grey, -tolerated, tolerated)
-    lit = lit + _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * tint, np.float32), place.colour_share)
+    # Eyes and lips hold their own colour against another complexion, not that of a coloured lamp beside them.
+    common = (tint * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
+    change = _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * common, np.float32), place.colour_share)
+    lit = lit + change + np.float32(COLOUR_SHARE) * (tint - common)
     return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm)
 
 

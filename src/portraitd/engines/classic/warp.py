@@ -10,12 +10,16 @@ import numpy as np
 from portraitd.engines.classic.geometry import Part, Raster, rim_weights, sampled
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
-from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Points
 
 #: How much nearer to the nose's tip the jaw's colours are read, as a share of the way.
 OFF_THE_EDGE = 0.045
+#: The same of outer cheeks that are turned away; from which depth of their normal on they begin to be, and how much
+#: deeper than on the other cheek it is where they surely are.
+OFF_WHERE_TURNED = 0.06
+TURNED = 0.4
+FAR = 0.5
 #: How many pixels of the photo a pixel may show, against the usual number, before they are averaged, and when they are.
 STEEP = (2.2, 3.2)
 #: Sigma of that average and softness of its edge, in heights of the face.
@@ -28,7 +32,7 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
 
     part: which of it is given, in full detail. Without one it is all of it, and only its tone will be looked at.
     """
-    image, points = face.image, off_the_edge(face.mesh)
+    image, points = face.image, off_the_edge(face)
     ratio = height_px / max(1.0, face.mesh.box.height)
     if ratio < 0.75:  # averaged first: sampling a large face sparsely would alias
         smaller = (max(8, round(image.shape[1] * ratio)), max(8, round(image.shape[0] * ratio)))
@@ -62,13 +66,26 @@ def _folded(steepness: Floats) -> Mask | None:
     return np.asarray(cv2.dilate(steep, np.ones((3, 3), np.uint8)), np.float32) if steep.any() else None
 
 
-def off_the_edge(mesh: FaceMesh) -> Points:
-    """(468, 2) px where each point's colour is read: along the jaw a little further in than the contour.
+def off_the_edge(face: FaceRegion) -> Points:
+    """(468, 2) px where each point's colour is read: along the jaw, and where a head turns away, a little further in
+    than the contour.
 
-    There a photo shows the jaw's own outline, its shadow, or a collar that a contour a little too wide takes in.
+    There a photo shows the jaw's own outline, its shadow, or a collar, hair or backdrop that a contour a little too
+    wide takes in.
     """
-    middle = mesh.xy[regions.NOSE_TIP]
-    return np.asarray(mesh.xy + (middle - mesh.xy) * (OFF_THE_EDGE * _along_jaw()), np.float32)
+    depth = face.facing[:, 2:]
+    # On the far side of a turned head only: the near side's cheek, and both of a frontal one, lie where they seem to.
+    far = np.clip((depth - depth[mean_face().mirror]) / FAR, 0, 1)
+    turned = far * np.clip((TURNED + depth) / TURNED, 0, 1) * _outer()
+    middle = face.mesh.xy[regions.NOSE_TIP]
+    share = np.maximum(OFF_THE_EDGE * _along_jaw(), OFF_WHERE_TURNED * turned)
+    return np.asarray(face.mesh.xy + (middle - face.mesh.xy) * share, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _outer() -> Floats:
+    """(468, 1) 1 on the outer cheeks, temples and jaw, 0 in the middle of the face."""
+    return np.asarray(np.clip((np.abs(mean_face().points[:, :1]) - 0.45) / 0.2, 0, 1), np.float32)
 
 
 @lru_cache(maxsize=1)
