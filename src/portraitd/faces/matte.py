@@ -23,6 +23,9 @@ SOLVE_PX = 640
 PRIOR_WEIGHT = 0.004
 #: What it gains at clothes.
 CLOTHES_WEIGHT = 0.15
+#: The same where the network is sure of the backdrop, and from which probability on it begins to be.
+BACKDROP_WEIGHT = 0.05
+SURELY_BACKDROP = 0.08
 #: Side of the head's own segmentation crop, in face heights.
 HEAD_CROP = 2.6
 
@@ -156,7 +159,14 @@ def make_prior(colours: Floats, rough: Mask, trimap: Trimap, points: Floats, fac
     apart2 = ((skin - backdrop) ** 2).sum(axis=2)
     opinion = opinion * (1 - jaw * np.exp(-off2 / (0.1 * apart2 + 1e-4)) * np.clip(apart2 / 0.15**2 - 1, 0, 1))
     clothes = 1 - _hair_zone(rough.shape, points, face_px)
-    weight = PRIOR_WEIGHT + CLOTHES_WEIGHT * clothes + 0.4 * np.maximum(np.exp(-off2 / 0.06**2), 0.5 * jaw)
+    # Far from strands, a busy backdrop's edges look like hair to the Laplacian.
+    doubtless = np.clip(1 - rough / SURELY_BACKDROP, 0, 1)
+    weight = (
+        PRIOR_WEIGHT
+        + CLOTHES_WEIGHT * clothes
+        + BACKDROP_WEIGHT * doubtless
+        + 0.4 * np.maximum(np.exp(-off2 / 0.06**2), 0.5 * jaw)
+    )
     return Prior(opinion.astype(np.float32), weight.astype(np.float32))
 
 

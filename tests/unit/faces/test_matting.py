@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import estimate_foreground
+from portraitd.faces.matte import BACKDROP_WEIGHT, estimate_foreground, make_prior
 from portraitd.faces.matting import MattingLaplacian, Prior, Trimap, solve_matte
+from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask
 
 
@@ -81,3 +82,19 @@ def test_own_colours_come_back_at_the_edge(hairy_disc: tuple[Image, Mask, Image]
     assert after < 6
     assert after < 0.15 * before
     assert (found[alpha == 1] == picture[alpha == 1]).all()
+
+
+def test_where_the_network_is_sure_of_the_backdrop_it_has_a_say_even_beside_hair() -> None:
+    """A busy backdrop looks like strands; where strands may be, the network is not sure."""
+    points = np.asarray(mean_face().points[:, :2] * 40 + 110, np.float32)
+    colours = np.random.default_rng(4).uniform(0, 1, (220, 220, 3)).astype(np.float32)
+    y, x = np.mgrid[:220, :220]
+    radius = np.hypot(x - 110, y - 110)
+    trimap = Trimap(radius < 50, radius > 90)
+    ring = (radius > 55) & (radius < 85) & (y < 90)  # around the skull
+    weight = {
+        rough: make_prior(colours, np.full((220, 220), rough, np.float32), trimap, points, 80).weight[ring].mean()
+        for rough in (0.0, 0.2, 0.4)
+    }
+    assert weight[0.2] == pytest.approx(weight[0.4])
+    assert weight[0.0] == pytest.approx(weight[0.2] + BACKDROP_WEIGHT, rel=0.1)
