@@ -224,6 +224,13 @@ def test_the_log_in_pages(api: Api, query: str, lines: list[str]) -> None:
     assert assert_success(api("GET", f"{PATH}/{JOB.id}/logs{query}"))["output"] == {"total": 4, "logs": lines}
 
 
+def test_the_log_says_which_photos_were_not_used(api: Api) -> None:
+    notes = ("photo 2 was not used: No human face detected.", "the photos are kept")
+    api.world.finetunes.put(replace(SUCCEEDED, notes=notes))
+    logs = assert_success(api("GET", f"{PATH}/{JOB.id}/logs"))["output"]["logs"]
+    assert logs == [SUCCEEDED_LOG[0], *notes, *SUCCEEDED_LOG[1:]]
+
+
 @pytest.mark.parametrize("query", ["offset=-1", "line=0", "line=1001", "offset=x", f"offset={10**30}"])
 def test_log_pages_that_make_no_sense(api: Api, query: str) -> None:
     api.world.finetunes.put(SUCCEEDED)

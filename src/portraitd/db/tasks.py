@@ -63,7 +63,7 @@ class TaskRow(NewTask):
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One picture of a task, or why it is missing."""
+    """One picture of a task, or why it is missing; of a training, a photo that was not used, and why."""
 
     blob_key: str | None = None
     seed: int | None = None

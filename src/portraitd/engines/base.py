@@ -42,6 +42,8 @@ class Trained:
     #: Names of the photos used, in the order given.
     used: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    #: What else the client should know, if anything.
+    remark: str = ""
 
 
 @dataclass(frozen=True)

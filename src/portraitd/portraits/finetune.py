@@ -18,8 +18,8 @@ from portraitd.db import accounts, files, identities, repeats
 from portraitd.db import tasks as rows
 from portraitd.db.engine import Clock, Database
 from portraitd.db.identities import IdentityRow
-from portraitd.db.tasks import Kind, NewTask, TaskRow
-from portraitd.engines.base import Engine, Photo, Trained, trained_by
+from portraitd.db.tasks import Kind, NewTask, ResultRow, TaskRow
+from portraitd.engines.base import Engine, LeftOut, Photo, Trained, trained_by
 from portraitd.errors import (
     FileMissing,
     InvalidFileSize,
@@ -28,7 +28,6 @@ from portraitd.errors import (
     JobBusy,
     MissingTrainingFiles,
     NotFound,
-    PortraitdError,
     TooManyJobs,
     UnsupportedOperation,
 )
@@ -170,6 +169,7 @@ class JobDesk:
             message=job.message,
             # No more than all: a training accepted by an older portraitd counts in other units.
             done=min(1.0, job.succeeded / job.total),
+            notes=tuple(row.message for row in rows.results_of(conn, job.id) if row.message),
         )
 
     def _state(self, conn: sa.Connection, job: TaskRow) -> JobState:
@@ -204,21 +204,17 @@ class Trainer:
             copies = self._copies(task)
         report(_FETCHED, 0)
         with self.tally.timed(task.kind, "check"):
-            photos = self._usable(copies)
+            photos, refused = self._usable(copies)
         report(_CHECKED, 0)
         with self.tally.timed(task.kind, "make"):
             trained = self._watched(photos, report)
-        for left_out in trained.left_out:
-            _log.info("%s was not used: %s", left_out.name, left_out.error.code)
         report(PERCENT, 0)
         key = identity_key(task.id)
         with self.tally.timed(task.kind, "store"):
             self.blobs.put(key, trained.identity)
         row = IdentityRow(identity_of(task.id), task.account_id, self.engine.name, key, self.clock())
-        copies_at = f"jobs/{task.id}/photos"
-        return Finished(
-            Outcome((), usage=1), lambda conn: identities.add(conn, row), lambda: self.blobs.delete_prefix(copies_at)
-        )
+        copies_at, outcome = f"jobs/{task.id}/photos", Outcome(_notes(refused, trained), usage=1)
+        return Finished(outcome, lambda conn: identities.add(conn, row), lambda: self.blobs.delete_prefix(copies_at))
 
     def discard(self, task: TaskRow) -> None:
         """Erase what a run left behind of a job that is gone."""
@@ -250,16 +246,25 @@ class Trainer:
         self.blobs.put(f"{listing}/complete", str(len(photos)).encode())
         return photos
 
-    def _usable(self, raw: Sequence[RawPhoto]) -> tuple[Photo, ...]:
-        """Those within the contract's limits. Faces are the engine's to judge: training wants turned heads too."""
+    def _usable(self, raw: Sequence[RawPhoto]) -> tuple[tuple[Photo, ...], tuple[LeftOut, ...]]:
+        """Those within the contract's limits, and the others. Faces are the engine's to judge: training wants turned
+        heads too."""
         found: list[Photo] = []
-        errors: list[PortraitdError] = []
+        refused: list[LeftOut] = []
         for photo in raw:
             try:
                 found.append(Photo(photo.name, CHECKED_PHOTO.decode(photo.data)))
             except (InvalidFileSize, InvalidImageFormat, InvalidImageResolution) as error:
-                _log.info("%s was not used: %s", photo.name, error.code)
-                errors.append(error)
+                refused.append(LeftOut(photo.name, error))
         if not found:
-            raise errors[0] if errors else MissingTrainingFiles()
-        return tuple(found)
+            raise refused[0].error if refused else MissingTrainingFiles()
+        return tuple(found), tuple(refused)
+
+
+def _notes(refused: Sequence[LeftOut], trained: Trained) -> tuple[ResultRow, ...]:
+    """What the job's log is to say of its photos."""
+    notes = []
+    for photo in (*refused, *trained.left_out):
+        _log.info("%s was not used: %s", photo.name, photo.error.code)
+        notes.append(ResultRow(code=photo.error.code, message=f"{photo.name} was not used: {photo.error.message}"))
+    return tuple(notes) if not trained.remark else (*notes, ResultRow(message=trained.remark))

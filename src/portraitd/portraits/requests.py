@@ -203,6 +203,8 @@ class FinetuneJob:
     done: float = 0.0
     #: When its first run began.
     started_at: datetime | None = None
+    #: What came of its photos, once SUCCEEDED: those that were not used, and why.
+    notes: tuple[str, ...] = ()
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

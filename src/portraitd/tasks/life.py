@@ -60,7 +60,7 @@ class Run:
 class Outcome:
     """What a finished run leaves behind."""
 
-    #: Pictures in the order to be shown; none for a training.
+    #: Pictures in the order to be shown; of a training, what its log says of photos.
     results: tuple[ResultRow, ...]
     #: What a bill counts: pictures made, or 1 for a training.
     usage: int

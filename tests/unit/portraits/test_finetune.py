@@ -18,9 +18,12 @@ from portraitd.blobs import Blobs
 from portraitd.engines.base import Photo, Progress, Training
 from portraitd.errors import (
     FileMissing,
+    InvalidImageFormat,
+    InvalidImageResolution,
     InvalidParameter,
     JobBusy,
     MissingTrainingFiles,
+    NoHumanFace,
     NotFound,
     ResourceAccessDenied,
     TooManyJobs,
@@ -84,7 +87,20 @@ def test_unusable_photos_are_left_out_while_one_is_usable(place: Place) -> None:
     files = [upload(place, data) for data in (text, small, faceless, good)]
     job_id = submit(place, *files)
     place.work(job_id)
-    assert state(place, job_id)[0] is JobState.SUCCEEDED
+    job = place.services.finetunes.get(place.anne, job_id)
+    assert job.state is JobState.SUCCEEDED
+    assert [note.partition(" was not used: ")[2] for note in job.notes] == [
+        InvalidImageFormat().message,
+        InvalidImageResolution().message,
+        NoHumanFace().message,
+    ]
+    assert [note.partition(" was not used: ")[0] for note in job.notes] == ["photo 1", "photo 2", "photo 3"]
+
+
+def test_of_photos_that_were_all_used_nothing_is_said(place: Place) -> None:
+    job_id = submit(place, upload(place, picture()))
+    place.work(job_id)
+    assert place.services.finetunes.get(place.anne, job_id).notes == ()
 
 
 @pytest.mark.parametrize(

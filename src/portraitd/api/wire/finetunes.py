@@ -155,6 +155,7 @@ def _log_lines(job: FinetuneJob) -> list[str]:
         lines.append(f"{local_s(job.started_at)} {job.id} begun")
     if not job.state.is_terminal:
         return lines
+    lines += job.notes
     ended = local_s(job.ended_at) if job.ended_at else ""
     lines.append(f"{ended} {job.id} {job.state.value.lower()}".lstrip())
     if job.state is JobState.SUCCEEDED:

@@ -63,6 +63,9 @@ from portraitd.styles.catalog import Style
 
 _log = logging.getLogger(__name__)
 
+#: What a training's own log says where nobody is learnt.
+KEPT_ONLY = "the photos are kept, and pictures go by them: this service has no model to learn a person with"
+
 #: Side of a reference, in longer sides of the face's box: the whole head.
 REFERENCE_ROOM = 2.0
 #: No retouch of the references.
@@ -123,7 +126,7 @@ class DiffusionEngine:
         trained = self.train(photos)
         if self._painter().lesson_px is None:
             _log.warning("the model %s", LEARNS_NOBODY)
-            yield trained
+            yield replace(trained, remark=KEPT_ONLY)
             return
         self._models.path(RECOGNISER)  # without it nobody could say whether it is the person
         for step in learn_person(self._painter(), self._people, self._people.read(trained.identity)):

@@ -14,7 +14,7 @@ from portraitd.engines.base import Beat, LeftOut, Photo, Progress, Trained, go_o
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.people import People
 from portraitd.engines.diffusion.crop import FaceCrop, Square
-from portraitd.engines.diffusion.engine import DiffusionEngine
+from portraitd.engines.diffusion.engine import KEPT_ONLY, DiffusionEngine
 from portraitd.engines.diffusion.keeping import lora_of, with_lora
 from portraitd.engines.diffusion.learning import ALIKE, FRAMES, TRIALS
 from portraitd.engines.diffusion.painter import Draft, Learning, Learnt, Lesson, Person, StyleLora
@@ -105,6 +105,7 @@ def test_the_state_that_paints_the_person_best_is_kept(tmp_path: Path, caplog: p
         trained = trained_by(_engine(pupil, tmp_path).training(_photos(2)))
     assert lora_of(trained.identity) == b"%d" % round(255 * 0.9)
     assert (trained.used, len(trained.left_out)) == (("0.jpg", "1.jpg"), 1)
+    assert trained.remark == ""
     assert "step 4 of 6: loss 1.0000, likeness 0.90" in caplog.text
 
 
@@ -155,6 +156,7 @@ def test_a_model_that_does_not_learn_leaves_it_at_the_photos_and_says_so(
     (trained,) = engine.training(_photos(2))
     assert "PORTRAITD_DIFFUSION_TRAINING_MODEL facechain-finetune makes no LoRA" in caplog.text
     assert isinstance(trained, Trained)
+    assert trained.remark == KEPT_ONLY
     assert trained.identity == engine.train(_photos(2)).identity
     assert lora_of(trained.identity) is None
 
