@@ -155,6 +155,22 @@ def test_a_brow_under_hair_is_hair_and_the_other_end_of_it_a_brow() -> None:
     assert found(painted())[end[1], end[0] + 2] < 0.1
 
 
+def test_the_frame_of_glasses_is_no_hair() -> None:
+    """It is as dark, lies over the cheek and reaches to the contour; but it is narrow."""
+    image = painted()
+    for ring, side in ((regions.LEFT_EYE, 234), (regions.RIGHT_EYE, 454)):
+        middle = np.rint(POINTS[list(ring), :2].mean(axis=0)).astype(int)
+        cv2.circle(image, (int(middle[0]), int(middle[1])), 34, HAIR, 5)
+        outer = int(middle[0]) + (34 if side == 454 else -34)
+        cv2.line(image, (outer, int(middle[1])), at(side), HAIR, 5)
+    mask = cv2.resize(hair_and_edge(against_skin(image, POINTS, FACING, LIGHT)), SIZE[::-1])
+    eye = np.rint(POINTS[list(regions.LEFT_EYE), :2].mean(axis=0)).astype(int)
+    for angle in (20, 60, 100, 140):  # the lower half of the frame
+        x, y = eye + np.rint(34 * np.array([np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])).astype(int)
+        assert image[y, x].mean() < 40
+        assert mask[y, x] < 0.1, angle
+
+
 def test_make_up_beside_hair_is_no_hair() -> None:
     image = with_long_hair()
     x, y = at(33)  # the eye's outer corner

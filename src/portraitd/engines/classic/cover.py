@@ -35,6 +35,8 @@ BRIGHT = (0.3, 0.5)
 DARK_LOW = (0.6, 1.0)
 #: How much darker than skin, in the middle, a chin and the skin above its mouth are bare, and surely bearded.
 BEARDED = (0.2, 0.35)
+#: How broad a frame of glasses may be, face widths: what is dark and broader may be hair.
+FRAME = 0.06
 #: How much darker than skin the edge of hair is, and how wide it is, face widths.
 DARK_EDGE = (0.2, 0.45)
 EDGE = 0.035
@@ -110,6 +112,14 @@ class AgainstSkin:
         return float(np.clip((dark - BEARDED[0]) / (BEARDED[1] - BEARDED[0]), 0, 1))
 
     @cached_property
+    def solid(self) -> Mask:
+        """(h, w) 1 where what is dark is broad: hair that hangs over a cheek, not the frame of glasses."""
+        reach = max(1, round(FRAME / 2 * float(np.ptp(self.at[:, 0]))))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        broad = cv2.morphologyEx((self.dark > DARK_LOW[0]).astype(np.uint8), cv2.MORPH_OPEN, disc)
+        return np.asarray(cv2.dilate(broad, np.ones((3, 3), np.uint8)), np.float32)
+
+    @cached_property
     def inside(self) -> Mask:
         """(h, w) 1 inside the mesh, to 0."""
         return self.raster.coverage()
@@ -144,7 +154,7 @@ def hair_over(seen: AgainstSkin) -> Mask:
         np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond
     )
     deep = np.float32(DEEPER) * (1 - near)
-    hair = np.maximum(hair, _step(dark - deep, *DARK_LOW) * hanging) * seen.inside
+    hair = np.maximum(hair, _step(dark - deep, *DARK_LOW) * hanging * seen.solid) * seen.inside
     # Low on the cheeks the contour's own points are out of sight: there the outline of what is drawn tells as much.
     outline = (rim > 0.5) | (seen.inside - cv2.erode(seen.inside, np.ones((5, 5), np.uint8)) > 0.5)
     hair *= _reaches_in(hair > 0.3, outline & (np.maximum(np.maximum(zone, hanging), beyond) > 0.5))
@@ -156,7 +166,9 @@ def hair_and_edge(seen: AgainstSkin) -> Mask:
     and skin in its shadow."""
     hair, reach = hair_over(seen), max(1, round(EDGE * float(np.ptp(seen.at[:, 0]))))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    beside = cv2.dilate((hair > 0.5).astype(np.float32), disc) * (1 - features(seen.at, seen.shape, FEATURES, 0.01))
+    beside = cv2.dilate((hair > 0.5).astype(np.float32) * seen.solid, disc) * (
+        1 - features(seen.at, seen.shape, FEATURES, 0.01)
+    )
     return np.asarray(np.maximum(hair, beside * _step(seen.dark, *DARK_EDGE) * seen.inside), np.float32)
 
 

@@ -178,7 +178,7 @@ def turned_away(face: FaceRegion) -> Floats:
 
     Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
     """
-    return np.asarray(np.clip((0.40 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
+    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
 
 
 @lru_cache(maxsize=1)
