@@ -31,7 +31,7 @@ DARK = (0.32, 0.75)
 COLOURED = (0.30, 0.60)
 #: How much brighter than lit skin the backdrop beside a misplaced contour begins, and is certain.
 BRIGHT = (0.3, 0.5)
-#: The same of hair beside the cheeks below the cheekbones, where a cheek lies in its own shade.
+#: How much darker than lit skin hair that hangs over a cheek begins, and is certain: a cheek has its own shade.
 DARK_LOW = (0.6, 1.0)
 #: How much darker than skin, in the middle, a chin and the skin above its mouth are bare, and surely bearded.
 BEARDED = (0.2, 0.35)
