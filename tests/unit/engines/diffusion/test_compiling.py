@@ -118,12 +118,13 @@ def test_where_people_are_learnt_all_kinds_are_compiled_before_anybody_asks(
     load: Callable[..., Klein], tiny_klein: Klein, base_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With nobody's LoRA, with one person's and with several people's; and nobody is taken for whom it was compiled."""
+    from portraitd.engines.diffusion.tune import TuningPlan
     from tests.fakes.loras import random_lora
 
     compiler = Compiler().install(monkeypatch)
     klein = load("on", base_folder)
     assert compiler.regions == 6
-    one, two = (Person(lora=random_lora(klein._painting.transformer, seed, rank=8)) for seed in (1, 2))
+    one, two = (Person(lora=random_lora(klein._painting.transformer, seed, TuningPlan().rank)) for seed in (1, 2))
     for people in ((Person(), Person()), (one, one), (one, two), (two, one), (two, two), (Person(), two)):
         pictures = klein.paint_people(DRAFTS, people)
         for picture, draft, person in zip(pictures, DRAFTS, people, strict=True):
