@@ -263,7 +263,9 @@ def test_a_stranger_among_the_photos_is_left_out_and_named(engine: ClassicEngine
     names = ["woman_1", "man_1", "woman_2", "woman_3"]
     trained = engine.train([Photo(name, load(name)) for name in names])
     assert trained.used == ("woman_1", "woman_2", "woman_3")
-    assert [left.name for left in trained.left_out] == ["man_1"]
+    assert [(left.name, left.why) for left in trained.left_out] == [
+        ("man_1", "it shows somebody else than the other photos")
+    ]
     assert {view.name for view in Identity.from_bytes(trained.identity).views} == set(trained.used)
 
 
@@ -271,6 +273,7 @@ def test_a_photo_without_a_face_is_left_out_and_named(engine: ClassicEngine, loa
     trained = engine.train([Photo("mug", coffee()), Photo("me", load("man_1"))])
     assert trained.used == ("me",)
     assert [(left.name, type(left.error)) for left in trained.left_out] == [("mug", NoHumanFace)]
+    assert trained.left_out[0].why == NoHumanFace().message
 
 
 def test_where_nobody_is_there_is_no_human_face(engine: ClassicEngine, load: Load, people: dict[str, Trained]) -> None:

@@ -47,7 +47,7 @@ def import_identity(
         except PortraitdError as error:
             raise SetupError(f"{error.message} (`portraitd detect` checks each picture.)") from error
     for left_out in trained.left_out:
-        typer.echo(f"{left_out.name} was not used: {left_out.error.message}", err=True)
+        typer.echo(f"{left_out.name} was not used: {left_out.why}", err=True)
     typer.echo(f"{resource_id}: trained from {len(trained.used)} photos")
 
 

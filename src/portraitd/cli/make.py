@@ -153,7 +153,7 @@ def _job(engine: Engine, order: Order) -> Job:
         return TrainFreeJob(order.template.image, order.photos, order.retouch, order.count, order.seed)
     trained = engine.train(order.photos)
     for left_out in trained.left_out:
-        typer.echo(f"{left_out.name} was not used: {plainly(left_out.error)}", err=True)
+        typer.echo(f"{left_out.name} was not used: {left_out.plainly or plainly(left_out.error)}", err=True)
     if order.template:
         return TemplateJob(order.template.image, trained.identity, order.count, order.seed)
     return PresetJob(order.style, trained.identity, order.count, order.seed)

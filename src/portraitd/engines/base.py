@@ -31,6 +31,13 @@ class LeftOut:
     name: str
     #: The error a client would have been shown had it been the only photo.
     error: PortraitdError
+    #: The reason in plain words, where the error's own miss it.
+    plainly: str = ""
+
+    @property
+    def why(self) -> str:
+        """What to tell whoever sent it."""
+        return self.plainly or self.error.message
 
 
 @dataclass(frozen=True)

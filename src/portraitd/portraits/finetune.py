@@ -266,5 +266,5 @@ def _notes(refused: Sequence[LeftOut], trained: Trained) -> tuple[ResultRow, ...
     notes = []
     for photo in (*refused, *trained.left_out):
         _log.info("%s was not used: %s", photo.name, photo.error.code)
-        notes.append(ResultRow(code=photo.error.code, message=f"{photo.name} was not used: {photo.error.message}"))
+        notes.append(ResultRow(code=photo.error.code, message=f"{photo.name} was not used: {photo.why}"))
     return tuple(notes) if not trained.remark else (*notes, ResultRow(message=trained.remark))

@@ -64,6 +64,9 @@ _BROKEN = (
 #: person stay under, 0.69 what 99 % of pairs of two people lie above.
 SAME_PERSON = 0.52
 
+#: What is said of a photo of somebody else.
+STRANGER = "it shows somebody else than the other photos"
+
 T = TypeVar("T")
 
 
@@ -290,7 +293,7 @@ def train_identity(
     if not views:
         raise left_out[0].error if left_out else NoUsablePhoto()
     views, strangers = _same_person(views)
-    left_out += [LeftOut(view.name, NoUsablePhoto()) for view in strangers]
+    left_out += [LeftOut(view.name, NoUsablePhoto(), STRANGER) for view in strangers]
     views.sort(key=lambda view: -view.quality)
     views[:mattes] = [_matted(models, view) for view in views[:mattes]]
     known = [view.embedding for view in views if view.embedding is not None]
