@@ -1,4 +1,4 @@
-"""A person's photos beside each other: what the chosen one takes from the others."""
+"""A person's photos beside each other: what the chosen one takes from the others and from its own mirror image."""
 
 from __future__ import annotations
 

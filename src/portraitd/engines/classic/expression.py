@@ -1,7 +1,7 @@
 """The template's expression on the person's own face, as a change of shape: the lips stay the person's lips.
 
 Two figures say what a mouth does: how far it is open, and how far its corners are drawn up. The person's mesh is
-changed until it has the template's, lips and all that is near them moving along.
+changed until it has the template's, lips and all that is near them moving along; an open one shuts half the way.
 """
 
 from __future__ import annotations

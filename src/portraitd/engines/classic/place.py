@@ -81,8 +81,9 @@ def _seen(face: FaceRegion, hidden: Hidden, raster: Raster, features: Mask, widt
     Beside hair, brows, eyes and lips count as shown, but not under it, and not where they are turned out of sight.
     """
     size = (features.shape[1], features.shape[0])
-    over = hair_in_place(face, raster, size, width_px)
-    hair = over * (1 - features) + np.minimum(_hair(face, raster, size), over) * features
+    found = _hair(face, raster, size)
+    over = _widened(found, width_px)
+    hair = over * (1 - features) + np.minimum(found, over) * features
     gone = hidden.away
     if hidden.lent is not None:
         gone, hair = np.maximum(gone - hidden.lent, 0), hair * (1 - hidden.lent)
@@ -100,11 +101,13 @@ def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width
 
     Wider and softer than what was found: another's skin, already in the right tone, takes over there.
     """
+    return _widened(_hair(face, raster, size), width_px)
+
+
+def _widened(hair: Mask, width_px: float) -> Mask:
     reach = max(1, round(0.02 * width_px))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(
-        cv2.GaussianBlur(cv2.dilate(_hair(face, raster, size), disc), (0, 0), _softness(width_px)), np.float32
-    )
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), _softness(width_px)), np.float32)
 
 
 def _softness(width_px: float) -> float:

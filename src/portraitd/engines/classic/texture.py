@@ -2,7 +2,8 @@
 
 Every photo is laid through its own mesh on one small UV map, the mean face: once, at training. Only tone is taken from
 there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light left behind (a shadow beside the
-nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight is another photo's.
+nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight, or under hair, is
+another photo's, or that of the photo's own mirror image.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from portraitd.engines.classic.geometry import Raster, at_points, rasterise, rim
 from portraitd.engines.classic.place import hair_in_place
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.tone import skin_mean
-from portraitd.engines.classic.warp import warp
+from portraitd.engines.classic.warp import outer_cheeks, warp
 from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Mask, Points
@@ -178,13 +179,7 @@ def turned_away(face: FaceRegion) -> Floats:
 
     Flanks of the nose are steep in any photo; only the outer cheeks turn out of sight.
     """
-    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * _outer(), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _outer() -> Floats:
-    """(468,) 1 on the outer cheeks, temples and jaw, 0 in the middle of the face."""
-    return np.asarray(np.clip((np.abs(mean_face().points[:, 0]) - 0.55) / 0.2, 0, 1), np.float32)
+    return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * outer_cheeks(0.55), np.float32)
 
 
 def hidden(face: FaceRegion) -> Floats:

@@ -76,16 +76,16 @@ def off_the_edge(face: FaceRegion) -> Points:
     depth = face.facing[:, 2:]
     # On the far side of a turned head only: the near side's cheek, and both of a frontal one, lie where they seem to.
     far = np.clip((depth - depth[mean_face().mirror]) / FAR, 0, 1)
-    turned = far * np.clip((TURNED + depth) / TURNED, 0, 1) * _outer()
+    turned = far * np.clip((TURNED + depth) / TURNED, 0, 1) * outer_cheeks(0.45)[:, None]
     middle = face.mesh.xy[regions.NOSE_TIP]
     share = np.maximum(OFF_THE_EDGE * _along_jaw(), OFF_WHERE_TURNED * turned)
     return np.asarray(face.mesh.xy + (middle - face.mesh.xy) * share, np.float32)
 
 
-@lru_cache(maxsize=1)
-def _outer() -> Floats:
-    """(468, 1) 1 on the outer cheeks, temples and jaw, 0 in the middle of the face."""
-    return np.asarray(np.clip((np.abs(mean_face().points[:, :1]) - 0.45) / 0.2, 0, 1), np.float32)
+@lru_cache(maxsize=2)
+def outer_cheeks(start: float) -> Floats:
+    """(468,) 1 on the outer cheeks, temples and jaw, 0 nearer to the middle of the face than `start`, eye distances."""
+    return np.asarray(np.clip((np.abs(mean_face().points[:, 0]) - start) / 0.2, 0, 1), np.float32)
 
 
 @lru_cache(maxsize=1)
