@@ -25,8 +25,12 @@ CHEEK = (117, 50, 205, 36, 100)
 #: How far from the rim, to either side, its two colours are read, in face widths.
 SEAM_REACH = 0.03
 WIDE_SEAM_REACH = 0.06
-#: Room around the face's hull in which a picture may change, in face widths.
-MAY_CHANGE = 0.15
+#: Room around the face's hull in which a picture may change, in face widths: what lies beside a jaw of another breadth
+#: gives way.
+MAY_CHANGE = 0.26
+#: Points of the contour for each of the mesh; and how exactly a contour is found, in face widths.
+BETWEEN = 8
+CONTOUR_ERROR = 0.015
 
 
 @dataclass(frozen=True)
@@ -85,11 +89,34 @@ def seam(result: Image, template: Seen, reach: float = SEAM_REACH) -> float:
     return _step_across(changed_region(result, template), result, template, reach)
 
 
-def contour_seam(result: Image, template: Seen) -> float:
-    """The same across the contour of the template's face: the changed region may end elsewhere, and softly."""
-    oval = np.zeros(result.shape[:2], np.uint8)
-    cv2.fillPoly(oval, [np.rint(template.mesh.xy[list(regions.FACE_OVAL)]).astype(np.int32)], 1)
-    return _step_across(oval, result, template, SEAM_REACH)
+def contour_seam(result: Seen, template: Seen, reach: float = SEAM_REACH) -> float:
+    """CIEDE2000 step across the contour of the result's face beyond the template's own across its face's contour at the
+    same place, mean over the contour: the changed region may end elsewhere, and softly.
+
+    The template's own is the largest within CONTOUR_ERROR of the contour.
+    """
+    (steps, known), *own = (
+        _contour_steps(seen, reach, shift)
+        for seen, shift in ((result, 0.0), *((template, by) for by in (-CONTOUR_ERROR, 0.0, CONTOUR_ERROR)))
+    )
+    kept = np.logical_and.reduce([known, *(there for _, there in own)])
+    beyond = np.clip(steps - np.max([step for step, _ in own], axis=0), 0, None)
+    return float(beyond[kept].mean()) if kept.any() else 0.0
+
+
+def _contour_steps(seen: Seen, reach: float, shift: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N,) CIEDE2000 between the colours inside and outside the face's contour, moved inwards by `shift` face widths,
+    point by point; and where both lie in the picture."""
+    oval, t = seen.mesh.xy[list(regions.FACE_OVAL)], np.arange(BETWEEN)[None, :, None] / BETWEEN
+    ring = (oval[:, None] * (1 - t) + np.roll(oval, -1, axis=0)[:, None] * t).reshape(-1, 2)
+    along = np.roll(ring, -BETWEEN, axis=0) - np.roll(ring, BETWEEN, axis=0)
+    inward = np.column_stack([-along[:, 1], along[:, 0]])
+    inward /= np.maximum(np.linalg.norm(inward, axis=1, keepdims=True), 1e-6)
+    inward *= np.sign(((oval.mean(axis=0) - ring) * inward).sum(axis=1).mean()) * seen.mesh.box.width
+    inside, outside = (np.asarray(ring + (shift + side * reach) * inward, np.float32) for side in (1, -1))
+    limit = np.array(seen.image.shape[1::-1]) - 1
+    known = ((inside >= 0) & (inside <= limit) & (outside >= 0) & (outside <= limit)).all(axis=1)
+    return _steps(seen.image, inside, outside, reach * seen.mesh.box.width / 3), np.asarray(known)
 
 
 def _step_across(region: NDArray[np.uint8], result: Image, template: Seen, reach: float) -> float:
@@ -134,11 +161,11 @@ def changed_outside(models: FaceModels, result: Image, template: Seen) -> int:
     return int(((result != template.image).any(axis=2) & (allowed == 0) & (skin == 0)).sum())
 
 
-def neck_and_ears(models: FaceModels, template: Seen) -> NDArray[np.bool_]:
-    """(H, W) the template's bare skin around its face: 3 to 35 % of the face's width outside the hull, below the eyes,
-    surely of a person, of the colour of the cheeks (within 8 in a*b*, up to 25 darker and 12 lighter)."""
+def neck_and_ears(models: FaceModels, result: Seen, template: Seen) -> NDArray[np.bool_]:
+    """(H, W) the template's bare skin around its face: 3 to 35 % of the face's width outside the hulls of both faces,
+    below the eyes, surely of a person, of the cheeks' colour (within 8 in a*b*, up to 25 darker and 12 lighter)."""
     width, hull = template.mesh.box.width, _hull(template)
-    ring = (_grown(hull, 0.35 * width) > 0) & (_grown(hull, 0.03 * width) == 0)
+    ring = (_grown(hull, 0.35 * width) > 0) & (_grown(hull | _hull(result), 0.03 * width) == 0)
     ring[: int(template.mesh.eye_centres[:, 1].max())] = False
     colours = cv2.GaussianBlur(lab(template.image), (0, 0), max(0.5, 0.005 * width))
     off = colours - cheek_colour(template)

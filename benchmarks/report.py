@@ -48,7 +48,7 @@ FIGURES = (
     Figure("expression error: mouth's opening", _named("mouth_opening")),
     Figure("expression error: smile", _named("smile")),
     Figure("seam, CIEDE2000", _named("seam"), "50 % 1.0, 90 % 2.0", 2),
-    Figure("seam at the template's contour", _named("contour_seam"), "", 2),
+    Figure("seam at the face's contour", _named("contour_seam"), "", 2),
     Figure("seam, twice as far apart", _named("wide_seam"), "", 2),
     Figure("face against neck and ears, CIEDE2000", _named("neck"), "50 % 4, 90 % 7", 2),
     Figure("  (in the template itself)", _named("neck_of_template"), "", 2),

@@ -107,12 +107,12 @@ def measured(studio: Studio, person: Person, template: Subject, image: Image) ->
 
 def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, float | None]:
     pose, face = measures.pose_error(result, template), measures.expression_error(result, template)
-    neck = measures.neck_and_ears(models, template)
+    neck = measures.neck_and_ears(models, result, template)
     return {
         **{f"pose_{key}": value for key, value in pose.items()},
         **{f"{key}_opening" if key != "smile" else key: value for key, value in face.items()},
         "seam": measures.seam(result.image, template),
-        "contour_seam": measures.contour_seam(result.image, template),
+        "contour_seam": measures.contour_seam(result, template),
         "wide_seam": measures.seam(result.image, template, measures.WIDE_SEAM_REACH),
         **measures.face_against_neck(result, template, neck),
         "outside": float(measures.changed_outside(models, result.image, template)),

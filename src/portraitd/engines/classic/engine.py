@@ -13,6 +13,7 @@ from portraitd.engines.classic.complexion import shift_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.looks import look_of
+from portraitd.engines.classic.outline import with_outline
 from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
@@ -113,7 +114,8 @@ class ClassicEngine:
     def _template_maker(
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
-        worn = with_complexion(self._models, template, shift_between(identity.skin, template))
+        coloured = with_complexion(self._models, template, shift_between(identity.skin, template))
+        worn = with_outline(coloured, identity.shape)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)

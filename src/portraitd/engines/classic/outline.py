@@ -1,0 +1,165 @@
+"""The template's cheeks, jaw and chin take the person's outline; what lies beside them gives way, less and less.
+
+A broad jaw pressed into a narrow one is somebody else's, however true the eyes are. Only the shape of the picture
+changes here: whose skin fills it is decided later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.expression import mouth_in_picture, with_mouth
+from portraitd.engines.classic.geometry import Part, at_points, sampled
+from portraitd.engines.classic.region import region_box
+from portraitd.engines.classic.template import ROOM, TemplateFace
+from portraitd.faces import regions
+from portraitd.faces.detect import Box
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import fit_similarity, mean_face, rigid_weights
+from portraitd.images import Floats, Mask, Points
+
+#: How far the contour moves at most, how far around it and inside it the picture moves along, face widths.
+MOST = 0.10
+REACH = 0.24
+INWARD = 0.3
+#: From where on the contour moves, and from where on wholly, eye distances below the eyes: above there is hair.
+BELOW_EYES = (-0.1, 0.4)
+#: What is less than this can't be seen: of the contour, face widths; of a pixel of the sheet, its pixels.
+LEAST = 0.004
+UNSEEN = 0.01
+#: How far the mouth follows the template's before the chin's place is read: an open one has a longer face.
+EXPRESSION = 0.8
+#: Width of the face on the sheet on which the move is worked out, px; and how many points the contour has there for
+#: each of the mesh.
+WORK_PX = 64
+BETWEEN = 8
+
+_OVAL = list(regions.FACE_OVAL)
+
+
+def with_outline(template: TemplateFace, shape: Points) -> TemplateFace:
+    """The template, its face with the outline of the person whose (468, 3) shape this is.
+
+    Pixels farther than REACH from the face stay as they are; all do where the two outlines are alike.
+    """
+    mesh, picture = template.whole_mesh, template.picture
+    step = _step(mesh, shape)
+    if float(np.linalg.norm(step, axis=1).max()) < LEAST * mesh.box.width:
+        return template
+    x0, y0, x1, y1 = part = _part(mesh, picture.shape)
+    scale = WORK_PX / mesh.box.width
+    size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
+    grid = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)], np.float32)
+    on_sheet = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * grid - 0.5, np.float32)
+    moves = _moves(on_sheet[_OVAL], step * grid, size)
+    points = mesh.points.copy()
+    points[:, :2] += at_points(moves, on_sheet) / grid
+    points[_OVAL, :2] = mesh.xy[_OVAL] + step
+    return _moved(template, FaceMesh(np.asarray(points, np.float32), mesh.score), part, moves / grid)
+
+
+def _moved(template: TemplateFace, mesh: FaceMesh, part: Part, moves: Floats) -> TemplateFace:
+    """The template, that part of its picture moved by the small (h, w, 2) moves, px; mesh: the face's then."""
+    x0, y0, x1, y1 = part
+    came_from = np.asarray(cv2.resize(-moves, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
+    came_from += np.dstack(np.meshgrid(np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)))
+    picture = template.picture.copy()
+    picture[y0:y1, x0:x1] = sampled(np.ascontiguousarray(picture[y0:y1, x0:x1]), came_from, cv2.INTER_CUBIC)
+    box, corner = region_box(mesh, picture.shape, ROOM), (x0, y0)
+    covered = np.zeros(came_from.shape[:2], np.float32)
+    covered[_inside(template.box, corner)] = template.covered
+    covered = sampled(covered, np.ascontiguousarray(came_from[_inside(box, corner)]))
+    image = np.ascontiguousarray(picture[_inside(box, (0, 0))])
+    local = FaceMesh(mesh.points - np.array([box.x0, box.y0, 0], np.float32), mesh.score)
+    face = replace(template.face, image=image, mesh=local, hair=covered)
+    return replace(template, picture=picture, box=box, face=face, covered=covered)
+
+
+def _inside(box: Box, corner: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a box of whole pixels in the part of the picture that begins at this corner."""
+    x0, y0, x1, y1 = (int(v) - corner[i % 2] for i, v in enumerate(box))
+    return slice(y0, y1), slice(x0, x1)
+
+
+def _step(mesh: FaceMesh, shape: Points) -> Points:
+    """(36, 2) px: how far each point of the contour moves."""
+    own = with_mouth(shape, mouth_in_picture(mesh.points), EXPRESSION)
+    posed = fit_similarity(own, mesh.points, rigid_weights()).apply(own)
+    along = _smoothed(np.roll(mesh.xy[_OVAL], -1, axis=0) - np.roll(mesh.xy[_OVAL], 1, axis=0))
+    across = np.column_stack([-along[:, 1], along[:, 0]])
+    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
+    # Along itself a contour may slide without being another.
+    gap = ((posed - mesh.points)[_OVAL, :2] * across).sum(axis=1, keepdims=True) / mesh.box.width
+    # One point's error is no bump in a jaw.
+    gap = _smoothed(gap * _movable())
+    return np.asarray(MOST * np.tanh(gap / MOST) * across * mesh.box.width, np.float32)
+
+
+def _smoothed(ring: Floats) -> Floats:
+    """(N, C) each value of a closed ring with its two neighbours on either side, weighted."""
+    return np.asarray(sum(np.roll(ring, k, axis=0) * (3 - abs(k)) for k in range(-2, 3)) / 9, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _movable() -> Floats:
+    """(36, 1) how far each point of the contour may move: those below the eyes."""
+    low, high = BELOW_EYES
+    return np.asarray(np.clip((mean_face().points[_OVAL, 1:2] - low) / (high - low), 0, 1), np.float32)
+
+
+def _part(mesh: FaceMesh, shape: tuple[int, ...]) -> Part:
+    """The pixels of a (H, W, ...) picture that may move, and those that the face's region may hold when they have."""
+    box, width = mesh.box, mesh.box.width
+    reach = max((REACH + 1 / WORK_PX) * width, MOST * width + ROOM * (max(width, box.height) + 2 * MOST * width) + 2)
+    x0, y0 = max(0, int(box.x0 - reach)), max(0, int(box.y0 - reach))
+    return x0, y0, min(shape[1], int(box.x1 + reach) + 1), min(shape[0], int(box.y1 + reach) + 1)
+
+
+def _moves(contour: Points, step: Points, size: tuple[int, int]) -> Floats:
+    """(h, w, 2) how far each pixel has come; all in pixels of a sheet of this width and height.
+
+    contour, step: (36, 2) the contour before, and how far its points move.
+    """
+    before, along = _between(contour), _between(step)
+    after = before + along
+    column, row = np.rint(after).astype(np.intp).T
+    kept = (column >= 0) & (row >= 0) & (column < size[0]) & (row < size[1])
+    # Each pixel moves with the point of the new contour that is nearest.
+    elsewhere = np.ones((size[1], size[0]), np.uint8)
+    elsewhere[row[kept], column[kept]] = 0
+    _, nearest = cv2.distanceTransformWithLabels(elsewhere, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_point = np.zeros((int(nearest.max()) + 1, 2), np.float32)
+    of_point[nearest[row[kept], column[kept]]] = along[kept]
+    spread = of_point[nearest]
+    (outside_before, _), (outside, inside) = _around(before, size), _around(after, size)
+    # From the new contour to where nothing moves, evenly: a picture pressed together any faster would fold. The blur
+    # that follows reaches three pixels.
+    room = np.maximum(REACH * WORK_PX - 3 - outside_before, 0)
+    share = room / np.maximum(room + outside, 1e-6) * _fading(inside / (INWARD * WORK_PX))
+    moves = np.asarray(cv2.GaussianBlur(spread * share[:, :, None], (0, 0), 1.0), np.float32)
+    moves[np.abs(moves) < UNSEEN] = 0
+    return moves
+
+
+def _between(ring: Points) -> Points:
+    """(N, 2) the ring with BETWEEN points for each of its own, in order."""
+    t = np.arange(BETWEEN, dtype=np.float32)[None, :, None] / BETWEEN
+    return np.asarray((ring[:, None] * (1 - t) + np.roll(ring, -1, axis=0)[:, None] * t).reshape(-1, 2), np.float32)
+
+
+def _around(ring: Points, size: tuple[int, int]) -> tuple[Mask, Mask]:
+    """(h, w) px: how far a pixel lies outside the ring, and how far inside; 0 on the other side."""
+    within = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillPoly(within, [np.rint(ring * 8).astype(np.int32)], 1, shift=3)
+    outside, inside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (1 - within, within))
+    return np.asarray(outside, np.float32), np.asarray(inside, np.float32)
+
+
+def _fading(x: Floats) -> Floats:
+    """1 at 0, falling smoothly to 0 at 1."""
+    t = np.clip(1 - x, 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
