@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     meter = Meter(watched.figures)
     app = FastAPI(
         title="portraitd",
-        routes=_routes(),
+        routes=list(_routes()),
         middleware=_middleware(config, meter),
         exception_handlers=dict.fromkeys((PortraitdError, HTTPException, RequestValidationError), on_error),
         redirect_slashes=False,
@@ -108,9 +109,13 @@ def build_app(services: Services, config: ApiConfig, watched: Watched | None = N
     return app
 
 
-def _routes() -> list[BaseRoute]:
-    """Every path of the service. The last one under the API root takes what no other did, wrong methods included."""
-    return [
+@functools.cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """Every path of the service. The last one under the API root takes what no other did, wrong methods included.
+
+    They know no application, and take longer to make than all the rest of one: all applications share them.
+    """
+    return (
         _api("POST", "/services/aigc/album/gen_potrait", portraits.create, takes(GenerateBody, _ASYNC, _ONCE)),
         _api("POST", "/services/vision/facedetection/detect", faces.detect, takes(DetectBody)),
         _api("POST", "/fine-tunes", finetunes.create, takes(FinetuneBody, _ONCE)),
@@ -142,7 +147,7 @@ def _routes() -> list[BaseRoute]:
         *_page("/readyz", ops.readyz, answers((200, JSON, "It can do its work."), (503, JSON, "It cannot now."))),
         _route("GET", "/metrics", metrics.read, _FIGURES),
         _route("GET", "/openapi.json", openapi.read, answers((200, JSON, "This document."))),
-    ]
+    )
 
 
 def _openai_routes() -> list[BaseRoute]:
