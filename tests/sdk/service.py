@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +25,8 @@ from tests.fakes.sites import Quiet, listening
 FAKES = Path(__file__).parents[1] / "fakes"
 #: How long the site takes over a picture called slow, in seconds.
 SLOW_S = 2.0
+#: How long it keeps one called held back, in seconds, where nobody asks for /let-go.
+HELD_S = 30.0
 
 
 def picture(grey: int, width: int = 768, height: int = 1024) -> bytes:
@@ -31,19 +34,28 @@ def picture(grey: int, width: int = 768, height: int = 1024) -> bytes:
     return encode_jpeg(np.full((height, width, 3), grey, np.uint8))
 
 
-class _Handler(Quiet, SimpleHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if "slow" in self.path:
-            time.sleep(SLOW_S)
-        super().do_GET()
+def _handler(let_go: threading.Event) -> type[SimpleHTTPRequestHandler]:
+    class Handler(Quiet, SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if "slow" in self.path:
+                time.sleep(SLOW_S)
+            if "held" in self.path:
+                let_go.clear()
+                let_go.wait(HELD_S)
+            if self.path == "/let-go":
+                let_go.set()
+            super().do_GET()
+
+    return Handler
 
 
 @contextmanager
 def site(folder: Path) -> Iterator[str]:
-    """The URL of a site with face.jpg, template.jpg, black.jpg, on which there is no face, and slow.jpg."""
-    for name, grey in {"face": 180, "black": 0, "template": 90, "slow": 120}.items():
+    """The URL of a site with face.jpg, template.jpg, black.jpg, on which there is no face, slow.jpg and held.jpg."""
+    for name, grey in {"face": 180, "black": 0, "template": 90, "slow": 120, "held": 100}.items():
         (folder / f"{name}.jpg").write_bytes(picture(grey))
-    with listening(partial(_Handler, directory=folder)) as port:
+    (folder / "let-go").touch()
+    with listening(partial(_handler(threading.Event()), directory=folder)) as port:
         yield f"http://127.0.0.1:{port}"
 
 

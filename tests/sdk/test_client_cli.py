@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,8 +68,10 @@ def test_trainings(real: Live, pictures: str) -> None:
 
 
 def test_cancel(real: Live, pictures: str) -> None:
-    job_id = FineTunes.call(model="facechain-finetune", training_file_ids=[f"{pictures}/slow.jpg"]).output.job_id
+    job_id = FineTunes.call(model="facechain-finetune", training_file_ids=[f"{pictures}/held.jpg"]).output.job_id
     said(real, "ft", "cancel", job_id)
+    with urllib.request.urlopen(f"{pictures}/let-go"):
+        pass
     assert FineTunes.get(job_id).output.status in {"CANCELING", "CANCELED"}
 
 
