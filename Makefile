@@ -25,7 +25,7 @@ run: setup
 	@exec $(BIN)/portraitd serve
 
 test: setup
-	@exec tools/run-tests
+	@exec $(BIN)/python tools/run_tests.py
 
 lint: setup
 	$(BIN)/ruff check
