@@ -50,7 +50,8 @@ class LoraCard:
 def pack(tensors: LoraTensors, card: LoraCard, dtype: torch.dtype) -> bytes:
     """The LoRA as a safetensors file, its numbers in `dtype`; the same tensors are the same bytes."""
     named = {_PREFIX + name: value.detach().to("cpu", dtype).contiguous() for name, value in sorted(tensors.items())}
-    return save(named, {_CARD: json.dumps(asdict(card))})
+    packed: bytes = save(named, {_CARD: json.dumps(asdict(card))})
+    return packed
 
 
 def unpack(data: bytes, model: str) -> LoraTensors:
