@@ -18,10 +18,12 @@ from portraitd.engines.classic.texture import (
     WORTH_POINTS,
     agreed,
     best_lender,
+    hidden,
     leaf_of,
     leaf_seen,
     lent_by,
     lent_by_mirror,
+    shaded,
     turned_away,
     uv_map,
 )
@@ -138,35 +140,70 @@ def test_photos_that_have_nothing_in_common_change_little_everywhere() -> None:
     assert np.isfinite(changes((8.0, -8.0))).all()
 
 
+def gone(face: FaceRegion) -> Floats:
+    """(468,) what the photo hides."""
+    return hidden(face, leaf_of(face))
+
+
 def test_what_is_turned_out_of_sight_is_lent_by_the_photo_that_shows_it() -> None:
-    left, right = face(40), face(-40)
-    hidden = turned_away(left)
-    assert hidden.max() == 1
-    assert hidden[NOSE] == 0
-    found = best_lender(left, [face(40), right])
+    left, right = gone(face(40)), gone(face(-40))
+    away = turned_away(face(40))
+    assert away.max() == 1
+    assert away[NOSE] == 0
+    found = best_lender(left, [left, right])
     assert found is not None
     best, lent = found
     assert best == 1
-    assert lent[hidden > 0.9].mean() > 0.9
-    assert best_lender(left, [face(40)]) is None
+    assert lent[away > 0.9].mean() > 0.9
+    assert best_lender(left, [left]) is None
     assert best_lender(left, []) is None
 
 
 def test_hair_is_not_lent() -> None:
     hairy = replace(face(-40), hair=np.ones(SHAPE, np.float32))
-    assert lent_by(face(40), face(-40)).sum() > WORTH_POINTS
-    assert lent_by(face(40), hairy) == pytest.approx(0)
+    assert lent_by(gone(face(40)), gone(face(-40))).sum() > WORTH_POINTS
+    assert lent_by(gone(face(40)), gone(hairy)) == pytest.approx(0)
 
 
 def test_a_mirror_lends_what_one_side_shows() -> None:
     """Hair over one cheek: the other cheek's mirror image is under it. Over both, there is nothing to lend."""
     half, left = np.zeros(SHAPE, np.float32), mean_face().points[:, 0] < -0.3
     half[:, : SHAPE[1] // 2 - 5] = 1
-    lent = lent_by_mirror(replace(face(), hair=half))
+    lent = lent_by_mirror(gone(replace(face(), hair=half)))
     assert lent[left].mean() > 0.85
     assert lent[left[mean_face().mirror]].max() < 0.05
-    assert lent_by_mirror(replace(face(), hair=np.ones(SHAPE, np.float32))) == pytest.approx(0)
-    assert lent_by_mirror(face()).sum() < WORTH_POINTS
+    assert lent_by_mirror(gone(replace(face(), hair=np.ones(SHAPE, np.float32)))) == pytest.approx(0)
+    assert lent_by_mirror(gone(face())).sum() < WORTH_POINTS
+
+
+def spotted(code: int, *points: int) -> FaceRegion:
+    """The face with a spot of this grey code beside each of these points."""
+    plain = face()
+    image = plain.image.copy()
+    for point in points:
+        x, y = (round(float(v)) for v in plain.mesh.xy[point])
+        cv2.circle(image, (x, y), round(0.12 * plain.mesh.box.width), (code, code, code), -1)
+    return replace(plain, image=image)
+
+
+def test_a_hard_shadow_is_hidden_and_the_other_half_of_the_face_lends() -> None:
+    twin = int(mean_face().mirror[CHEEK])
+    deep, faint, both = (shaded(leaf_of(spotted(*spots))) for spots in ((60, CHEEK), (125, CHEEK), (60, CHEEK, twin)))
+    assert deep[CHEEK] > 0.9
+    assert deep[twin] == 0
+    assert faint[CHEEK] < 0.1  # a soft shade is light: it is exchanged
+    assert both[CHEEK] < 0.1  # a beard is dark on both sides
+    lent = lent_by_mirror(gone(spotted(60, CHEEK)))
+    assert lent[CHEEK] > 0.9
+    assert lent[twin] < 0.1
+
+
+def test_a_photo_without_the_shadow_lends_too() -> None:
+    shadowed = gone(spotted(60, CHEEK))
+    found = best_lender(shadowed, [shadowed, gone(face())])
+    assert found is not None
+    assert found[0] == 1
+    assert found[1][CHEEK] > 0.9
 
 
 def test_a_lender_s_tint_goes() -> None:

@@ -2,7 +2,7 @@
 
 Every photo is laid through its own mesh on one small UV map, the mean face: once, at training. Only tone is taken from
 there, and tone is smooth. Detail is the chosen photo's own. In tone, what its light left behind (a shadow beside the
-nose, glare) gives way to what the photos agree on. A cheek that is turned out of its sight, or under hair, is
+nose, glare) gives way to what the photos agree on. What is turned out of its sight, under hair or in a hard shadow, is
 another photo's, or that of the photo's own mirror image.
 """
 
@@ -41,6 +41,9 @@ LEAST_WEIGHT = 1e-3
 MOST_TINT = np.float32(0.12)
 #: The same of a photo that lends: one lit by a coloured lamp from the side would leave its colour on the other's cheek.
 MOST_LENT_TINT = np.float32(0.6)
+#: How much darker (natural log of light, smooth light taken out) than its twin on the other half of the face skin in a
+#: hard shadow is, and surely.
+SHADOW = (0.5, 0.9)
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
 WORTH_POINTS = 6.0
 
@@ -182,32 +185,46 @@ def turned_away(face: FaceRegion) -> Floats:
     return np.asarray(np.clip((0.30 + face.facing[:, 2]) / 0.2, 0, 1) * outer_cheeks(0.55), np.float32)
 
 
-def hidden(face: FaceRegion) -> Floats:
-    """(468,) 0 to 1: how much of each point the photo does not show, turned out of its sight or under hair."""
+def shaded(leaf: Leaf) -> Floats:
+    """(468,) 0 to 1: how far each point lies in a hard shadow that its twin on the other half of the face does not.
+
+    What is smooth in a photo's light is gone from the leaf's tone: what is left is the shadow that a nose throws, or a
+    brow in hard sun. Exchanging light can't take it out, and it hides the skin as hair does.
+    """
+    grey = light.grey_of(leaf.tone)
+    deep = np.clip((grey[:, ::-1] - grey - SHADOW[0]) / (SHADOW[1] - SHADOW[0]), 0, 1)
+    grown = cv2.GaussianBlur(cv2.dilate(deep, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
+    return at_points(np.asarray(grown, np.float32), uv_map().points)
+
+
+def hidden(face: FaceRegion, leaf: Leaf) -> Floats:
+    """(468,) 0 to 1: how much of each point the photo does not show: turned out of its sight, under hair or in a hard
+    shadow."""
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
     hair = at_points(face.hair, (face.mesh.xy + 0.5) * shrink - 0.5)
-    return np.asarray(1 - (1 - turned_away(face)) * (1 - hair), np.float32)
+    return np.asarray(1 - (1 - turned_away(face)) * (1 - hair) * (1 - shaded(leaf)), np.float32)
 
 
-def best_lender(face: FaceRegion, others: Iterable[FaceRegion]) -> tuple[int, Floats] | None:
-    """Which of the others shows most of what this photo does not; and (468,) 0 to 1, how much it lends.
+def best_lender(own: Floats, others: Iterable[Floats]) -> tuple[int, Floats] | None:
+    """Which of the others shows most of what a photo does not; and (468,) 0 to 1, how much it lends.
 
-    None where none shows enough; where nothing is hidden, the others are not looked at.
+    own, and each of the others: (468,) what a photo hides. None where none shows enough; where nothing is hidden, the
+    others are not looked at.
     """
-    if hidden(face).sum() < WORTH_POINTS:
+    if own.sum() < WORTH_POINTS:
         return None
-    lent = [lent_by(face, other) for other in others]
+    lent = [lent_by(own, other) for other in others]
     worth = [float(share.sum()) for share in lent]
     best = int(np.argmax(worth)) if worth else 0
     return (best, lent[best]) if worth and worth[best] >= WORTH_POINTS else None
 
 
-def lent_by(face: FaceRegion, other: FaceRegion) -> Floats:
-    """(468,) 0 to 1: how much of each point of the mesh the other photo shows and this one does not."""
-    return np.asarray(hidden(face) * (1 - hidden(other)), np.float32)
+def lent_by(own: Floats, other: Floats) -> Floats:
+    """(468,) 0 to 1: how much of each point of the mesh the other photo shows and this one does not, by what each
+    hides."""
+    return np.asarray(own * (1 - other), np.float32)
 
 
-def lent_by_mirror(face: FaceRegion) -> Floats:
+def lent_by_mirror(own: Floats) -> Floats:
     """(468,) the same of the photo's own mirror image."""
-    own = hidden(face)
-    return np.asarray(own * (1 - own[mean_face().mirror]), np.float32)
+    return lent_by(own, own[mean_face().mirror])
