@@ -135,3 +135,12 @@ def test_a_face_at_the_edge_of_the_picture(template: TemplateFace) -> None:
     x0, y0, x1, y1 = (int(v) for v in moved.box)
     np.testing.assert_array_equal(moved.face.image, moved.picture[y0:y1, x0:x1])
     assert moved.covered.shape == moved.face.image.shape[:2]
+
+
+@pytest.mark.parametrize("below_eyes", [-50, 6])
+def test_a_picture_that_ends_above_the_jaw(template: TemplateFace, below_eyes: int) -> None:
+    end = int(MESH.eye_centres[:, 1].max()) + below_eyes
+    cut = read_template(np.ascontiguousarray(template.picture[:end]), MESH)
+    moved = with_outline(cut, jaw_made(1.2))
+    assert moved.picture.shape == cut.picture.shape
+    assert moved.covered.shape == moved.face.image.shape[:2]

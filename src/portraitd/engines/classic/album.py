@@ -11,7 +11,6 @@ from portraitd.engines.classic.texture import (
     WORTH_POINTS,
     agreed,
     best_lender,
-    hidden,
     leaf_of,
     lent_by_mirror,
 )
@@ -55,10 +54,8 @@ def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:
     beside = [other.leaf().counted(max(0.05, other.quality / max(view.quality, 0.05))) for other in others]
     shown = own if face is view.face() else leaf_of(face)
     changes = agreed([shown, *beside, own.mirrored().counted(MIRRORED_QUALITY)])
-    gone = hidden(face, own)
-    # One by one: faces are decoded only where one of them may be of use.
-    found = best_lender(gone, (hidden(other.face(), other.leaf()) for other in others))
-    mirror = lent_by_mirror(gone)
+    found = best_lender(view.hidden(), (other.hidden() for other in others))
+    mirror = lent_by_mirror(view.hidden())
     if float(mirror.sum()) >= max(WORTH_POINTS, 0.0 if found is None else MIRROR_WORTH * float(found[1].sum())):
         return Texture(changes[0], Lender(mirrored(view.face()), mirror, changes[-1]))
     if found is None:

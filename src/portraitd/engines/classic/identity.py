@@ -24,7 +24,7 @@ from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
 from portraitd.engines.classic.region import FaceRegion, read_region, region_box
-from portraitd.engines.classic.texture import Leaf, leaf_of, light_on_map, uv_map
+from portraitd.engines.classic.texture import Leaf, hidden, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
@@ -88,6 +88,8 @@ class View:
     skin: Callable[[], Floats]
     #: Gives what the photo says of the person's skin.
     leaf: Callable[[], Leaf]
+    #: Gives (468,) 0 to 1: how much of each point of the mesh the photo does not show.
+    hidden: Callable[[], Floats]
     #: Gives the (H, W) matte of the person; None for views beyond the best few.
     alpha: Callable[[], Mask] | None = None
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
@@ -98,7 +100,8 @@ def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding."""
     face = cache(lambda: read_region(image, mesh))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
-    return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf)
+    gone = cache(lambda: hidden(face(), leaf()))
+    return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf, gone)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class Identity:
             # Together: each array is a file in the archive, which takes a while to open.
             "tones": np.stack([view.leaf().tone for view in self.views]).astype(np.float16),
             "weights": np.stack([_grey(view.leaf().weight) for view in self.views]),
+            "hidden": np.stack([view.hidden() for view in self.views]).astype(np.float16),
         }
         if self.embedding is not None:
             arrays["embedding"] = self.embedding
@@ -187,11 +191,13 @@ def _read(archive: Any) -> Identity:
     lights = _floats(archive["lights"], (len(cards), 9, 3))
     skins = _floats(archive["skins"], (len(cards), 3))
     leaves = _read_leaves(archive, cards, meshes, lights) if card["format"] == FORMAT else None
+    gone = _floats(archive["hidden"], (len(cards), POINT_COUNT)) if "hidden" in archive else None
     views = []
     for i, entry in enumerate(cards):
         mesh = FaceMesh(meshes[i], float(entry["score"]))
         face = _later(_face, archive, i, mesh, entry["size"], lights[i], skins[i])
-        leaf = leaves[i] if leaves else _later(_laid, face)  # format 2 kept none
+        # What earlier versions kept none of is found anew.
+        leaf = leaves[i] if leaves else _later(_laid, face)
         views.append(
             View(
                 name=entry["name"],
@@ -202,6 +208,7 @@ def _read(archive: Any) -> Identity:
                 face=face,
                 skin=partial(skins.__getitem__, i),
                 leaf=leaf,
+                hidden=_later(_not_shown, face, leaf) if gone is None else partial(gone.__getitem__, i),
                 alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
             )
         )
@@ -241,6 +248,10 @@ def _face(  # noqa: PLR0917
 
 def _laid(face: Callable[[], FaceRegion]) -> Leaf:
     return leaf_of(face())
+
+
+def _not_shown(face: Callable[[], FaceRegion], leaf: Callable[[], Leaf]) -> Floats:
+    return hidden(face(), leaf())
 
 
 def _read_leaves(

@@ -56,6 +56,8 @@ def with_outline(template: TemplateFace, shape: Points) -> TemplateFace:
     grid = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)], np.float32)
     on_sheet = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * grid - 0.5, np.float32)
     moves = _moves(on_sheet[_OVAL], step * grid, size)
+    if not moves.any():  # the picture ends above the jaw
+        return template
     points = mesh.points.copy()
     points[:, :2] += at_points(moves, on_sheet) / grid
     points[_OVAL, :2] = mesh.xy[_OVAL] + step
@@ -66,23 +68,27 @@ def _moved(template: TemplateFace, mesh: FaceMesh, part: Part, moves: Floats) ->
     """The template, that part of its picture moved by the small (h, w, 2) moves, px; mesh: the face's then."""
     x0, y0, x1, y1 = part
     came_from = np.asarray(cv2.resize(-moves, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
-    came_from += np.dstack(np.meshgrid(np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)))
-    picture = template.picture.copy()
-    picture[y0:y1, x0:x1] = sampled(np.ascontiguousarray(picture[y0:y1, x0:x1]), came_from, cv2.INTER_CUBIC)
-    box, corner = region_box(mesh, picture.shape, ROOM), (x0, y0)
-    covered = np.zeros(came_from.shape[:2], np.float32)
-    covered[_inside(template.box, corner)] = template.covered
-    covered = sampled(covered, np.ascontiguousarray(came_from[_inside(box, corner)]))
-    image = np.ascontiguousarray(picture[_inside(box, (0, 0))])
+    # All above the eyes stays.
+    above = int(np.flatnonzero(moves.any(axis=(1, 2)))[0])
+    top = max(0, (above - 1) * (y1 - y0) // len(moves))
+    came_from = came_from[top:]
+    came_from[:, :, 0] += np.arange(x0, x1, dtype=np.float32)
+    came_from[:, :, 1] += np.arange(y0 + top, y1, dtype=np.float32)[:, None]
+    moving = np.s_[y0 + top : y1, x0:x1]
+    picture, covered = template.picture.copy(), np.zeros(template.picture.shape[:2], np.float32)
+    picture[moving] = sampled(template.picture, came_from, cv2.INTER_CUBIC)
+    covered[_inside(template.box)] = template.covered
+    covered[moving] = sampled(covered, came_from)
+    box = region_box(mesh, picture.shape, ROOM)
+    image, over = np.ascontiguousarray(picture[_inside(box)]), np.ascontiguousarray(covered[_inside(box)])
     local = FaceMesh(mesh.points - np.array([box.x0, box.y0, 0], np.float32), mesh.score)
-    face = replace(template.face, image=image, mesh=local, hair=covered)
-    return replace(template, picture=picture, box=box, face=face, covered=covered)
+    face = replace(template.face, image=image, mesh=local, hair=over)
+    return replace(template, picture=picture, box=box, face=face, covered=over)
 
 
-def _inside(box: Box, corner: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of a box of whole pixels in the part of the picture that begins at this corner."""
-    x0, y0, x1, y1 = (int(v) - corner[i % 2] for i, v in enumerate(box))
-    return slice(y0, y1), slice(x0, x1)
+def _inside(box: Box) -> tuple[slice, slice]:
+    """Rows and columns of a box of whole pixels."""
+    return slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
 
 
 def _step(mesh: FaceMesh, shape: Points) -> Points:
@@ -112,9 +118,8 @@ def _movable() -> Floats:
 
 
 def _part(mesh: FaceMesh, shape: tuple[int, ...]) -> Part:
-    """The pixels of a (H, W, ...) picture that may move, and those that the face's region may hold when they have."""
-    box, width = mesh.box, mesh.box.width
-    reach = max((REACH + 1 / WORK_PX) * width, MOST * width + ROOM * (max(width, box.height) + 2 * MOST * width) + 2)
+    """The pixels of a (H, W, ...) picture that may move."""
+    box, reach = mesh.box, (REACH + 1 / WORK_PX) * mesh.box.width
     x0, y0 = max(0, int(box.x0 - reach)), max(0, int(box.y0 - reach))
     return x0, y0, min(shape[1], int(box.x1 + reach) + 1), min(shape[0], int(box.y1 + reach) + 1)
 
