@@ -98,22 +98,34 @@ def template_seconds(sitters: Sitters, templates: Sequence[Subject], rounds: int
 def _template_tasks(sitters: Sitters, picture: Image) -> Tasks:
     photos = sitters.photos
     four = (photos * 4)[:4]
+    numbers = itertools.count()
+
+    def unseen() -> Image:
+        """The picture, one of its pixels new: the engine remembers the templates of its last jobs."""
+        picture[0, 0] = tuple(next(numbers).to_bytes(3, "big"))
+        return picture
 
     def of_identity(count: int, *, scored: bool = False) -> Callable[[], object]:
-        return sitters.task(lambda identity: TemplateJob(picture, identity, count, 0), scored=scored)
+        return sitters.task(lambda identity: TemplateJob(unseen(), identity, count, 0), scored=scored)
+
+    def seen_before(count: int) -> Callable[[], object]:
+        again = picture.copy()
+        return sitters.task(lambda identity: TemplateJob(again, identity, count, 0))
 
     def of_photo(*, retouch: bool, scored: bool = False) -> Callable[[], object]:
-        return sitters.task(lambda _: TrainFreeJob(picture, (photos[0].photo,), retouch, 1, 0), scored=scored)
+        return sitters.task(lambda _: TrainFreeJob(unseen(), (photos[0].photo,), retouch, 1, 0), scored=scored)
 
     return {
         "textbook, 1": lambda: textbook(sitters.studio, photos[:1], picture),
         "identity, 1": of_identity(1),
+        "identity, 1, template seen before": seen_before(1),
         "photo, 1": of_photo(retouch=False),
         "photo, 1, retouched": of_photo(retouch=True),
         "identity, 1, scored": of_identity(1, scored=True),
         "photo, 1, retouched, scored": of_photo(retouch=True, scored=True),
         "textbook, 4": lambda: textbook(sitters.studio, four, picture),
         "identity, 4": of_identity(4),
+        "identity, 4, template seen before": seen_before(4),
         "identity, 4, scored": of_identity(4, scored=True),
     }
 

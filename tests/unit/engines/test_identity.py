@@ -64,6 +64,7 @@ def test_an_identity_survives_being_stored(identity: Identity) -> None:
         assert np.allclose(view.leaf().weight, was.leaf().weight, atol=1 / 255)
         assert np.array_equal(view.leaf().level, was.leaf().level)
         assert view.leaf().weight.min() > 0
+        assert np.allclose(view.hidden(), was.hidden(), atol=1e-3)
         assert (view.alpha is None) == (was.alpha is None)
     first, was_first = read.views[0], identity.views[0]
     assert first.alpha is not None
@@ -115,6 +116,7 @@ def _looked_at(data: bytes) -> Identity:
         view.image()
         view.face()
         view.leaf()
+        view.hidden()
         if view.alpha is not None:
             view.alpha()
     return read
@@ -146,6 +148,7 @@ BROKEN: dict[str, dict[str, Any]] = {
     "a tone that is not finite": {"tones": np.full((1, *uv_map().size[::-1], 3), np.inf, np.float16)},
     "a weight that is no mask": {"weights": np.zeros((1, *uv_map().size[::-1]), np.float32)},
     "levels of two views": {"levels": np.zeros((2, 3), np.float32)},
+    "what is hidden of 10 points": {"hidden": np.zeros((1, 10), np.float16)},
     "a matte that is missing": {"card": _card(views=[ENTRY | {"matted": True}])},
 }
 
@@ -189,6 +192,13 @@ def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -
     (was,) = _looked_at(_npz(**(old | {"card": _card(format=2)}))).views
     (now,) = _looked_at(_npz(**whole)).views
     assert np.abs(was.leaf().tone - now.leaf().tone).max() < 0.1  # of a JPEG, and of the pixels before it
+
+
+def test_an_identity_that_does_not_say_what_its_photos_hide_is_still_read(identity: Identity) -> None:
+    with np.load(io.BytesIO(identity.to_bytes())) as arrays:
+        read = _looked_at(_npz(**{key: arrays[key] for key in arrays if key != "hidden"}))
+    for was, view in zip(identity.views, read.views, strict=True):
+        assert np.abs(view.hidden() - was.hidden()).mean() < 0.05
 
 
 class Trap:

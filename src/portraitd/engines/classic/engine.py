@@ -17,8 +17,9 @@ from portraitd.engines.classic.outline import with_outline
 from portraitd.engines.classic.packs import pick_template, read_pack
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
+from portraitd.engines.classic.readings import Readings
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
-from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.engines.classic.template import TemplateFace
 from portraitd.errors import PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh
@@ -38,6 +39,7 @@ class ClassicEngine:
     def __init__(self, models: FaceModels) -> None:
         self._models = models
         self._people = People(models)
+        self._templates = Readings(self._people.mesh)
 
     def warm(self) -> None:
         """Load networks and libraries by looking at a grey picture. Raises SetupError when weights are missing."""
@@ -69,7 +71,7 @@ class ClassicEngine:
                 if hasattr(job, "identity")
                 else self._people.of_photos(job.photos, job.retouch)
             )
-            template = read_template(job.template, self._people.mesh(job.template))
+            template = self._templates.read(job.template)
             make = self._template_maker(template, identity)
             if template.covered.size > MOST_AT_ONCE_PX:
                 at_once = 1

@@ -191,7 +191,7 @@ def _read(archive: Any) -> Identity:
     lights = _floats(archive["lights"], (len(cards), 9, 3))
     skins = _floats(archive["skins"], (len(cards), 3))
     leaves = _read_leaves(archive, cards, meshes, lights) if card["format"] == FORMAT else None
-    gone = _floats(archive["hidden"], (len(cards), POINT_COUNT)) if "hidden" in archive else None
+    gone = np.clip(_floats(archive["hidden"], (len(cards), POINT_COUNT)), 0, 1) if "hidden" in archive else None
     views = []
     for i, entry in enumerate(cards):
         mesh = FaceMesh(meshes[i], float(entry["score"]))

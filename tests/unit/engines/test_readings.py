@@ -1,0 +1,97 @@
+"""A template that was read before is not read again, and is as if it were; its picture is not kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from portraitd.engines.classic import readings
+from portraitd.engines.classic.readings import Readings
+from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.errors import NoHumanFace
+from portraitd.faces.mesh import FaceMesh
+from portraitd.images import Image
+from tests.fakes.heads import MESH, head
+
+
+class Finder:
+    """Finds the drawn head's face, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, picture: Image) -> FaceMesh:
+        self.asked += 1
+        if not picture.any():
+            raise NoHumanFace
+        return MESH
+
+
+def same(one: TemplateFace, other: TemplateFace) -> bool:
+    pairs = (
+        (one.picture, other.picture),
+        (one.face.image, other.face.image),
+        (one.face.light, other.face.light),
+        (one.covered, other.covered),
+        (one.ground.alpha, other.ground.alpha),
+        (one.ground.light, other.ground.light),
+    )
+    return one.box == other.box and all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_a_template_is_looked_at_once_and_told_from_others() -> None:
+    find = Finder()
+    kept, fair, dark = Readings(find), head(), head((60, 50, 45), (60, 50, 45))
+    first, again, other = kept.read(fair), kept.read(fair.copy()), kept.read(dark)
+    assert find.asked == 2
+    assert same(first, again)
+    assert same(again, read_template(fair, MESH))
+    assert same(other, read_template(dark, MESH))
+    one_pixel = fair.copy()
+    one_pixel[0, 0] += 1
+    kept.read(one_pixel)
+    assert find.asked == 3
+
+
+def test_a_picture_is_not_taken_for_one_of_another_shape() -> None:
+    find = Finder()
+    kept, square = Readings(find), head()
+    kept.read(square)
+    assert kept.read(square.reshape(320, 500, 3)).picture.shape == (320, 500, 3)
+    assert find.asked == 2
+
+
+def test_no_picture_is_kept() -> None:
+    kept = Readings(Finder())
+    kept.read(head())
+    (known,) = kept._known.values()
+    assert known.picture.size == known.face.image.size == 0
+
+
+def test_what_was_not_asked_for_in_a_long_time_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = Finder()
+    kept, pictures = Readings(find), [head((code, 90, 80)) for code in (10, 40, 70)]
+    monkeypatch.setattr(readings, "MOST_BYTES", round(2.5 * readings._size(kept.read(pictures[0]))))
+    kept.read(pictures[1])
+    kept.read(pictures[0])
+    kept.read(pictures[2])
+    assert find.asked == 3
+    kept.read(pictures[0])
+    assert find.asked == 3
+    kept.read(pictures[1])
+    assert find.asked == 4
+
+
+def test_one_that_is_too_large_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "MOST_BYTES", 10)
+    find = Finder()
+    kept = Readings(find)
+    assert same(kept.read(head()), kept.read(head()))
+    assert find.asked == 2
+
+
+def test_a_picture_without_a_face_is_refused_each_time() -> None:
+    kept = Readings(Finder())
+    for _ in range(2):
+        with pytest.raises(NoHumanFace):
+            kept.read(np.zeros((50, 50, 3), np.uint8))
