@@ -41,6 +41,15 @@ WHITE = -1.4
 OPEN = 0.14
 WHITE_SHARE = 0.8
 MOST_DIM = 0.9
+#: How much of the rest of the difference in colour is taken over, from which move along MELANIN on all of that share,
+#: and how much of it at most: white balance, too, makes photos redder and yellower.
+TINT_SHARE = 0.5
+TINT_FROM = 0.5
+MOST_TINT = 0.2
+#: Skin is redder than blue by more than this, natural log of light, in any photo that has colours.
+COLOURLESS = 0.12
+#: What is less than this can't be seen.
+LEAST = 0.07
 #: Face width at which skin is looked for, px.
 WORK_PX = 64
 #: How far from the face's skin other skin may lie: in brightness, darker and brighter, and in colour (natural log).
@@ -80,11 +89,24 @@ def shift_between(person: Floats, template: TemplateFace) -> float:
     return min(MOST_FAIRER, SHARE * max(0.0, gap - TOLERATED_FAIRER - dimmed))
 
 
-def with_complexion(models: FaceModels, template: TemplateFace, shift: float) -> TemplateFace:
-    """The template with its bare skin moved by `shift` along MELANIN; as it is for less than can be seen."""
-    if abs(shift) < 0.1:
+def step_between(person: Floats, template: TemplateFace) -> Floats:
+    """(3,) how far the template's skin moves, natural log of linear light; person: (3,) that of bare skin.
+
+    Along MELANIN; and the farther it moves there, the more it takes of how red or yellow the person's skin is for its
+    brightness. Pale, cool skin made as dark as a ruddy face would be grey.
+    """
+    shift = shift_between(person, template)
+    rest = person - template.face.skin - np.float32(shift) * MELANIN
+    # A black and white photo says nothing of colour.
+    taken = TINT_SHARE * min(1.0, abs(shift) / TINT_FROM) * (float(np.ptp(person)) > COLOURLESS)
+    tint = np.clip(taken * (rest - rest.mean()), -MOST_TINT, MOST_TINT)
+    return np.asarray(np.float32(shift) * MELANIN + tint, np.float32)
+
+
+def with_complexion(models: FaceModels, template: TemplateFace, step: Floats) -> TemplateFace:
+    """The template with its bare skin moved by (3,) `step`; as it is for less than can be seen."""
+    if float(np.abs(step).max()) < LEAST:
         return template
-    step = np.float32(shift) * MELANIN
     if light.is_grey(shrunk(template.picture, 64, 64)):
         step = np.full_like(step, step.mean())
     picture = _moved(template.picture, bare_skin(models, template), step)
@@ -118,10 +140,10 @@ def _skin_coloured(image: Image, skin: Floats) -> Mask:
     off = light.log_light(image) - skin
     grey = light.grey_of(off)
     tint = off - grey[:, :, None]
-    # Shade moves skin along the melanin line too: that is no other colour.
+    # Shade moves skin along the melanin line too, and makes it redder: that is no other colour. White is the other way.
     along = np.asarray(MELANIN - MELANIN.mean(), np.float32)
     along /= np.linalg.norm(along)
-    tint -= (tint @ along)[:, :, None] * np.float32(0.5) * along
+    tint -= np.minimum(tint @ along, 0)[:, :, None] * np.float32(0.5) * along
     # White cloth beside pale skin: what counts as another colour shrinks with the skin's own.
     own = max(0.1, float(np.linalg.norm(skin - skin.mean())))
     least, most = min(TINT[0], 0.35 * own), min(TINT[1], 0.7 * own)

@@ -9,7 +9,7 @@ import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.ahead import cores, in_order
-from portraitd.engines.classic.complexion import shift_between, with_complexion
+from portraitd.engines.classic.complexion import step_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.looks import look_of
@@ -116,7 +116,7 @@ class ClassicEngine:
     def _template_maker(
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
-        coloured = with_complexion(self._models, template, shift_between(identity.skin, template))
+        coloured = with_complexion(self._models, template, step_between(identity.skin, template))
         worn = with_outline(coloured, identity.shape)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
