@@ -93,7 +93,7 @@ def contour_seam(result: Seen, template: Seen, reach: float = SEAM_REACH) -> flo
     """CIEDE2000 step across the contour of the result's face beyond the template's own across its face's contour at the
     same place, mean over the contour: the changed region may end elsewhere, and softly.
 
-    The template's own is the largest within CONTOUR_ERROR of the contour.
+    The template's own is the largest of three: there, and CONTOUR_ERROR to either side.
     """
     (steps, known), *own = (
         _contour_steps(seen, reach, shift)

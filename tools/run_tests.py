@@ -99,6 +99,7 @@ def run_all(at_once: int) -> list[str]:
                 failed += [] if ended(room) else [room.name]
             time.sleep(0.2)
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # impatience must leave none of them behind
         stop(running)
     return failed
 

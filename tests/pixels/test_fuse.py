@@ -27,7 +27,7 @@ from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance
 from portraitd.faces.mesh import FaceMesh, fit_mesh
-from portraitd.faces.models import FaceModels
+from portraitd.faces.models import FaceModels, Network
 from portraitd.faces.shape import Pose, pose_of
 from portraitd.images import Floats, Image, decode, from_linear, to_linear
 from portraitd.styles.catalog import load_catalog
@@ -491,3 +491,54 @@ class TestStylePack:
             assert distance(own, held_back["man"].embedding) < SAME_PERSON
             assert distance(own, held_back["man"].embedding) < distance(own, look(cuts[used[-1]]).embedding)
         assert set(used) == set(PACK)
+
+
+class TestTheEngineItself:
+    """What is built elsewhere is of no use until the engine asks for it."""
+
+    def test_a_broad_jaw_makes_a_broader_face(
+        self, engine: ClassicEngine, people: dict[str, Trained], load: Load, look: Look
+    ) -> None:
+        known, template = Identity.from_bytes(people["man"].identity), load("Gentleman")
+        low = np.clip(known.shape[:, 1] / 0.8, 0, 1)
+        widths = []
+        for factor in (0.85, 1.15):
+            shape = known.shape.copy()
+            shape[:, 0] *= 1 + (factor - 1) * low
+            job = TemplateJob(template, replace(known, shape=shape).to_bytes(), 1, SEED)
+            corners = look(only(engine.generate(job))).mesh.xy[[172, 397]]  # of the jaw
+            widths.append(float(np.linalg.norm(corners[0] - corners[1])))
+        assert widths[1] > 1.06 * widths[0]
+
+    def test_likeness_is_read_where_the_face_has_come_to(
+        self, embedder_folder: Path, people: dict[str, Trained], load: Load, look: Look
+    ) -> None:
+        class Recorder(DlibEmbedder):
+            def embed(self, image: Image, mesh: FaceMesh) -> Floats:
+                self.asked = mesh
+                return super().embed(image, mesh)
+
+        models = FaceModels(embedder_folder)
+        engine, recorder = ClassicEngine(models), Recorder(models)
+        engine._people.embedder = recorder
+        known, template = Identity.from_bytes(people["man"].identity), load("Gentleman")
+        shape = known.shape.copy()
+        shape[:, 1] += 0.2 * np.clip((shape[:, 1] - 0.9) / 0.4, 0, 1)
+        only(engine.generate(TemplateJob(template, replace(known, shape=shape).to_bytes(), 1, SEED)))
+        chin = float(recorder.asked.xy[regions.CHIN, 1] - look(template).mesh.xy[regions.CHIN, 1])
+        assert chin > 3
+
+    def test_a_template_is_looked_at_once(self, embedder_folder: Path, people: dict[str, Trained], load: Load) -> None:
+        class Counted(FaceModels):
+            asked = 0
+
+            def network(self, name: str) -> Network:
+                self.asked += name == "face_landmark.tflite"
+                return super().network(name)
+
+        models = Counted(embedder_folder)
+        engine, made = ClassicEngine(models), []
+        for expected in (2, 2):  # the mesh is fitted in two passes
+            made.append(only(engine.generate(TemplateJob(load("Gentleman"), people["man"].identity, 1, SEED))))
+            assert models.asked == expected
+        assert np.array_equal(*made)

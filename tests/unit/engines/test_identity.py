@@ -201,6 +201,14 @@ def test_an_identity_that_does_not_say_what_its_photos_hide_is_still_read(identi
         assert np.abs(view.hidden() - was.hidden()).mean() < 0.05
 
 
+def test_what_is_hidden_is_a_share(whole: dict[str, Any]) -> None:
+    odd = np.full((1, 468), 7, np.float16)
+    odd[0, :10] = -3
+    (view,) = _looked_at(_npz(**(whole | {"hidden": odd}))).views
+    assert (view.hidden()[:10] == 0).all()
+    assert (view.hidden()[10:] == 1).all()
+
+
 class Trap:
     """Does harm when unpickled."""
 

@@ -27,6 +27,7 @@ from portraitd.engines.classic.texture import (
     turned_away,
     uv_map,
 )
+from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image
@@ -196,6 +197,29 @@ def test_a_hard_shadow_is_hidden_and_the_other_half_of_the_face_lends() -> None:
     lent = lent_by_mirror(gone(spotted(60, CHEEK)))
     assert lent[CHEEK] > 0.9
     assert lent[twin] < 0.1
+
+
+def test_an_eye_is_shaded_as_a_whole_or_not_at_all() -> None:
+    """Half of one eye laid over half of the other is neither."""
+    left, outer = list(regions.LEFT_EYE), regions.LEFT_EYE_CORNERS[0]
+    assert shaded(leaf_of(spotted(60, outer)))[left].max() == 0
+    beside = face()
+    image = beside.image.copy()
+    image[:, : round(float(beside.mesh.xy[NOSE, 0]))] = 60
+    half = shaded(leaf_of(replace(beside, image=image)))
+    assert half[left].min() > 0.99
+    assert half[list(regions.RIGHT_EYE)].max() == 0
+
+
+def test_a_twin_out_of_sight_says_nothing_of_a_shadow() -> None:
+    """Nor does one under hair: what is bright there is no skin."""
+    twin = int(mean_face().mirror[CHEEK])
+    dark = spotted(60, CHEEK)
+    hair = dark.hair.copy()
+    x, y = (round(float(v)) for v in dark.mesh.xy[twin])
+    cv2.circle(hair, (x, y), round(0.2 * dark.mesh.box.width), 1.0, -1)
+    assert shaded(leaf_of(dark))[CHEEK] > 0.9
+    assert shaded(leaf_of(replace(dark, hair=hair)))[CHEEK] < 0.1
 
 
 def test_a_photo_without_the_shadow_lends_too() -> None:

@@ -1,6 +1,7 @@
 """The person's face in a template picture: posed, lit, matched and blended.
 
-Skin beside it, and what is of its colour there, goes along in tone; all other pixels stay untouched.
+Skin beside it, and what is of its colour there, goes along in tone; all other pixels of the template, which has the
+person's outline by then, stay untouched.
 """
 
 from __future__ import annotations

@@ -31,6 +31,8 @@ BELOW_EYES = (-0.1, 0.4)
 #: What is less than this can't be seen: of the contour, face widths; of a pixel of the sheet, its pixels.
 LEAST = 0.004
 UNSEEN = 0.01
+#: To what share of its area the picture may be pressed together.
+LEAST_AREA = 0.1
 #: How far the mouth follows the template's before the chin's place is read: an open one has a longer face.
 EXPRESSION = 0.8
 #: Width of the face on the sheet on which the move is worked out, px; and how many points the contour has there for
@@ -47,7 +49,7 @@ def with_outline(template: TemplateFace, shape: Points) -> TemplateFace:
     Pixels farther than REACH from the face stay as they are; all do where the two outlines are alike.
     """
     mesh, picture = template.whole_mesh, template.picture
-    step = _step(mesh, shape)
+    step = _step(mesh, shape, picture.shape)
     if float(np.linalg.norm(step, axis=1).max()) < LEAST * mesh.box.width:
         return template
     x0, y0, x1, y1 = part = _part(mesh, picture.shape)
@@ -55,12 +57,14 @@ def with_outline(template: TemplateFace, shape: Points) -> TemplateFace:
     size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
     grid = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)], np.float32)
     on_sheet = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * grid - 0.5, np.float32)
-    moves = _moves(on_sheet[_OVAL], step * grid, size)
+    moves = _unfolded(_moves(on_sheet[_OVAL], step * grid, size))
     if not moves.any():  # the picture ends above the jaw
         return template
+    after = on_sheet
+    for _ in range(3):  # moves are those of where a pixel has come to
+        after = np.asarray(on_sheet + at_points(moves, after), np.float32)
     points = mesh.points.copy()
-    points[:, :2] += at_points(moves, on_sheet) / grid
-    points[_OVAL, :2] = mesh.xy[_OVAL] + step
+    points[:, :2] += (after - on_sheet) / grid
     return _moved(template, FaceMesh(np.asarray(points, np.float32), mesh.score), part, moves / grid)
 
 
@@ -70,29 +74,35 @@ def _moved(template: TemplateFace, mesh: FaceMesh, part: Part, moves: Floats) ->
     came_from = np.asarray(cv2.resize(-moves, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR), np.float32)
     # All above the eyes stays.
     above = int(np.flatnonzero(moves.any(axis=(1, 2)))[0])
-    top = max(0, (above - 1) * (y1 - y0) // len(moves))
-    came_from = came_from[top:]
+    top = y0 + max(0, (above - 1) * (y1 - y0) // len(moves))
+    came_from = came_from[top - y0 :].copy()
     came_from[:, :, 0] += np.arange(x0, x1, dtype=np.float32)
-    came_from[:, :, 1] += np.arange(y0 + top, y1, dtype=np.float32)[:, None]
-    moving = np.s_[y0 + top : y1, x0:x1]
-    picture, covered = template.picture.copy(), np.zeros(template.picture.shape[:2], np.float32)
-    picture[moving] = sampled(template.picture, came_from, cv2.INTER_CUBIC)
-    covered[_inside(template.box)] = template.covered
-    covered[moving] = sampled(covered, came_from)
+    came_from[:, :, 1] += np.arange(top, y1, dtype=np.float32)[:, None]
+    picture, before = template.picture.copy(), template.box
+    picture[top:y1, x0:x1] = sampled(template.picture, came_from, cv2.INTER_CUBIC)
     box = region_box(mesh, picture.shape, ROOM)
-    image, over = np.ascontiguousarray(picture[_inside(box)]), np.ascontiguousarray(covered[_inside(box)])
+    left, high = (int(min(before[axis], box[axis], (x0, y0)[axis])) for axis in (0, 1))
+    right, low = (int(max(before[axis], box[axis], (x1, y1)[axis - 2])) for axis in (2, 3))
+    margins = (int(before.y0) - high, low - int(before.y1), int(before.x0) - left, right - int(before.x1))
+    covered = np.asarray(cv2.copyMakeBorder(template.covered, *margins, cv2.BORDER_REPLICATE), np.float32)
+    covered[top - high : y1 - high, x0 - left : x1 - left] = sampled(
+        covered, came_from - np.array([left, high], np.float32)
+    )
+    image = np.ascontiguousarray(picture[_inside(box, (0, 0))])
+    over = np.ascontiguousarray(covered[_inside(box, (left, high))])
     local = FaceMesh(mesh.points - np.array([box.x0, box.y0, 0], np.float32), mesh.score)
     face = replace(template.face, image=image, mesh=local, hair=over)
     return replace(template, picture=picture, box=box, face=face, covered=over)
 
 
-def _inside(box: Box) -> tuple[slice, slice]:
-    """Rows and columns of a box of whole pixels."""
-    return slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+def _inside(box: Box, corner: tuple[int, int]) -> tuple[slice, slice]:
+    """Rows and columns of a box of whole pixels in the part of a picture that begins at this corner."""
+    x0, y0, x1, y1 = (int(v) - corner[axis % 2] for axis, v in enumerate(box))
+    return slice(y0, y1), slice(x0, x1)
 
 
-def _step(mesh: FaceMesh, shape: Points) -> Points:
-    """(36, 2) px: how far each point of the contour moves."""
+def _step(mesh: FaceMesh, shape: Points, picture: tuple[int, ...]) -> Points:
+    """(36, 2) px: how far each point of the contour moves in a (H, W, ...) picture."""
     own = with_mouth(shape, mouth_in_picture(mesh.points), EXPRESSION)
     posed = fit_similarity(own, mesh.points, rigid_weights()).apply(own)
     along = _smoothed(np.roll(mesh.xy[_OVAL], -1, axis=0) - np.roll(mesh.xy[_OVAL], 1, axis=0))
@@ -101,8 +111,11 @@ def _step(mesh: FaceMesh, shape: Points) -> Points:
     # Along itself a contour may slide without being another.
     gap = ((posed - mesh.points)[_OVAL, :2] * across).sum(axis=1, keepdims=True) / mesh.box.width
     # One point's error is no bump in a jaw.
-    gap = _smoothed(gap * _movable())
-    return np.asarray(MOST * np.tanh(gap / MOST) * across * mesh.box.width, np.float32)
+    gap = MOST * np.tanh(_smoothed(gap * _movable()) / MOST) * mesh.box.width
+    # What lies between the contour and the picture's edge must make up for the move.
+    left, right = mesh.xy[_OVAL], np.array(picture[1::-1]) - 1 - mesh.xy[_OVAL]
+    room = np.clip(np.minimum(left, right).min(axis=1, keepdims=True) / 2, 0, None)
+    return np.asarray(np.clip(gap, -room, room) * across, np.float32)
 
 
 def _smoothed(ring: Floats) -> Floats:
@@ -142,12 +155,27 @@ def _moves(contour: Points, step: Points, size: tuple[int, int]) -> Floats:
     spread = of_point[nearest]
     (outside_before, _), (outside, inside) = _around(before, size), _around(after, size)
     # From the new contour to where nothing moves, evenly: a picture pressed together any faster would fold. The blur
-    # that follows reaches three pixels.
-    room = np.maximum(REACH * WORK_PX - 3 - outside_before, 0)
+    # that follows reaches three pixels. Nothing moves at the picture's edge, beyond which there is nothing to show.
+    x, y = (np.minimum(np.arange(length), np.arange(length)[::-1]) for length in size)
+    room = np.clip(np.minimum(REACH * WORK_PX - 3 - outside_before, np.minimum(x[None], y[:, None])), 0, None)
     share = room / np.maximum(room + outside, 1e-6) * _fading(inside / (INWARD * WORK_PX))
     moves = np.asarray(cv2.GaussianBlur(spread * share[:, :, None], (0, 0), 1.0), np.float32)
     moves[np.abs(moves) < UNSEEN] = 0
     return moves
+
+
+def _unfolded(moves: Floats) -> Floats:
+    """The (h, w, 2) moves, made smaller if they would fold the picture.
+
+    They would where neighbours change places: where the Jacobian of the way back is below 0. Contours of heads turned
+    far away are narrow and hollow, and can do that.
+    """
+    (down_x, down_y), (across_x, across_y) = (np.moveaxis(np.gradient(moves, axis=axis), 2, 0) for axis in (0, 1))
+    for share in (1.0, 0.75, 0.5, 0.25):
+        area = (1 - share * across_x) * (1 - share * down_y) - share**2 * across_y * down_x
+        if float(area.min()) > LEAST_AREA:
+            return np.asarray(moves * np.float32(share), np.float32)
+    return np.zeros_like(moves)
 
 
 def _between(ring: Points) -> Points:

@@ -12,7 +12,7 @@ from portraitd.engines.base import LeftOut, Photo, Trained
 from portraitd.engines.classic.identity import Identity, View, train_identity
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
-from portraitd.engines.classic.texture import leaf_of
+from portraitd.engines.classic.texture import hidden, leaf_of
 from portraitd.errors import NoHumanFace, NoUsablePhoto, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity
@@ -96,4 +96,5 @@ def _retouched(view: View) -> View:
         return replace(whole, image=retouch(whole.image, whole.mesh.points, PHOTO_RETOUCH))
 
     face_once = cache(face)
-    return replace(view, face=face_once, leaf=cache(lambda: leaf_of(face_once())))
+    leaf_once = cache(lambda: leaf_of(face_once()))
+    return replace(view, face=face_once, leaf=leaf_once, hidden=cache(lambda: hidden(face_once(), leaf_once())))

@@ -36,6 +36,8 @@ class Readings:
             self._known.move_to_end(key)
             return _with_picture(known, whole)
         template = read_template(whole, self._find(whole))
+        if _size(template) > MOST_BYTES:
+            return template
         self._known[key] = replace(template, picture=_NOTHING, face=replace(template.face, image=_NOTHING))
         while sum(map(_size, self._known.values())) > MOST_BYTES:
             self._known.popitem(last=False)

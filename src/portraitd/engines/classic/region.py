@@ -33,7 +33,7 @@ class FaceRegion:
     light: Floats
     #: (3,) log linear light of its bare skin, the middle of it.
     skin: Floats
-    #: What lies over the face, on a small picture of the same region (`cover.WORK_PX` to the face).
+    #: What lies over the face, on a picture of the same region, as read a small one (`cover.WORK_PX` to the face).
     hair: Mask
 
     @cached_property

@@ -21,6 +21,7 @@ from portraitd.engines.classic.place import hair_in_place
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.tone import skin_mean
 from portraitd.engines.classic.warp import outer_cheeks, warp
+from portraitd.faces.regions import LEFT_EYE, RIGHT_EYE
 from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Mask, Points
@@ -44,6 +45,11 @@ MOST_LENT_TINT = np.float32(0.6)
 #: How much darker (natural log of light, smooth light taken out) than its twin on the other half of the face skin in a
 #: hard shadow is, and surely.
 SHADOW = (0.5, 0.9)
+#: From which weight of a photo on its pixels are compared; how far from an eye's middle the eye with its brow reaches,
+#: and where it has surely ended, eye distances; and which share of it must be shaded.
+IN_SIGHT = 0.4
+EYE = (0.36, 0.5)
+WHOLE_EYE = 0.75
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
 WORTH_POINTS = 6.0
 
@@ -189,12 +195,28 @@ def shaded(leaf: Leaf) -> Floats:
     """(468,) 0 to 1: how far each point lies in a hard shadow that its twin on the other half of the face does not.
 
     What is smooth in a photo's light is gone from the leaf's tone: what is left is the shadow that a nose throws, or a
-    brow in hard sun. Exchanging light can't take it out, and it hides the skin as hair does.
+    brow in hard sun. Exchanging light can't take it out, and it hides the skin as hair does. An eye, with its brow, is
+    shaded as a whole or not at all: half of one eye laid over half of the other is neither.
     """
     grey = light.grey_of(leaf.tone)
     deep = np.clip((grey[:, ::-1] - grey - SHADOW[0]) / (SHADOW[1] - SHADOW[0]), 0, 1)
+    # A twin out of sight, or under hair, says nothing.
+    deep *= np.clip(np.minimum(leaf.weight, leaf.weight[:, ::-1]) / IN_SIGHT, 0, 1)
     grown = cv2.GaussianBlur(cv2.dilate(deep, np.ones((5, 5), np.uint8)), (0, 0), 1.5)
-    return at_points(np.asarray(grown, np.float32), uv_map().points)
+    shade = at_points(np.asarray(grown, np.float32), uv_map().points)
+    for at_eye in _eyes():
+        whole = float((shade * at_eye).sum() / at_eye.sum()) > WHOLE_EYE
+        shade = shade * (1 - at_eye) + np.float32(whole) * at_eye
+    return np.asarray(shade, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _eyes() -> tuple[Floats, Floats]:
+    """(468,) each: 1 at the left eye and its brow, falling to 0 around them; the same of the right eye."""
+    points = mean_face().points[:, :2]
+    gaps = (np.linalg.norm(points - points[list(ring)].mean(axis=0), axis=1) for ring in (LEFT_EYE, RIGHT_EYE))
+    left, right = (np.asarray(np.clip((EYE[1] - gap) / (EYE[1] - EYE[0]), 0, 1), np.float32) for gap in gaps)
+    return left, right
 
 
 def hidden(face: FaceRegion, leaf: Leaf) -> Floats:
