@@ -81,8 +81,11 @@ class FaceCrop:
         return FaceCrop(picture, square, square.cut_from(picture, side_px), mask, share)
 
     def started_from(self, picture: Image) -> FaceCrop:
-        """The same face, to be painted over what this (H, W, 3) picture shows in its place."""
-        return replace(self, start=self.square.cut_from(picture, len(self.image)))
+        """The same face, to be painted over what this (H, W, 3) picture shows in its place, and put back into it.
+
+        Its neck may have another complexion than the template's, and what lies beside its jaw have given way.
+        """
+        return replace(self, picture=picture, start=self.square.cut_from(picture, len(self.image)))
 
     def put_back(self, painted: Image) -> Image:
         """The picture with the (side_px, side_px, 3) painting in its face's place."""

@@ -97,3 +97,17 @@ def test_only_a_face_that_would_come_back_soft_is_painted_larger(scale: int, sid
     mesh = _mesh(500, 500, scale)
     assert (Square.around(mesh, ROOM).side > 960) == (side_px == 1024)
     assert side_for(mesh, 768, 1024) == side_px
+
+
+def test_what_is_painted_over_another_picture_goes_back_into_that() -> None:
+    """The other engine's neck and the other outline belong together with what is painted between them."""
+    mesh, picture = _mesh(150, 140, 40), _noise(300, 320)
+    begun = 255 - picture
+    crop = FaceCrop.of(picture, mesh, 128).started_from(begun)
+    made = crop.put_back(np.zeros((128, 128, 3), np.uint8))
+    square = crop.square
+    outside = np.ones(picture.shape[:2], bool)
+    outside[square.y0 : square.y0 + square.side, square.x0 : square.x0 + square.side] = crop.share == 0
+    assert np.array_equal(made[outside], begun[outside])
+    x, y = (round(float(v)) for v in mesh.xy[regions.NOSE_TIP])
+    assert made[y, x].max() == 0
