@@ -146,6 +146,15 @@ def test_the_picture_does_not_fold_around_a_turned_head(yaw_deg: float, shape: P
     assert min(down.min(), across.min()) >= -1  # by rounding
 
 
+def test_the_picture_is_whole_where_it_begins_to_move() -> None:
+    """What stays, above, and what moves, below, meet without a step: columns are straight lines but for a bend."""
+    was = turned(0)
+    moved = with_outline(was, jaw_made(3.0))
+    columns = moved.picture[:, :, 1].astype(int)
+    assert np.abs(np.diff(columns, axis=0)).max() <= 1  # by rounding
+    assert (columns != was.picture[:, :, 1]).any()
+
+
 def test_one_point_s_error_is_no_bump(template: TemplateFace) -> None:
     shape, point = mean_face().points.copy(), 172
     shape[point, 0] -= 0.2

@@ -199,6 +199,16 @@ def test_a_hard_shadow_is_hidden_and_the_other_half_of_the_face_lends() -> None:
     assert lent[twin] < 0.1
 
 
+def test_the_soft_edge_of_a_hard_shadow_is_shaded_too() -> None:
+    """What is left of it would be a line around what another photo lends."""
+    dark = spotted(60, CHEEK)
+    away = np.linalg.norm(dark.mesh.xy - dark.mesh.xy[CHEEK], axis=1) / dark.mesh.box.width
+    edge = (away > 0.12) & (away < 0.15)  # the spot ends at 0.12
+    edge &= dark.mesh.xy[:, 1] > dark.mesh.xy[CHEEK, 1]  # above there is the eye
+    assert edge.sum() > 3
+    assert shaded(leaf_of(dark))[edge].min() > 0.5
+
+
 def test_an_eye_is_shaded_as_a_whole_or_not_at_all() -> None:
     """Half of one eye laid over half of the other is neither."""
     left, outer = list(regions.LEFT_EYE), regions.LEFT_EYE_CORNERS[0]

@@ -94,6 +94,15 @@ def part_of(small: Floats, size: tuple[int, int], part: Part, method: int = cv2.
     return np.ascontiguousarray(cv2.resize(small, size, interpolation=method)[y0:y1, x0:x1], np.float32)
 
 
+def beside_ring(ring: Points, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """(h, w) px of a picture of this width and height: how far a pixel lies inside the (N, 2) px ring, and how far
+    outside; 0 on the other side."""
+    within = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillPoly(within, [np.rint(ring * 8).astype(np.int32)], 255, shift=3)
+    inside, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (within, 255 - within))
+    return np.asarray(inside, np.float32), np.asarray(outside, np.float32)
+
+
 @dataclass(frozen=True)
 class Raster:
     """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""

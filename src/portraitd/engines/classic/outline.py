@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.expression import mouth_in_picture, with_mouth
-from portraitd.engines.classic.geometry import Part, at_points, sampled
+from portraitd.engines.classic.geometry import Part, at_points, beside_ring, sampled
+from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.region import region_box
-from portraitd.engines.classic.template import ROOM, TemplateFace
+from portraitd.engines.classic.template import ROOM, TemplateFace, ramp
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import fit_similarity, mean_face, rigid_weights
-from portraitd.images import Floats, Mask, Points
+from portraitd.images import Floats, Points
 
 #: How far the contour moves at most, how far around it and inside it the picture moves along, face widths.
 MOST = 0.10
@@ -33,8 +34,6 @@ LEAST = 0.004
 UNSEEN = 0.01
 #: To what share of its area the picture may be pressed together.
 LEAST_AREA = 0.1
-#: How far the mouth follows the template's before the chin's place is read: an open one has a longer face.
-EXPRESSION = 0.8
 #: Width of the face on the sheet on which the move is worked out, px; and how many points the contour has there for
 #: each of the mesh.
 WORK_PX = 64
@@ -103,7 +102,8 @@ def _inside(box: Box, corner: tuple[int, int]) -> tuple[slice, slice]:
 
 def _step(mesh: FaceMesh, shape: Points, picture: tuple[int, ...]) -> Points:
     """(36, 2) px: how far each point of the contour moves in a (H, W, ...) picture."""
-    own = with_mouth(shape, mouth_in_picture(mesh.points), EXPRESSION)
+    # An open mouth has a longer face; results of one template share an outline, which is the first look's.
+    own = with_mouth(shape, mouth_in_picture(mesh.points), LOOKS[0].expression)
     posed = fit_similarity(own, mesh.points, rigid_weights()).apply(own)
     along = _smoothed(np.roll(mesh.xy[_OVAL], -1, axis=0) - np.roll(mesh.xy[_OVAL], 1, axis=0))
     across = np.column_stack([-along[:, 1], along[:, 0]])
@@ -153,12 +153,12 @@ def _moves(contour: Points, step: Points, size: tuple[int, int]) -> Floats:
     of_point = np.zeros((int(nearest.max()) + 1, 2), np.float32)
     of_point[nearest[row[kept], column[kept]]] = along[kept]
     spread = of_point[nearest]
-    (outside_before, _), (outside, inside) = _around(before, size), _around(after, size)
+    (_, outside_before), (inside, outside) = beside_ring(before, size), beside_ring(after, size)
     # From the new contour to where nothing moves, evenly: a picture pressed together any faster would fold. The blur
     # that follows reaches three pixels. Nothing moves at the picture's edge, beyond which there is nothing to show.
     x, y = (np.minimum(np.arange(length), np.arange(length)[::-1]) for length in size)
     room = np.clip(np.minimum(REACH * WORK_PX - 3 - outside_before, np.minimum(x[None], y[:, None])), 0, None)
-    share = room / np.maximum(room + outside, 1e-6) * _fading(inside / (INWARD * WORK_PX))
+    share = room / np.maximum(room + outside, 1e-6) * ramp(1 - inside / (INWARD * WORK_PX))
     moves = np.asarray(cv2.GaussianBlur(spread * share[:, :, None], (0, 0), 1.0), np.float32)
     moves[np.abs(moves) < UNSEEN] = 0
     return moves
@@ -182,17 +182,3 @@ def _between(ring: Points) -> Points:
     """(N, 2) the ring with BETWEEN points for each of its own, in order."""
     t = np.arange(BETWEEN, dtype=np.float32)[None, :, None] / BETWEEN
     return np.asarray((ring[:, None] * (1 - t) + np.roll(ring, -1, axis=0)[:, None] * t).reshape(-1, 2), np.float32)
-
-
-def _around(ring: Points, size: tuple[int, int]) -> tuple[Mask, Mask]:
-    """(h, w) px: how far a pixel lies outside the ring, and how far inside; 0 on the other side."""
-    within = np.zeros((size[1], size[0]), np.uint8)
-    cv2.fillPoly(within, [np.rint(ring * 8).astype(np.int32)], 1, shift=3)
-    outside, inside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (1 - within, within))
-    return np.asarray(outside, np.float32), np.asarray(inside, np.float32)
-
-
-def _fading(x: Floats) -> Floats:
-    """1 at 0, falling smoothly to 0 at 1."""
-    t = np.clip(1 - x, 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)

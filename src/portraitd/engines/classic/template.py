@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.finish import spread_inward
-from portraitd.engines.classic.geometry import Part
+from portraitd.engines.classic.geometry import Part, beside_ring
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, region_box, region_seen
 from portraitd.engines.classic.things import things_over
@@ -143,13 +143,8 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     where skin goes on, it fades. A change that ended at the mesh's contour would leave a pale line beside it.
     """
     width = float(np.ptp(points[:, 0]))
-    oval = np.rint(points[list(regions.FACE_OVAL)] * 8).astype(np.int32)
-    inside = np.zeros(bare.shape, np.uint8)
-    cv2.fillPoly(inside, [oval], 255, shift=3)
-    depth, outside = (
-        np.asarray(cv2.distanceTransform(side, cv2.DIST_L2, 5), np.float32) / np.float32(width)
-        for side in (inside, 255 - inside)
-    )
+    oval = points[list(regions.FACE_OVAL)]
+    depth, outside = (gap / np.float32(width) for gap in beside_ring(oval, (bare.shape[1], bare.shape[0])))
     skin = (1 - cover.features(points, bare.shape, cover.FEATURES, 0.04)) * bare
     carried = spread_inward(tone, np.asarray(ramp(depth / 0.06) * skin + 1e-4, np.float32))
     off = tone - carried
