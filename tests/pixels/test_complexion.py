@@ -64,6 +64,15 @@ def test_bare_skin_is_face_and_neck_and_neither_cloth_nor_hair_nor_wall(
     assert mask[:, -8:].mean() < 0.05
 
 
+def test_glare_and_the_chins_shadow_are_skin_and_a_pale_strap_is_not(models: FaceModels, read: Read) -> None:
+    """Or a dark person has pale patches on neck and shoulders."""
+    face = read("Casual_Lifestyle")
+    mask = bare_skin(models, face)
+    for x, y, what in ((122, 355, "glare on the shoulder"), (240, 395, "shade"), (262, 400, "deep shade")):
+        assert mask[y - 4 : y + 5, x - 4 : x + 5].min() > 0.7, what
+    assert mask[390:410, 46:66].mean() < 0.1, "strap"
+
+
 @pytest.mark.parametrize("name", ["Gentleman", "Working_suit"])
 def test_a_white_collar_stays_white(models: FaceModels, read: Read, name: str) -> None:
     """On a pale neck, too, which is as bright as cloth."""

@@ -39,7 +39,8 @@ class DlibEmbedder:
         import dlib
 
         aligner, recogniser = self._loaded()
-        face = aligner(np.ascontiguousarray(image), dlib.rectangle(*_detector_box(mesh)))
+        image = np.ascontiguousarray(image)  # dlib takes no other
+        face = aligner(image, dlib.rectangle(*_detector_box(mesh)))
         chip = np.asarray(dlib.get_face_chip(image, face, CHIP_PX, 0.25), np.uint8)
         # The mean over the face and its mirror image is steadier than either.
         return np.asarray(recogniser.describe(np.stack([chip, chip[:, ::-1]])).mean(axis=0), np.float32)

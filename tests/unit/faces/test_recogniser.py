@@ -83,6 +83,15 @@ def test_the_embedder_gives_what_dlib_alone_gave(embedder_folder: Path, portrait
     assert np.abs(embedding - np.mean(both, axis=0)).max() < 1e-4
 
 
+def test_part_of_a_picture_needs_no_copy(embedder_folder: Path, portraits: list[Image]) -> None:
+    """dlib itself takes no view of a larger array."""
+    models = FaceModels(embedder_folder)
+    part = portraits[0][4:-4, 4:-4]
+    mesh = fit_mesh(models, part, detect_faces(models, part)[0])
+    embedder = DlibEmbedder(models)
+    assert np.array_equal(embedder.embed(part, mesh), embedder.embed(part.copy(), mesh))
+
+
 def test_a_batch_is_its_chips_one_by_one(recogniser: Recogniser) -> None:
     chips = noise(3)
     single = np.concatenate([recogniser.describe(chip[None]) for chip in chips])

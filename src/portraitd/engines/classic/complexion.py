@@ -55,6 +55,14 @@ WORK_PX = 64
 #: How far from the face's skin other skin may lie: in brightness, darker and brighter, and in colour (natural log).
 SHADE = (1.6, 0.45)
 TINT = (0.16, 0.32)
+#: How much redder shade may be for each step that it is darker: skin lights skin. Steps of brightness (natural log a
+#: pixel of the small picture) over which skin goes on, and surely does not; and how much of what hangs together like
+#: that must be skin by its colour alone.
+REDDER = 0.45
+EDGE = (0.10, 0.20)
+MOSTLY_SKIN = 0.5
+#: How far above the chin other skin than the face's own rim may begin, face widths: a bowed head's shoulders do.
+SHOULDERS = 0.12
 
 
 def complexion_of(face: FaceRegion) -> Floats:
@@ -136,28 +144,51 @@ def bare_skin(models: FaceModels, template: TemplateFace) -> Mask:
 
 
 def _skin_coloured(image: Image, skin: Floats) -> Mask:
-    """(h, w) 1 where the image has the colour of this skin, more or less lit."""
+    """(h, w) 1 where the (h, w, 3) image has the colour of this skin, more or less lit; and where such skin goes on
+    without an edge into glare or into the chin's shadow, whose colours alone could be cloth's or hair's."""
     off = light.log_light(image) - skin
     grey = light.grey_of(off)
     tint = off - grey[:, :, None]
     # Shade moves skin along the melanin line too, and makes it redder: that is no other colour. White is the other way.
     along = np.asarray(MELANIN - MELANIN.mean(), np.float32)
     along /= np.linalg.norm(along)
-    tint -= np.minimum(tint @ along, 0)[:, :, None] * np.float32(0.5) * along
+    redder = np.maximum(-(tint @ along), 0)
+    half = np.float32(0.5) * redder
+    in_shade = np.maximum(half, np.minimum(redder, np.float32(REDDER) * np.maximum(-grey, 0)))
+    dark = np.clip((grey + SHADE[0]) / 0.4, 0, 1)
+    sure = _of_tint(tint + half[:, :, None] * along, skin) * dark * np.clip((SHADE[1] - grey) / 0.2, 0, 1)
+    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8))
+    smooth = np.clip((EDGE[1] - slope) / (EDGE[1] - EDGE[0]), 0, 1)
+    maybe = _of_tint(tint + in_shade[:, :, None] * along, skin) * dark * smooth
+    return np.asarray(np.maximum(sure, maybe * _going_on(sure > 0.5, maybe > 0.5)), np.float32)
+
+
+def _of_tint(tint: Floats, skin: Floats) -> Mask:
+    """(h, w) 1 where (h, w, 3) differences in colour are small for this skin, to 0."""
     # White cloth beside pale skin: what counts as another colour shrinks with the skin's own.
     own = max(0.1, float(np.linalg.norm(skin - skin.mean())))
     least, most = min(TINT[0], 0.35 * own), min(TINT[1], 0.7 * own)
-    likely = 1 - np.clip((np.sqrt(3 * light.grey_of(tint * tint)) - least) / (most - least), 0, 1)
-    likely *= np.clip((grey + SHADE[0]) / 0.4, 0, 1) * np.clip((SHADE[1] - grey) / 0.2, 0, 1)
-    return np.asarray(likely, np.float32)
+    off = np.sqrt(3 * light.grey_of(tint * tint))
+    return np.asarray(1 - np.clip((off - least) / (most - least), 0, 1), np.float32)
+
+
+def _going_on(sure: NDArray[np.bool_], maybe: NDArray[np.bool_]) -> Mask:
+    """(h, w) 1 on what hangs together, sure or maybe, and is mostly sure; and on the next pixel."""
+    count, labels = cv2.connectedComponents((sure | maybe).astype(np.uint8), connectivity=4)
+    size = np.bincount(labels.ravel(), minlength=count)
+    known = np.bincount(labels.ravel(), weights=sure.ravel(), minlength=count) > MOSTLY_SKIN * size
+    known[0] = False
+    return np.asarray(cv2.dilate(known[labels].astype(np.uint8), np.ones((3, 3), np.uint8)), np.float32)
 
 
 def _where_skin_shows(face: NDArray[np.uint8], width_px: float) -> Mask:
-    """(h, w) 1 near the face and below the chin; beside and above the head there is hair."""
+    """(h, w) 1 near the face and from about the chin downwards; beside and above the head there is hair."""
     away = cv2.distanceTransform(1 - face, cv2.DIST_L2, 5) / width_px
     chin = np.flatnonzero(face.any(axis=1))[-1:]
     below = (np.arange(len(face)) - (chin[0] if chin.size else 0)) / width_px
-    return np.asarray(np.clip(np.maximum(1.25 - away / 0.16, 0.5 + below[:, None] / 0.1), 0, 1), np.float32)
+    return np.asarray(
+        np.clip(np.maximum(1.25 - away / 0.16, 0.5 + (below[:, None] + SHOULDERS) / 0.1), 0, 1), np.float32
+    )
 
 
 def _joined(likely: Mask, face_area: float) -> Mask:
