@@ -42,10 +42,12 @@ OPEN = 0.14
 WHITE_SHARE = 0.8
 MOST_DIM = 0.9
 #: How much of the rest of the difference in colour is taken over, from which move along MELANIN on all of that share,
-#: and how much of it at most: white balance, too, makes photos redder and yellower.
+#: and how much of it at most: white balance, too, makes photos redder and yellower. Of blue, skin may lose so much for
+#: what it gains of red; yellow alone, or green, is a lamp's.
 TINT_SHARE = 0.5
 TINT_FROM = 0.5
 MOST_TINT = 0.2
+YELLOWER = 1.4
 #: Skin is redder than blue by more than this, natural log of light, in any photo that has colours.
 COLOURLESS = 0.12
 #: What is less than this can't be seen.
@@ -100,14 +102,16 @@ def shift_between(person: Floats, template: TemplateFace) -> float:
 def step_between(person: Floats, template: TemplateFace) -> Floats:
     """(3,) how far the template's skin moves, natural log of linear light; person: (3,) that of bare skin.
 
-    Along MELANIN; and the farther it moves there, the more it takes of how red or yellow the person's skin is for its
+    Along MELANIN; and the farther it moves there, the more it takes of how red or golden the person's skin is for its
     brightness. Pale, cool skin made as dark as a ruddy face would be grey.
     """
     shift = shift_between(person, template)
     rest = person - template.face.skin - np.float32(shift) * MELANIN
     # A black and white photo says nothing of colour.
     taken = TINT_SHARE * min(1.0, abs(shift) / TINT_FROM) * (float(np.ptp(person)) > COLOURLESS)
-    tint = np.clip(taken * (rest - rest.mean()), -MOST_TINT, MOST_TINT)
+    redder = max(0.0, float(rest[0] - rest[1]))
+    golden = np.array([redder, 0, np.clip(rest[2] - rest[1], -YELLOWER * redder, 0)], np.float32)
+    tint = np.clip(taken * (golden - golden.mean()), -MOST_TINT, MOST_TINT)
     return np.asarray(np.float32(shift) * MELANIN + tint, np.float32)
 
 
@@ -152,7 +156,7 @@ def _skin_coloured(image: Image, skin: Floats) -> Mask:
     # Shade moves skin along the melanin line too, and makes it redder: that is no other colour. White is the other way.
     along = np.asarray(MELANIN - MELANIN.mean(), np.float32)
     along /= np.linalg.norm(along)
-    redder = np.maximum(-(tint @ along), 0)
+    redder = np.asarray(np.maximum(-(tint @ along), 0), np.float32)
     half = np.float32(0.5) * redder
     in_shade = np.maximum(half, np.minimum(redder, np.float32(REDDER) * np.maximum(-grey, 0)))
     dark = np.clip((grey + SHADE[0]) / 0.4, 0, 1)

@@ -15,11 +15,12 @@ import numpy as np
 
 from portraitd.engines.classic import cover, finish, light
 from portraitd.engines.classic.album import Texture, texture_of
+from portraitd.engines.classic.brows import without_tails
 from portraitd.engines.classic.expression import apart, mouth_in_picture, mouth_of, smiling, with_mouth
 from portraitd.engines.classic.geometry import Raster, normals, part_of, pose_shape, rasterise, sampled
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import Look
-from portraitd.engines.classic.place import Hidden, Placement, hair_in_place, place_face
+from portraitd.engines.classic.place import Hidden, Placement, hair_in_place, lendable_in_place, place_face
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
@@ -43,6 +44,8 @@ GRID_PX = 64
 MOUTH_COST = 3.0
 #: Softness of the edge between lips and teeth, in face widths.
 LIP_EDGE = 0.006
+#: What is shown less than this by all photos together is told from the template alone.
+LEAST_SEEN = 0.05
 #: Gains are of codes from 0 to 255 with this added: in what is nearly black, a gain of the codes themselves would make
 #: specks out of the photo's noise.
 LIFT = np.float32(12.0)
@@ -101,7 +104,8 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    return _lay_in(template, matched, alpha, (after - ground.image, beside - ground.image), place)
+    under = without_tails(target.image, ground, points, place.seen * clean)
+    return _lay_in(template, under, matched, alpha, (after - ground.image, beside - ground.image), place)
 
 
 def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
@@ -154,7 +158,8 @@ def _lent(face: FaceRegion, texture: Texture, raster: Raster, ground: Ground) ->
     if texture.lender is None:
         return None
     lender = texture.lender.face
-    over, hair = (hair_in_place(one, raster, ground.size, ground.width_px) for one in (face, lender))
+    over = lendable_in_place(face, raster, ground.size, ground.width_px)
+    hair = hair_in_place(lender, raster, ground.size, ground.width_px)
     away = raster.interpolate(turned_away(lender), ground.size)
     wanted = np.maximum(raster.interpolate(texture.lender.lent, ground.size), over * (1 - away))
     return np.asarray(wanted * (1 - hair), np.float32)
@@ -178,15 +183,23 @@ def _texture(  # noqa: PLR0917
         return warped, before, light.log_light(before) + change * np.float32(SHARE)
     seen = light.log_light(before) + change * (SHARE + (1 - SHARE) * lent)[:, :, None]
     lender = texture.lender
+    # Where neither photo shows all, the hair of one must not shine through the skin of the other.
+    lent = np.asarray(np.clip(lent / np.maximum(place.seen, LEAST_SEEN), 0, 1), np.float32)
     picture = warp(lender.face, raster, small_px, size)
     theirs = light.log_light(picture) + sampled(lender.change, flat) * skin
     gain = (_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT)
     borrowed = _gained(warp(lender.face, raster, height_px, full, part), part_of(gain, full, part))
     much = part_of(lent, full, part)
-    mixed = cv2.blendLinear(borrowed, warped.astype(np.float32), much, 1 - much)
-    warped = np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
+    warped = _mixed(borrowed, warped, much)
+    around = _mixed(_display(theirs), around, lent)
     before = _made_small(warped, around, ground, full)
     return warped, before, np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
+
+
+def _mixed(over: Floats, under: Image, share: Mask) -> Image:
+    """(h, w, 3) that share, (h, w), of `over`, 0 to 255, laid on `under`."""
+    mixed = cv2.blendLinear(over, under.astype(np.float32), share, 1 - share)
+    return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
 
 
 def _made_small(inner: Image, around: Image, ground: Ground, full: tuple[int, int]) -> Image:
@@ -237,14 +250,16 @@ def _gained(image: Pixels, gain: Floats) -> Floats:
     return np.asarray(cv2.addWeighted(lifted, 1.0, gain, float(LIFT), -float(LIFT)), np.float32)
 
 
-def _lay_in(template: TemplateFace, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement) -> Image:
+def _lay_in(  # noqa: PLR0917
+    template: TemplateFace, under: Image, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement
+) -> Image:
     """The template with the face over it; where nothing of it goes along, the template's own bytes.
 
     Two bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour, detail at once and inside it, so
     that neither a step nor a ghost shows. face: (H, W, 3) of the ground's part, as is alpha, (H, W) how much of the
     detail is the face's. gaps: (h, w, 3) what tone changes where the person's skin shows, where the template's does.
     """
-    under, ground = template.face.image, template.ground
+    ground = template.ground
     full, part = under.shape[1::-1], ground.part
     tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
     laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None]

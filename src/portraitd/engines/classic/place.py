@@ -19,6 +19,8 @@ from portraitd.images import Floats, Mask, Points
 #: Width of tone's blend inside the contour, in face widths, and what the forehead adds to it.
 TONE_FEATHER = 0.055
 FOREHEAD_FEATHER = 0.06
+#: How far around hair another photo's skin takes over where there is one, and how softly, face widths.
+LENDABLE = (0.06, 0.03)
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,20 @@ def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width
     return _widened(_hair(face, raster, size), width_px)
 
 
+def lendable_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
+    """(h, w) the same where another photo shows skin: that may begin earlier, and more softly, than it must."""
+    reach, softness = (share * width_px for share in LENDABLE)
+    return np.clip(_grown(_hair(face, raster, size), reach, softness), 0, 1)
+
+
 def _widened(hair: Mask, width_px: float) -> Mask:
-    reach = max(1, round(0.02 * width_px))
+    return _grown(hair, 0.02 * width_px, _softness(width_px))
+
+
+def _grown(hair: Mask, reach_px: float, softness_px: float) -> Mask:
+    reach = max(1, round(reach_px))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), _softness(width_px)), np.float32)
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(hair, disc), (0, 0), softness_px), np.float32)
 
 
 def _softness(width_px: float) -> float:

@@ -1,7 +1,8 @@
 """What of a photo's light cannot be taken out: shadows of hair at the temples, the dark side of a face lit from one.
 
 Where temple and cheek stay far from the template's own they look like dirt, and say little of who somebody is. There
-the face takes the template's tone; its detail stays, but for glints and tints, which are the photo's light too.
+the face takes the template's tone; its detail stays, but for glints and tints, which are the photo's light too. So it
+does beside what no photo shows: hair throws a shadow, and next to it lies the template's own skin.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from portraitd.engines.classic import light
 from portraitd.engines.classic.cover import tint_of
 from portraitd.engines.classic.geometry import Raster, at_points, rim_gap
 from portraitd.engines.classic.place import above_brows
+from portraitd.engines.classic.template import ramp
 from portraitd.engines.classic.tone import Sheet, skin_mean
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Mask
@@ -23,6 +25,10 @@ from portraitd.images import Floats, Mask
 #: is; natural log of light.
 BRIGHTNESS = (0.30, 0.55)
 COLOUR = (0.12, 0.22)
+#: The same beside what no photo shows, and up to how far from there, less and less, face widths.
+BRIGHTNESS_BESIDE = (0.10, 0.30)
+COLOUR_BESIDE = (0.05, 0.14)
+BESIDE = 0.16
 #: At which scale they are compared, and how softly one goes over into the other, face widths.
 SCALE = 0.04
 SOFTNESS = 0.015
@@ -64,25 +70,34 @@ def _flecks(detail: Floats, sheet: Sheet, raster: Raster) -> Mask:
 
 
 def _strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
-    """(h, w) 1 on flanks of the relit face that are unlike the template's, else 0."""
-    place, wanted = sheet.place, sheet.wanted
-    size = (wanted.shape[1], wanted.shape[0])
-    flank, low, beyond_eye = cv2.split(raster.interpolate(_zones(), size))
-    unlike = _unlike(lit, sheet)
+    """(h, w) 1 where the relit face is unlike the template, on its flanks and beside what no photo shows, else 0."""
+    place = sheet.place
+    gap = skin_mean(lit - sheet.wanted, place.trust, SCALE * sheet.width_px)
+    flank, low, beyond_eye = cv2.split(raster.interpolate(_zones(), (gap.shape[1], gap.shape[0])))
+    unlike = _unlike(gap, BRIGHTNESS, COLOUR)
     # Below the cheekbones a beard is darker than the template's skin, too, but on both sides.
     across = at_points(unlike, sheet.points)[mean_face().mirror]
-    stray = unlike * (1 - low * raster.interpolate(across, size))
+    stray = unlike * (1 - low * raster.interpolate(across, (gap.shape[1], gap.shape[0])))
     # Brows and eyes stay, but for what lies beyond the eyes: there, brows end in the hair.
-    zone = flank * np.maximum(place.skin, beyond_eye) * stray * stray * (3 - 2 * stray)
+    zone = flank * np.maximum(place.skin, beyond_eye) * ramp(stray)
+    zone = np.maximum(zone, _beside_hidden(sheet) * _unlike(gap, BRIGHTNESS_BESIDE, COLOUR_BESIDE))
     return np.asarray(cv2.GaussianBlur(zone, (0, 0), max(0.8, SOFTNESS * sheet.width_px)), np.float32)
 
 
-def _unlike(lit: Floats, sheet: Sheet) -> Mask:
-    """(h, w) 0 where the lit face is like the template, to 1."""
-    gap = skin_mean(lit - sheet.wanted, sheet.place.trust, SCALE * sheet.width_px)
-    grey = light.grey_of(gap)
-    tint = tint_of(gap)
-    return np.asarray(np.maximum(_between(BRIGHTNESS, np.abs(grey)), _between(COLOUR, tint)), np.float32)
+def _beside_hidden(sheet: Sheet) -> Mask:
+    """(h, w) 1 on skin beside what no photo shows of the face, falling to 0."""
+    place = sheet.place
+    gone = (place.seen < 0.5) & (place.tone_alpha > 0.05)
+    if not gone.any():
+        return np.zeros_like(place.seen)
+    away = cv2.distanceTransform((~gone).astype(np.uint8), cv2.DIST_L2, 3) / np.float32(sheet.width_px)
+    return np.asarray(place.skin * (1 - ramp(away / np.float32(BESIDE))), np.float32)
+
+
+def _unlike(gap: Floats, brightness: tuple[float, float], colour: tuple[float, float]) -> Mask:
+    """(h, w) 0 where the (h, w, 3) gap in log light, face less template, is small, to 1."""
+    grey, tint = np.abs(light.grey_of(gap)), tint_of(gap)
+    return np.asarray(np.maximum(_between(brightness, grey), _between(colour, tint)), np.float32)
 
 
 def _between(ends: tuple[float, float], x: Floats) -> Floats:
