@@ -15,6 +15,7 @@ from portraitd.faces.matting import Prior, Trimap, solve_matte
 from portraitd.faces.mesh import FaceMesh, crop_square
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import person_probability
+from portraitd.faces.spill import without_spill
 from portraitd.images import Floats, Image, Mask
 
 #: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
@@ -26,6 +27,10 @@ CLOTHES_WEIGHT = 0.15
 #: The same where the network is sure of the backdrop, and from which probability on it begins to be.
 BACKDROP_WEIGHT = 0.05
 SURELY_BACKDROP = 0.08
+#: Trimmings that the network left out: how likely it still holds them to be of the person, or how far their colour lies
+#: from the backdrop's nearby.
+TRIM_DOUBT = 0.15
+TRIM_APART = 0.35
 #: Side of the head's own segmentation crop, in face heights.
 HEAD_CROP = 2.6
 
@@ -100,6 +105,10 @@ def _with_trim(rough: Mask, colours: Floats, points: Floats, face_px: float) -> 
     beyond = np.bincount(labels[outward > 0.12 * face_px], minlength=count)
     touching = np.bincount(labels[(outward > 0) & (outward < 2)], minlength=count)
     trim = (beyond < 0.05 * sizes) & (touching > 0.15 * face_px)
+    # A stained wall has foreign patches, too: there the network has no doubt, and the colour is nearly the wall's.
+    doubt = np.bincount(labels.ravel(), weights=rough.ravel(), minlength=count)
+    apart = np.bincount(labels.ravel(), weights=np.linalg.norm(colours - mean, axis=2).ravel(), minlength=count)
+    trim &= (doubt > TRIM_DOUBT * sizes) | (apart > TRIM_APART * sizes)
     trim[0] = False
     lifted = 0.96 * cv2.blur(trim[labels].astype(np.float32), (3, 3))
     return np.asarray(np.maximum(rough, lifted), np.float32)
@@ -240,7 +249,7 @@ def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
 
 
 def estimate_foreground(image: Image, alpha: Mask) -> Image:
-    """(H, W, 3) uint8: the person's own colours, the old backdrop's share taken out of the soft edge.
+    """(H, W, 3) uint8: the person's own colours, the old backdrop's share taken out of the soft edge, and its tinge.
 
     Forte 2021, "Approximate fast foreground colour estimation": blurred colours of both sides, then one correction
     that makes alpha F + (1 - alpha) B the picture again; a wide pass, then a fine one.
@@ -257,7 +266,8 @@ def estimate_foreground(image: Image, alpha: Mask) -> Image:
     person, backdrop = (np.asarray(cv2.resize(mean, (width, height)), np.float32) for mean in means)
     person = _corrected(colours, person, backdrop, weight)
     person = _corrected(colours, _mean_of(person, weight, 5), _mean_of(backdrop, 1 - weight, 5), weight)
-    return np.asarray(np.clip(np.rint(np.where(weight > 0.995, colours, person)), 0, 255), np.uint8)
+    own = np.asarray(np.clip(np.rint(np.where(weight > 0.995, colours, person)), 0, 255), np.uint8)
+    return without_spill(own, image, alpha)
 
 
 def _mean_of(values: Floats, share: Floats, radius_px: int) -> Floats:

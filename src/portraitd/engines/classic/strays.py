@@ -74,13 +74,16 @@ def _strays(sheet: Sheet, lit: Floats, raster: Raster) -> Mask:
     place = sheet.place
     gap = skin_mean(lit - sheet.wanted, place.trust, SCALE * sheet.width_px)
     flank, low, beyond_eye = cv2.split(raster.interpolate(_zones(), (gap.shape[1], gap.shape[0])))
-    unlike = _unlike(gap, BRIGHTNESS, COLOUR)
-    # Below the cheekbones a beard is darker than the template's skin, too, but on both sides.
-    across = at_points(unlike, sheet.points)[mean_face().mirror]
-    stray = unlike * (1 - low * raster.interpolate(across, (gap.shape[1], gap.shape[0])))
+
+    def stray(brightness: tuple[float, float], colour: tuple[float, float]) -> Mask:
+        unlike = _unlike(gap, brightness, colour)
+        # Below the cheekbones a beard is unlike the template's skin, too, but on both sides.
+        across = at_points(unlike, sheet.points)[mean_face().mirror]
+        return np.asarray(unlike * (1 - low * raster.interpolate(across, (gap.shape[1], gap.shape[0]))), np.float32)
+
     # Brows and eyes stay, but for what lies beyond the eyes: there, brows end in the hair.
-    zone = flank * np.maximum(place.skin, beyond_eye) * ramp(stray)
-    zone = np.maximum(zone, _beside_hidden(sheet) * _unlike(gap, BRIGHTNESS_BESIDE, COLOUR_BESIDE))
+    zone = flank * np.maximum(place.skin, beyond_eye) * ramp(stray(BRIGHTNESS, COLOUR))
+    zone = np.maximum(zone, _beside_hidden(sheet) * stray(BRIGHTNESS_BESIDE, COLOUR_BESIDE))
     return np.asarray(cv2.GaussianBlur(zone, (0, 0), max(0.8, SOFTNESS * sheet.width_px)), np.float32)
 
 
