@@ -259,6 +259,10 @@ class FaceTooSmall(PortraitdError):
     text = "The proportion of the detected person in the picture is too large or too small, please upload other image."
 
 
+class HeadCutOff(FaceTooSmall):
+    """A photo that ends so near to the face that no preset can be made of it."""
+
+
 class BadLight(PortraitdError):
     code, status = "InvalidFile.Value", 400
     text = "The value of the image is invalid, please upload other clearer image."

@@ -11,10 +11,11 @@ import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.framing import CHEEK_SIDES, roll_of
+from portraitd.engines.classic.cutout import cut_out
+from portraitd.engines.classic.framing import CHEEK_SIDES, Wish, roll_of
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.presets import liveliness, make_preset
-from portraitd.errors import SetupError
+from portraitd.errors import HeadCutOff, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
@@ -167,10 +168,54 @@ def test_hair_cut_by_the_photo_is_not_drawn_out_into_bands(face_models: FaceMode
     from skimage import data
 
     cut = np.ascontiguousarray(data.astronaut()[:, 168:286])
-    picture = make_preset(_identity(face_models, Photo("cut", cut)), STYLES.get("f_idcard_female"), seed=0)
-    flat = (picture.min(axis=2) > 250)[150:450]
-    assert flat[:, :8].all()
-    assert flat[:, -8:].all()
+    (view,) = _identity(face_models, Photo("cut", cut)).views
+    wish = Wish((290.0, 240.0, 460.0), (384.0, 150.0), (90.0, 40.0, 180.0), straighten=0.25, emergency=2.0)
+    beside = cut_out(view, wish, 0.0).alpha[150:450]
+    assert beside[:, :8].max() == 0
+    assert beside[:, -8:].max() == 0
+
+
+def _around_the_face(models: FaceModels, room: float) -> Photo:
+    """The astronaut, the photo ending so many widths of the face beside it."""
+    from skimage import data
+
+    whole = data.astronaut()
+    box = fit_mesh(models, whole, detect_faces(models, whole)[0]).box
+    beside, above = room * box.width, room * box.height
+    x0, x1, y0, y1 = (int(v) for v in (box.x0 - beside, box.x1 + beside, box.y0 - above, box.y1 + above))
+    return Photo(f"room {room}", np.ascontiguousarray(whole[y0:y1, x0:x1]))
+
+
+SOME = ("f_idcard_female", "f_business_female", "m_winterchinese_female")
+
+
+@pytest.mark.parametrize("style_id", SOME)
+@pytest.mark.parametrize("room", [0.15, 0.25, 0.4])
+def test_a_close_up_becomes_a_close_up_with_all_of_the_face(
+    face_models: FaceModels, style_id: str, room: float
+) -> None:
+    picture = make_preset(_identity(face_models, _around_the_face(face_models, room)), STYLES.get(style_id), seed=1)
+    mesh = fit_mesh(face_models, picture, detect_faces(face_models, picture)[0])
+    assert 300 < mesh.box.width <= 768
+    assert mesh.box.x0 >= -8
+    assert mesh.box.x1 <= 776
+    assert mesh.box.y1 <= 1024
+
+
+@pytest.mark.parametrize("style_id", SOME)
+def test_of_a_face_alone_no_preset_is_made_up(face_models: FaceModels, style_id: str) -> None:
+    """Neither neck nor crown is there: they would be drawn out of a few rows."""
+    with pytest.raises(HeadCutOff):
+        make_preset(_identity(face_models, _around_the_face(face_models, 0.02)), STYLES.get(style_id), seed=1)
+
+
+@pytest.mark.parametrize("style_id", SOME)
+def test_another_photo_with_room_is_taken_instead(face_models: FaceModels, style_id: str) -> None:
+    style, seed = STYLES.get(style_id), 1
+    close, wide = (_around_the_face(face_models, room) for room in (0.02, 0.6))
+    picture = make_preset(_identity(face_models, close, wide), style, seed)
+    assert picture.shape == (1024, 768, 3)
+    assert len(detect_faces(face_models, picture)) == 1
 
 
 def test_id_photos_prefer_a_neutral_face(astronaut: Identity) -> None:

@@ -68,7 +68,11 @@ BY_CODE: Mapping[str, Hint] = {
         "没有一张照片可用。请使用清楚拍到本人正脸的照片。",
     ),
     "InvalidFile.MultiHuman": BY_REASON["multiple faces detected"],
-    "InvalidFile.BodyProportion": BY_REASON["face too small"],
+    "InvalidFile.BodyProportion": Hint(
+        "The face is too small in the picture, or so large that head and shoulders are cut off. Use a photo with room "
+        "around the head, in which the face has many pixels.",
+        "人脸太小，或拍得太近，头部和肩部没有拍全。请使用头部四周留有空间、面部清晰的照片。",
+    ),
     "InvalidFile.FacePose": BY_REASON["face angle too large"],
     "InvalidFile.FullFace": BY_REASON["face occluded"],
     "InvalidFile.Value": Hint(

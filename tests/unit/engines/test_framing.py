@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.framing import CHEEK_SIDES, PORTRAIT, Frame, Person, Wish, find_frame, roll_of
+from portraitd.engines.classic.framing import (
+    CHEEK_SIDES,
+    PORTRAIT,
+    Frame,
+    Person,
+    Wish,
+    find_frame,
+    head_is_cut_off,
+    roll_of,
+)
+from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
-from portraitd.images import Points
+from portraitd.images import Points, Size
 
 WISH = Wish((250.0, 220.0, 340.0), (384.0, 30.0), (100.0, 50.0, 180.0), straighten=1.0)
 
@@ -18,7 +30,8 @@ def _person(cuts: list[tuple[float, float]], tilt_deg: float = 0.0) -> Person:
     turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
     points = 100 * mean_face().points[:, :2] @ turn.T + (400, 350)
     crown = np.array([(0.0, -190.0)]) @ turn.T + (400, 350)
-    return Person(points.astype(np.float32), np.array(cuts, np.float32).reshape(-1, 2), crown.astype(np.float32))
+    size = Size(800, 900)
+    return Person(points.astype(np.float32), size, np.array(cuts, np.float32).reshape(-1, 2), crown.astype(np.float32))
 
 
 def _placed(person: Person, frame: Frame) -> Points:
@@ -45,6 +58,61 @@ def test_a_side_cut_is_left_outside() -> None:
     frame = find_frame(person, WISH)
     shown = frame.apply(person.cuts)
     assert ((shown[:, 0] <= 0) | (shown[:, 1] >= PORTRAIT.height)).all()
+
+
+def _cut_at(bottom: int, sides: tuple[int, int] | None = None, *, crown: bool = False) -> Person:
+    """The same person in a photo that ends at this row and, where sides are given, at these columns; with `crown`, one
+    that begins 110 px above the eyes."""
+    left, right = sides or (0, 799)
+    begin = 240 if crown else 0
+    cuts = [(float(x), float(bottom)) for x in range(left + 40, right - 40, 20)]
+    if sides:
+        cuts += [(float(x), float(y)) for x in sides for y in range(begin, bottom, 20)]
+    if crown:
+        cuts += [(float(x), float(begin)) for x in range(left, right, 20)]
+    person, corner = _person(cuts), np.array([left, begin], np.float32)
+    top = np.maximum(person.crown, [0, begin]) - corner
+    size = Size(right - left + 1, bottom - begin + 1)
+    return replace(person, points=person.points - corner, cuts=person.cuts - corner, crown=top, size=size)
+
+
+CLOSE = replace(WISH, emergency=2.0)
+
+
+def test_a_close_up_becomes_a_close_up_with_all_of_the_face() -> None:
+    person = _cut_at(620, (200, 600), crown=True)
+    frame = find_frame(person, CLOSE)
+    points = _placed(person, frame)
+    assert np.ptp(points[:, 0]) > 1.3 * 340, "larger than the greatest width"
+    assert points[:, 0].min() >= 0
+    assert points[:, 0].max() <= PORTRAIT.width
+    assert points[list(regions.LEFT_BROW), 1].min() >= 0
+    assert points[regions.CHIN, 1] <= PORTRAIT.height
+    assert frame.apply(person.cuts[person.cuts[:, 1] == 0])[:, 1].max() <= 4, "no line above the forehead"
+
+
+def test_room_around_the_face_is_enough() -> None:
+    for person in (_person([]), _cut_at(720), _cut_at(899, (60, 740))):
+        assert not head_is_cut_off(person, find_frame(person, CLOSE))
+
+
+def test_a_photo_that_ends_at_the_chin_is_cut_off() -> None:
+    """Its neck would be drawn out of a few rows."""
+    person = _cut_at(505, (180, 620))
+    assert head_is_cut_off(person, find_frame(person, CLOSE))
+
+
+def test_a_crown_that_ends_in_a_line_is_cut_off() -> None:
+    person = _cut_at(899, crown=True)
+    shown = Frame(np.array([[1.0, 0, 0], [0, 1, 30]]))
+    hidden = Frame(np.array([[1.0, 0, 0], [0, 1, -5]]))
+    assert head_is_cut_off(person, shown)
+    assert not head_is_cut_off(person, hidden)
+
+
+def test_shoulders_cut_beside_the_face_are_cut_off() -> None:
+    person = _cut_at(899, (335, 465))
+    assert head_is_cut_off(person, Frame(np.array([[1.0, 0, 300], [0, 1, 0]])))
 
 
 @pytest.mark.parametrize("tilt", [-25.0, -5.0, 10.0, 30.0])

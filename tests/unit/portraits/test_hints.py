@@ -27,6 +27,7 @@ def test_every_code_that_a_picture_fails_with_has_one() -> None:
         errors.BadFacePose,
         errors.FaceCovered,
         errors.FaceTooSmall,
+        errors.HeadCutOff,
         errors.BadLight,
         errors.InvalidImageFormat,
         errors.InvalidImageResolution,

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.enlarge import resampled, textured
-from portraitd.engines.classic.framing import PORTRAIT, Frame, Wish, find_frame, read_person
+from portraitd.engines.classic.framing import PORTRAIT, Frame, Wish, find_frame, head_is_cut_off, read_person
 from portraitd.engines.classic.identity import View
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.turning import turned_to_camera
-from portraitd.errors import AlgorithmFailed
+from portraitd.errors import AlgorithmFailed, HeadCutOff
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
 
@@ -40,11 +40,17 @@ class Cutout:
 
 
 def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
-    """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1)."""
+    """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1).
+
+    Raises AlgorithmFailed for a view without matte, HeadCutOff for a photo that shows too little besides the face.
+    """
     view = turned_to_camera(view, wish.most_turn_deg)
     if view.alpha is None:
         raise AlgorithmFailed
-    frame = find_frame(read_person(view, view.alpha()), wish)
+    person = read_person(view, view.alpha())
+    frame = find_frame(person, wish)
+    if head_is_cut_off(person, frame):
+        raise HeadCutOff
     points = frame.apply(view.mesh.points)
     image, alpha, frame = _shown_part(view.image(), view.alpha(), frame)
     back = cv2.invertAffineTransform(frame.matrix)

@@ -17,6 +17,12 @@ from portraitd.faces import regions
 from portraitd.images import Floats, Mask, Points, Size
 
 PORTRAIT = Size(768, 1024)
+#: Farther than this, in lengths of what there is of it, a body is not drawn out; and this many px of a crown that the
+#: photo cuts may show.
+MOST_DRAWN_OUT = 1.0
+CROWN_PX = 4.0
+#: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
+LEAST_LENGTH = 0.05
 #: Mesh points at the widest part of the face, before the ears.
 CHEEK_SIDES = (234, 454)
 
@@ -27,6 +33,8 @@ class Person:
 
     #: (468, 2) mesh.
     points: Points
+    #: Of the photo.
+    size: Size
     #: (N, 2) points on the photo's border at which the person is cut off.
     cuts: Points
     #: (M, 2) upper outline of the head, hair included.
@@ -76,7 +84,7 @@ class Frame:
 def read_person(view: View, alpha: Mask) -> Person:
     """The person of a view with its matte."""
     points = view.mesh.xy
-    return Person(points, _cuts(alpha), _crown(alpha, points))
+    return Person(points, Size(alpha.shape[1], alpha.shape[0]), _cuts(alpha), _crown(alpha, points))
 
 
 def _cuts(alpha: Mask) -> Points:
@@ -120,7 +128,7 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     face = max(face, 0.8 * float(np.ptp(level[:, 0])))  # a turned head shows one side only
     top = float((person.crown @ turn.T)[:, 1].min())
     middle = eyes.mean(axis=0) @ turn.T
-    chin = float(level[regions.CHIN, 1])
+    chin, cuts = float(level[regions.CHIN, 1]), person.cuts @ turn.T
     wished, least, most = wish.face_px
     scales = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)]) / face
     shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
@@ -134,7 +142,12 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     cost += 20 * np.clip(np.log(s * face / most), 0, None)
     cost += np.abs(ty + s * top - wish.headroom[0]) / 150
     cost += 4 * np.clip(s * chin + ty - 0.86 * PORTRAIT.height, 0, None) / 100  # a chin at the bottom is no portrait
-    cost += _seen(person.cuts @ turn.T, s, tx, ty)
+    cost += _face_outside(level, s, tx, ty)
+    cost += 8 * np.clip(_drawn_out(person, turn, s, tx, ty) - 0.5, 0, 20)
+    crown_cut = cuts[person.cuts[:, 1] <= 1]
+    if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
+        cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)
+    cost += _seen(cuts, s, tx, ty)
     best = int(np.argmin(cost))
     return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
 
@@ -148,6 +161,48 @@ def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any
     width, height = PORTRAIT
     depth = np.minimum(np.minimum(x + 2, width + 1 - x), np.minimum(y + 2, height + 1 - y))
     return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.2 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
+
+
+def head_is_cut_off(person: Person, frame: Frame) -> bool:
+    """Whether the photo ends so near to the face that the frame shows it: the crown ends in a line, or what should be
+    neck and shoulders would be drawn out of next to nothing."""
+    turn = frame.matrix[:, :2] / frame.zoom
+    tx, ty = frame.matrix[:, 2]
+    drawn = _drawn_out(person, turn, *(np.array([value]) for value in (frame.zoom, tx, ty)))
+    crown = frame.apply(person.cuts[person.cuts[:, 1] <= 1])[:, 1]
+    return bool(drawn[0] > MOST_DRAWN_OUT or (crown.size and float(np.median(crown)) > CROWN_PX))
+
+
+def _face_outside(face: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """Cost of the parts of the (468, 2) face, from the brows down, that each candidate frame leaves out: more than any
+    cut is worth."""
+    (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
+    top = face[list(regions.LEFT_BROW + regions.RIGHT_BROW), 1].min()
+    beyond = np.clip(-s * left - tx, 0, None) + np.clip(s * right + tx - PORTRAIT.width, 0, None)
+    beyond = beyond + np.clip(-s * top - ty, 0, None) + np.clip(s * bottom + ty - PORTRAIT.height, 0, None)
+    return np.asarray(beyond, np.float64)
+
+
+def _drawn_out(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """How far each candidate frame reaches beyond the photo where it cuts the person, at the side where it is most: in
+    lengths of what lies there between the face and the cut, all of which must be drawn out to fill it."""
+    cuts, face = person.cuts @ turn.T, person.points @ turn.T
+    (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
+    most = np.zeros_like(s)
+    # Beside the face itself nothing is drawn out: shoulders are, and what lies below.
+    low = person.cuts[:, 1] > person.points[:, 1].max() - 0.25 * np.ptp(person.points[:, 0])
+    for where, axis, start, way, end in (
+        (low & (person.cuts[:, 0] <= 0), 0, left, -1, 0),
+        (low & (person.cuts[:, 0] >= person.size.width - 1), 0, right, 1, PORTRAIT.width),
+        (person.cuts[:, 1] >= person.size.height - 1, 1, bottom, 1, PORTRAIT.height),
+    ):
+        if where.any():
+            at = float(np.median(cuts[where, axis]))
+            shift = tx if axis == 0 else ty
+            gap = way * (end - (s * at + shift))
+            length = max(way * (at - start), LEAST_LENGTH * float(right - left))
+            most = np.maximum(most, np.clip(gap, 0, None) / (s * length))
+    return most
 
 
 def _eyes(points: Points) -> Points:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.cutout import Cutouts
+from portraitd.engines.classic.cutout import Cutout, Cutouts
+from portraitd.engines.classic.framing import Wish
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.idphoto import WISH, id_photo
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.scene import scene_portrait
-from portraitd.errors import AlgorithmFailed
+from portraitd.errors import AlgorithmFailed, HeadCutOff
 from portraitd.faces import regions
 from portraitd.images import Image, Points
 from portraitd.styles.catalog import Style
@@ -27,18 +29,33 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
     """One portrait, (1024, 768, 3) uint8, from identity, style and seed alone.
 
     The seed picks the style's choice (seed modulo their number: consecutive seeds are different choices), the view,
-    and everything random. Raises SetupError for a bad recipe, AlgorithmFailed when no view has a matte.
+    and everything random. Raises SetupError for a bad recipe, AlgorithmFailed when no view has a matte, HeadCutOff when
+    all that have one show too little besides the face.
     """
     recipe = read_recipe(style)
     rng = np.random.default_rng(seed)
     if isinstance(recipe, IdPhotoRecipe):
         choice = seed % len(recipe.backdrops)
         views = usable_views(identity, yaw_deg=9.0, roll_deg=12.0)
-        cutout = _cutouts(max(views, key=_formality), WISH, recipe.retouch)
-        return id_photo(cutout, recipe.backdrops[choice], rng)
+        cut = _cut_of(identity, sorted(views, key=_formality, reverse=True))
+        return id_photo(cut(WISH, recipe.retouch), recipe.backdrops[choice], rng)
     choice = seed % len(recipe.looks)
     views = usable_views(identity, yaw_deg=28.0, roll_deg=24.0)
-    return scene_portrait(partial(_cutouts, views[choice % len(views)]), recipe, choice, rng)
+    first = choice % len(views)
+    return scene_portrait(_cut_of(identity, [*views[first:], *views[:first]]), recipe, choice, rng)
+
+
+def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float], Cutout]:
+    """Cuts out the first of these views, or else of all views, whose photo shows enough besides the face."""
+    others = [view for view in identity.views if view.alpha is not None and all(view is not one for one in views)]
+
+    def cut(wish: Wish, strength: float) -> Cutout:
+        for view in (*views, *others):
+            with suppress(HeadCutOff):
+                return _cutouts(view, wish, strength)
+        raise HeadCutOff
+
+    return cut
 
 
 def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[View, ...]:

@@ -28,6 +28,10 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 }
 
 
+#: How much larger than usual a face may be where a photo shows little besides it: a close-up is a portrait, too.
+EMERGENCY = 2.0
+
+
 def scene_portrait(
     cut: Callable[[Wish, float], Cutout], recipe: SceneRecipe, choice: int, rng: np.random.Generator
 ) -> Image:
@@ -68,5 +72,5 @@ def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generato
 def _wish(look: Look) -> Wish:
     face = (look.face_px, 0.85 * look.face_px, max(1.3 * look.face_px, 460.0))
     return Wish(
-        face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25, emergency=1.35
+        face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25, emergency=EMERGENCY
     )
