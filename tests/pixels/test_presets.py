@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob
-from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.cutout import cut_out
+from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.framing import CHEEK_SIDES, Wish, roll_of
 from portraitd.engines.classic.identity import Identity, train_identity
 from portraitd.engines.classic.presets import liveliness, make_preset

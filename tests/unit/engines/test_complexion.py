@@ -1,4 +1,4 @@
-"""What a photo's eyes say of whether its skin is dark, or the photo."""
+"""What a photo's eyes say of whether its skin is dark, or the photo; and which colours the model's skin may take."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.complexion import MOST_DIM, complexion_of
+from portraitd.engines.classic.complexion import (
+    MELANIN,
+    MOST_DIM,
+    YELLOWER,
+    complexion_of,
+    shift_between,
+    step_between,
+)
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.region import FaceRegion, read_region
+from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
+from portraitd.images import Floats
 from tests.fakes import heads
 
 EYES = (regions.LEFT_EYE, regions.RIGHT_EYE)
@@ -66,3 +75,49 @@ def test_a_person_s_complexion_is_kept_and_not_what_a_dim_photo_shows() -> None:
     assert view.skin().mean() > view.face().skin.mean() + 0.3
     kept = Identity.from_bytes(Identity((view,), mean_face().points, None).to_bytes())
     assert kept.skin == pytest.approx(view.skin(), abs=1e-5)
+
+
+@pytest.fixture(scope="module")
+def fair() -> TemplateFace:
+    return read_template(heads.head(), heads.MESH)
+
+
+def tint_for(template: TemplateFace, colour: Floats, darker: float = 1.0) -> Floats:
+    """(3,) what the model's skin takes of this difference in colour (natural log) from somebody so much darker."""
+    person = np.asarray(template.face.skin - np.float32(darker) * MELANIN + colour, np.float32)
+    return step_between(person, template) - np.float32(shift_between(person, template)) * MELANIN
+
+
+def test_nobody_s_skin_turns_greener_nor_yellow_alone(fair: TemplateFace) -> None:
+    """Whatever lamp lit the photo: skin gains yellow with red, as golden skin has it."""
+    colours = np.random.default_rng(0).uniform(-0.25, 0.25, (300, 3)).astype(np.float32)
+    tints = np.array([tint_for(fair, colour) for colour in colours])
+    redder, yellower = tints[:, 0] - tints[:, 1], tints[:, 1] - tints[:, 2]
+    assert redder.min() > -1e-5
+    assert yellower.min() > -1e-5, "nor bluer"
+    assert (yellower <= YELLOWER * redder + 1e-5).all()
+    assert np.percentile(redder, 90) > 0.05, "some of them are ruddy"
+
+
+@pytest.mark.parametrize(
+    "lamp", [(-0.1, 0.2, -0.1), (0.05, 0.12, -0.2), (-0.2, 0.0, 0.2)], ids=["green", "yellow", "blue"]
+)
+def test_a_lamp_s_colour_is_not_taken_for_the_person_s(fair: TemplateFace, lamp: tuple[float, float, float]) -> None:
+    assert tint_for(fair, np.float32(lamp)) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_golden_and_ruddy_person_keeps_both(fair: TemplateFace) -> None:
+    """Half of what they are redder, and of what they are yellower; of too much yellow, what goes with the red."""
+    golden = tint_for(fair, np.float32((0.2, -0.05, -0.2)))
+    assert golden[0] - golden[1] == pytest.approx(0.5 * 0.25, abs=0.03)
+    assert golden[1] - golden[2] == pytest.approx(0.5 * 0.15, abs=0.015)
+    assert golden.mean() == pytest.approx(0, abs=1e-5)
+    yellow = tint_for(fair, np.float32((0.1, 0.0, -0.4)))
+    assert yellow[0] - yellow[1] > 0.03
+    assert yellow[1] - yellow[2] == pytest.approx(YELLOWER * (yellow[0] - yellow[1]), abs=1e-5)
+
+
+def test_a_ruddy_person_does_not_turn_blue(fair: TemplateFace) -> None:
+    pink = tint_for(fair, np.float32((0.2, -0.1, 0.1)))
+    assert pink[0] > 0.07
+    assert pink[2] == pytest.approx(pink[1], abs=1e-5)

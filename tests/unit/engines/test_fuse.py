@@ -1,4 +1,4 @@
-"""Where a face's colours are read in its photo, and how they are brightened."""
+"""Where a face's colours are read in its photo, how they are brightened, and what another photo lends."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.album import Lender, Texture
-from portraitd.engines.classic.fuse import LIFT, _gained, _lent, _with_teeth, pick_view
+from portraitd.engines.classic.fuse import LIFT, _gained, _lent, _mixed, _texture, _with_teeth, fuse, pick_view
 from portraitd.engines.classic.geometry import rasterise
 from portraitd.engines.classic.identity import Identity, view_of
-from portraitd.engines.classic.place import Hidden, Placement, place_face
+from portraitd.engines.classic.light import log_light
+from portraitd.engines.classic.looks import Look
+from portraitd.engines.classic.place import Hidden, Placement, hair_in_place, lendable_in_place, place_face
 from portraitd.engines.classic.region import FaceRegion, read_region
 from portraitd.engines.classic.template import TemplateFace, read_template
-from portraitd.engines.classic.texture import uv_map
+from portraitd.engines.classic.texture import SHARE, hidden, leaf_of, uv_map
 from portraitd.engines.classic.tone import _toned
 from portraitd.engines.classic.warp import OFF_THE_EDGE, OFF_WHERE_TURNED, off_the_edge
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
-from portraitd.images import Floats
+from portraitd.images import Floats, Image, from_linear, to_linear
 from tests.fakes import heads
 
+Colour = tuple[int, int, int]
+
 EYES = (regions.LEFT_EYE, regions.RIGHT_EYE)
+BROW = (90, 60, 50)
 MESH = FaceMesh((mean_face().points * 80 + 300).astype(np.float32), 1.0)
 
 
@@ -159,6 +164,154 @@ def test_what_is_lent_counts_as_shown() -> None:
     assert shown.seen[y, x] > 0.95
 
 
+def plain(colour: Colour, hair: float) -> FaceRegion:
+    """A head of one colour, hair over its left half, this much."""
+    face = hairy(hair)
+    return replace(face, image=np.full_like(face.image, colour))
+
+
+def mixed_of(lent: float, seen: float, brighter: float = 0.0) -> tuple[Image, Image, Floats]:
+    """What becomes of a photo that is all hair, and a lender that is all skin, so much brighter by what others say."""
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    ones = np.ones(template.ground.size[::-1], np.float32)
+    place = Placement(ones, ones * np.float32(seen), ones, ones, ones)
+    change = np.zeros((*uv_map().size[::-1], 3), np.float32)
+    lender = Lender(plain(heads.SKIN, 0.0), np.zeros(len(heads.MESH.points), np.float32), change + np.float32(brighter))
+    face = plain(heads.HAIR, 0.0)
+    return _texture(face, Texture(change, lender), ones * np.float32(lent), raster, template, place)
+
+
+@pytest.mark.parametrize(
+    ("lent", "seen", "share"),
+    [(0.5, 0.5, 1.0), (0.2, 0.4, 0.5), (0.3, 1.0, 0.3), (0.8, 0.5, 1.0), (0.0, 0.0, 0.0), (0.01, 0.01, 0.2)],
+)
+def test_of_what_photos_show_together_each_gives_its_share(lent: float, seen: float, share: float) -> None:
+    """Where neither shows all, the template fills the rest: the hair of one never shines through the other's skin.
+
+    What is hardly shown at all goes over softly: there a share of nearly nothing would jump.
+    """
+    warped, before, tone = mixed_of(lent, seen)
+    expected = share * np.float32(heads.SKIN) + (1 - share) * np.float32(heads.HAIR)
+    assert np.abs(warped - expected).max() < 1.5
+    assert np.abs(before - expected).max() < 1.5, "beyond the face's own part, too"
+    assert np.abs(tone - log_light(before)).max() < 0.02, "tone of the very pixels that a gain is laid on"
+
+
+def test_what_is_lent_is_in_the_light_that_all_photos_agree_on() -> None:
+    """At full size and small, inside the face's part and beyond."""
+    warped, before, tone = mixed_of(0.5, 0.5, brighter=0.3)
+    skin = np.full((1, 1, 3), heads.SKIN, np.uint8)
+    expected = from_linear(to_linear(skin) * np.float32(np.exp(0.3)))[0, 0].astype(np.float32)
+    assert np.abs(warped - expected).max() < 3
+    assert np.abs(before - expected).max() < 3
+    assert np.abs(tone - (log_light(skin) + 0.3)).max() < 0.02
+
+
+def test_hair_does_not_shine_through_skin_that_a_lender_half_shows() -> None:
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    change = np.zeros((*uv_map().size[::-1], 3), np.float32)
+    face, lender = plain(heads.HAIR, 1.0), plain(heads.SKIN, 0.5)
+    texture = Texture(change, Lender(lender, np.zeros(len(heads.MESH.points), np.float32), change))
+    lent = _lent(face, texture, raster, template.ground)
+    assert lent is not None
+    away = np.zeros(template.ground.size[::-1], np.float32)
+    place = place_face(template.ground, face, Hidden(away, lent), template.face.mesh.points, raster)
+    warped, before, tone = _texture(face, texture, lent, raster, template, place)
+    x, y = np.rint(template.ground.points[50]).astype(int)
+    assert lent[y, x] == pytest.approx(0.5, abs=0.05)
+    assert place.seen[y, x] == pytest.approx(0.5, abs=0.05)
+    at_x, at_y = np.rint(template.face.mesh.xy[50]).astype(int) - template.ground.part[:2]
+    assert warped[at_y, at_x] == pytest.approx(heads.SKIN, abs=3)
+    assert before[y, x] == pytest.approx(heads.SKIN, abs=3)
+    assert tone[y, x] == pytest.approx(log_light(np.full((1, 1, 3), heads.SKIN, np.uint8))[0, 0], abs=0.03)
+
+
+def test_beside_what_is_lent_a_photos_own_tone_gives_way() -> None:
+    """To what all photos agree on: most where half is lent; what is lent has its own change already."""
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    ones = np.ones(template.ground.size[::-1], np.float32)
+    brighter = np.full((*uv_map().size[::-1], 3), 0.2, np.float32)
+    face = plain(heads.SKIN, 0.0)
+    lender = Lender(face, np.zeros(len(heads.MESH.points), np.float32), brighter)
+
+    def change(lent: float) -> float:
+        place = Placement(ones, ones, ones, ones, ones)
+        _, before, tone = _texture(face, Texture(brighter, lender), ones * np.float32(lent), raster, template, place)
+        return float(np.median(tone - log_light(before)))
+
+    assert change(0.0) == pytest.approx(0.2 * SHARE, abs=0.005)
+    assert change(0.5) == pytest.approx(0.5 * 0.2 * (SHARE + (1 - SHARE) * 0.5), abs=0.005)
+    assert change(1.0) == pytest.approx(0, abs=0.005)
+
+
+def test_beyond_a_photos_edge_nothing_of_the_face_is_shown() -> None:
+    """Its last row drawn out would be a band of hair across the forehead."""
+    whole = plain(heads.SKIN, 0.0)
+    cut = int(whole.mesh.xy[10, 1]) + 20
+    lower = FaceMesh(whole.mesh.points - np.float32([0, cut, 0]), whole.mesh.score)
+    face = replace(
+        whole, image=np.ascontiguousarray(whole.image[cut:]), mesh=lower, hair=np.zeros((60, 60), np.float32)
+    )
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    none = np.zeros(template.ground.size[::-1], np.float32)
+    place = place_face(template.ground, face, Hidden(none, None), template.face.mesh.points, raster)
+    (top_x, top_y), (nose_x, nose_y) = (np.rint(template.ground.points[at]).astype(int) for at in (10, 1))
+    assert place.seen[top_y + 1, top_x] < 0.1
+    assert place.seen[nose_y, nose_x] > 0.95
+    gone = hidden(face, leaf_of(face))
+    assert gone[10] == 1
+    assert gone[1] < 0.1
+
+
+def test_a_mix_is_a_picture() -> None:
+    over = np.float32([-40, 300, 100, 100, 100]).reshape(1, 5, 1).repeat(3, axis=2)
+    under = np.full((1, 5, 3), 50, np.uint8)
+    mixed = _mixed(over, under, np.float32([[1, 1, 1, 0, 0.5]]))
+    assert mixed.dtype == np.uint8
+    assert (mixed == np.uint8([0, 255, 100, 50, 75]).reshape(1, 5, 1)).all()
+
+
+def test_another_photo_s_skin_takes_over_earlier_and_more_softly_than_the_template_s() -> None:
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    ground, face = template.ground, hairy(1.0)
+    row = round(float(ground.points[50, 1]))
+    must, may = (at(face, raster, ground.size, ground.width_px)[row] for at in (hair_in_place, lendable_in_place))
+    until = [np.flatnonzero(mask > 0.5).max() for mask in (must, may)]
+    assert until[1] - until[0] == pytest.approx(0.04 * ground.width_px, abs=1)
+    widths = [((mask > 0.05) & (mask < 0.95)).sum() for mask in (must, may)]
+    assert widths[1] >= 1.5 * widths[0]
+    assert may[:40].min() > 0.999
+    assert may[70:].max() < 0.001
+
+
+def test_no_more_than_all_can_be_lent() -> None:
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    face = hairy(1.0)
+    covered = replace(face, hair=np.ones_like(face.hair))
+    for width_px in np.linspace(40, 400, 60):
+        assert lendable_in_place(covered, raster, template.ground.size, float(width_px)).max() <= 1
+
+
+def test_beside_the_hair_skin_is_lent_before_it_is_hidden() -> None:
+    template = read_template(heads.head(), heads.MESH)
+    raster = rasterise(template.face.mesh.points, template.face.image.shape[:2], 2, grow=0.35)
+    ground, face = template.ground, hairy(1.0)
+    change = np.zeros((*uv_map().size[::-1], 3), np.float32)
+    texture = Texture(change, Lender(hairy(0.0), np.zeros(len(heads.MESH.points), np.float32), change))
+    lent = _lent(face, texture, raster, ground)
+    assert lent is not None
+    row = round(float(ground.points[50, 1]))
+    hidden = hair_in_place(face, raster, ground.size, ground.width_px)[row]
+    beside = np.flatnonzero(hidden > 0.02).max() + 1
+    assert lent[row, beside - 1] > 0.3 > hidden[beside - 1] + 0.2
+
+
 def test_a_photo_s_region_takes_the_edge_of_hair_for_hair() -> None:
     picture = heads.head()
     x, y = np.rint(heads.MESH.xy[192]).astype(int) - [0, 30]
@@ -188,3 +341,28 @@ def _tint_left(wanted: Floats, lit: Floats, place: Placement, template: Template
     toned = _toned(lit, wanted, place, template.ground.width_px, 0.0)
     off = toned[at[1], at[0]] - wanted[at[1], at[0]]
     return float(off[2] - off[0])
+
+
+def browed(hair_until: int = 0) -> Image:
+    """The head with brows, and hair that hangs over both its sides up to that column."""
+    picture = heads.head()
+    for ring in (regions.LEFT_BROW, regions.RIGHT_BROW):
+        heads.fill(picture, ring, BROW)
+    if hair_until:
+        picture[60:220, :hair_until] = picture[60:220, 400 - hair_until :] = heads.HAIR
+    return picture
+
+
+def test_beside_hair_before_a_temple_the_template_s_brow_does_not_go_on() -> None:
+    """Where no hair hangs the brow is the person's own, to its tip."""
+    template = read_template(browed(), heads.MESH)
+    tip, rest = np.s_[124:132, 128:134, 0], np.s_[121:125, 155:165, 0]
+    painted = template.picture[tip] == BROW[0]
+    assert painted.sum() > 20
+    for hair_until, skin in ((145, True), (0, False)):
+        view = view_of("hair over the temples", browed(hair_until), heads.MESH, 0.5)
+        identity = Identity((view,), mean_face().points, None)
+        made = fuse(template, identity, view, Look(), np.random.default_rng(0))
+        assert (made[tip][painted].mean() > 150) == skin
+        assert (made[tip][painted].mean() < 110) != skin
+        assert made[rest].max() < 120

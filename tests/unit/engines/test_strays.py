@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from portraitd.engines.classic import cover
 from portraitd.engines.classic.geometry import rasterise
 from portraitd.engines.classic.place import Placement
 from portraitd.engines.classic.strays import without_strays
@@ -18,17 +19,20 @@ POSED = (mean_face().points * 41 + np.array([55, 45, 0])).astype(np.float32)
 RASTER = rasterise(POSED, SHAPE, grow=0.35)
 #: Points of the mesh: temples, cheeks before the ears and low on the jaw, by side; and between them.
 TEMPLES, HIGH, LOW = (127, 356), (227, 447), (192, 416)
-NOSE, BROW, EYE = 1, 105, 159
+NOSE, CHEEK, BROW, EYE, LIP = 1, 101, 105, 159, 61
 FOREHEAD = (10,)
 
 Marks = tuple[int, ...]
 Colour = tuple[float, ...]
 
 
-def sheet_of(lit: Floats, skin: Floats | None = None, tone_alpha: Floats | None = None) -> Sheet:
+def sheet_of(
+    lit: Floats, skin: Floats | None = None, tone_alpha: Floats | None = None, seen: Floats | None = None
+) -> Sheet:
     """A face before a template of one even tone, -1 everywhere."""
     ones = np.ones(SHAPE, np.float32)
-    masks = (ones if tone_alpha is None else tone_alpha, ones, ones, ones if skin is None else skin, ones)
+    tone_alpha, seen, skin = (ones if mask is None else mask for mask in (tone_alpha, seen, skin))
+    masks = (tone_alpha, seen, seen, skin, ones)
     return Sheet(lit, np.full((*SHAPE, 3), -1.0, np.float32), Placement(*masks), 90.0, POSED[:, :2], None)
 
 
@@ -111,3 +115,57 @@ def test_a_bright_fleck_at_the_jaw_shows_the_templates_detail_but_none_inside_or
         lit = patched(points, (0.6,) * 3, radius)
         _, clean = without_strays(sheet_of(lit, tone_alpha=tone_alpha), lit, RASTER)
         assert at(clean, points)[0] == pytest.approx(expected, abs=0.25)
+
+
+def shown_right_of(x: float) -> Floats:
+    """(H, W) 0 left of that column, where no photo shows the face, and 1 from there on."""
+    return np.asarray((np.indices(SHAPE)[1] >= x) * np.ones(SHAPE), np.float32)
+
+
+def left_beside(point: int, away_px: float, skin: Floats | None = None, change: Colour = (-0.25,) * 3) -> float:
+    """How much of an even change over half of the face is left at a point, the face being hidden so far left of it."""
+    lit = np.full((*SHAPE, 3), -1.0, np.float32)
+    lit[:, : round(float(POSED[NOSE, 0]))] += np.float32(change)
+    toned, _ = without_strays(sheet_of(lit, skin, seen=shown_right_of(POSED[point, 0] - away_px)), lit, RASTER)
+    return at(np.abs(toned + 1).max(axis=2, keepdims=True) / np.abs(change).max(), (point,))[0]
+
+
+def test_skin_beside_what_no_photo_shows_takes_the_template_s_tone_and_less_and_less() -> None:
+    """A shade too faint to be a stray elsewhere: next to it lies the template's own skin."""
+    near, farther, far = (left_beside(CHEEK, away * 90) for away in (0.02, 0.08, 0.2))
+    assert near < 0.4
+    assert near + 0.15 < farther < 0.85
+    assert far == pytest.approx(1.0, abs=0.01)
+
+
+def test_beside_what_no_photo_shows_a_faint_colour_goes_too() -> None:
+    tint = (0.06, 0.0, -0.06)
+    assert left_beside(CHEEK, 2, change=tint) < 0.75
+    assert left_beside(CHEEK, 20, change=tint) == pytest.approx(1.0, abs=0.01)
+
+
+def test_beside_what_no_photo_shows_a_face_nearly_like_the_template_s_stays() -> None:
+    assert left_beside(CHEEK, 2, change=(-0.09,) * 3) == pytest.approx(1.0, abs=0.01)
+    assert left_beside(CHEEK, 2, change=(0.02, 0.0, -0.02)) == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("point", [BROW, EYE, LIP])
+def test_beside_what_no_photo_shows_brows_eyes_and_lips_keep_their_tone(point: int) -> None:
+    features = cover.features(POSED, SHAPE, cover.FEATURES, 0.04)
+    assert left_beside(point, 3, skin=1 - features) > 0.85
+    assert left_beside(point, 3) < 0.5, "skin there would not"
+
+
+def test_where_all_is_shown_a_faint_shade_stays_as_it_is() -> None:
+    lit = np.full((*SHAPE, 3), -1.25, np.float32)
+    for seen in (None, np.full(SHAPE, 0.6, np.float32)):
+        toned, _ = without_strays(sheet_of(lit, seen=seen), lit, RASTER)
+        assert np.abs(toned - lit).max() < 1e-5
+
+
+def test_what_is_hidden_outside_the_face_says_nothing_of_the_skin_beside_it() -> None:
+    """There no skin of the template's lies next to the person's."""
+    lit = np.full((*SHAPE, 3), -1.25, np.float32)
+    shown = shown_right_of(POSED[NOSE, 0] - 2)
+    toned, _ = without_strays(sheet_of(lit, tone_alpha=shown, seen=shown), lit, RASTER)
+    assert np.abs(toned - lit).max() < 1e-5

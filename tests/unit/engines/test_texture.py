@@ -155,7 +155,7 @@ def test_what_is_turned_out_of_sight_is_lent_by_the_photo_that_shows_it() -> Non
     assert found is not None
     best, lent = found
     assert best == 1
-    assert lent[away > 0.9].mean() > 0.9
+    assert lent[away > 0.9].mean() > 0.85, "all but what lies beyond the lender's own edge"
     assert best_lender(left, [left]) is None
     assert best_lender(left, []) is None
 

@@ -17,8 +17,8 @@ from portraitd.images import Floats, Image, Mask, Points
 
 #: How much of their brow a photo must show before the template's gives way: who has none shown keeps the template's.
 SHOWN = 0.5
-#: How far around its points a brow reaches, face widths; how far beyond that skin is looked at.
-AROUND = 0.025
+#: How far around its points a brow reaches, eye distances; how far beyond that skin is looked at, face widths.
+AROUND = 0.06
 BESIDE = 0.06
 #: What is less than this is no tail.
 LEAST = 0.1

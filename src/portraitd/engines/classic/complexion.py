@@ -111,7 +111,8 @@ def step_between(person: Floats, template: TemplateFace) -> Floats:
     taken = TINT_SHARE * min(1.0, abs(shift) / TINT_FROM) * (float(np.ptp(person)) > COLOURLESS)
     redder = max(0.0, float(rest[0] - rest[1]))
     golden = np.array([redder, 0, np.clip(rest[2] - rest[1], -YELLOWER * redder, 0)], np.float32)
-    tint = np.clip(taken * (golden - golden.mean()), -MOST_TINT, MOST_TINT)
+    tint = taken * (golden - golden.mean())
+    tint *= min(1.0, MOST_TINT / max(float(np.abs(tint).max()), 1e-6))
     return np.asarray(np.float32(shift) * MELANIN + tint, np.float32)
 
 

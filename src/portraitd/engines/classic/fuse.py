@@ -176,24 +176,21 @@ def _texture(  # noqa: PLR0917
     ground, height_px = template.ground, template.face.mesh.box.height
     size, full, part, small_px = ground.size, raster.shape[::-1], ground.part, height_px * ground.shrink
     warped, around = warp(face, raster, height_px, full, part), warp(face, raster, small_px, size)
-    before = _made_small(warped, around, ground, full)
     flat, skin = raster.interpolate(uv_map().points, size), place.skin[:, :, None]
-    change = sampled(texture.change, flat) * skin
-    if lent is None or texture.lender is None:
-        return warped, before, light.log_light(before) + change * np.float32(SHARE)
-    seen = light.log_light(before) + change * (SHARE + (1 - SHARE) * lent)[:, :, None]
-    lender = texture.lender
-    # Where neither photo shows all, the hair of one must not shine through the skin of the other.
-    lent = np.asarray(np.clip(lent / np.maximum(place.seen, LEAST_SEEN), 0, 1), np.float32)
-    picture = warp(lender.face, raster, small_px, size)
-    theirs = light.log_light(picture) + sampled(lender.change, flat) * skin
-    gain = (_display(theirs) + LIFT) / (picture.astype(np.float32) + LIFT)
-    borrowed = _gained(warp(lender.face, raster, height_px, full, part), part_of(gain, full, part))
-    much = part_of(lent, full, part)
-    warped = _mixed(borrowed, warped, much)
-    around = _mixed(_display(theirs), around, lent)
+    change = sampled(texture.change, flat) * (np.float32(SHARE) * skin)
+    if lent is not None and texture.lender is not None:
+        lender = texture.lender
+        # Beside what is lent, this photo's tone gives way all the more: no step is to be seen.
+        change *= ((1 - lent) * (1 + (1 / SHARE - 1) * lent))[:, :, None]
+        # Where neither photo shows all, the hair of one must not shine through the skin of the other.
+        lent = np.asarray(np.clip(lent / np.maximum(place.seen, LEAST_SEEN), 0, 1), np.float32)
+        picture = warp(lender.face, raster, small_px, size)
+        theirs = _display(light.log_light(picture) + sampled(lender.change, flat) * skin)
+        gain = part_of((theirs + LIFT) / (picture.astype(np.float32) + LIFT), full, part)
+        borrowed = _gained(warp(lender.face, raster, height_px, full, part), gain)
+        warped, around = _mixed(borrowed, warped, part_of(lent, full, part)), _mixed(theirs, around, lent)
     before = _made_small(warped, around, ground, full)
-    return warped, before, np.asarray(seen + (theirs - seen) * lent[:, :, None], np.float32)
+    return warped, before, light.log_light(before) + change
 
 
 def _mixed(over: Floats, under: Image, share: Mask) -> Image:

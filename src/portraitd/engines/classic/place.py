@@ -93,9 +93,17 @@ def _seen(face: FaceRegion, hidden: Hidden, raster: Raster, features: Mask, widt
 
 
 def _hair(face: FaceRegion, raster: Raster, size: tuple[int, int]) -> Mask:
-    """(h, w) what lies over the photo's face, in the template's geometry at `size` (w, h)."""
+    """(h, w) what lies over the photo's face, or beyond its edge, in the template's geometry at `size` (w, h)."""
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
-    return sampled(face.hair, raster.interpolate((face.mesh.xy + np.float32(0.5)) * shrink - np.float32(0.5), size))
+    at = raster.interpolate((face.mesh.xy + np.float32(0.5)) * shrink - np.float32(0.5), size)
+    return np.maximum(sampled(face.hair, at), beyond_edge(at, face.hair.shape))
+
+
+def beyond_edge(at: Floats, shape: tuple[int, ...]) -> Mask:
+    """(...) 0 inside a (height, width) picture, rising to 1 a pixel outside, at (..., 2) px."""
+    x, y = at[..., 0], at[..., 1]
+    outside = np.maximum(np.maximum(-x, x - (shape[1] - 1)), np.maximum(-y, y - (shape[0] - 1)))
+    return np.asarray(np.clip(outside, 0, 1), np.float32)
 
 
 def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:

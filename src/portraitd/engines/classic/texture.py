@@ -17,7 +17,7 @@ import numpy as np
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.geometry import Raster, at_points, rasterise, rim_weights
-from portraitd.engines.classic.place import hair_in_place
+from portraitd.engines.classic.place import beyond_edge, hair_in_place
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.tone import skin_mean
 from portraitd.engines.classic.warp import outer_cheeks, warp
@@ -220,10 +220,11 @@ def _eyes() -> tuple[Floats, Floats]:
 
 
 def hidden(face: FaceRegion, leaf: Leaf) -> Floats:
-    """(468,) 0 to 1: how much of each point the photo does not show: turned out of its sight, under hair or in a hard
-    shadow."""
+    """(468,) 0 to 1: how much of each point the photo does not show: turned out of its sight, under hair, beyond its
+    edge or in a hard shadow."""
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
-    hair = at_points(face.hair, (face.mesh.xy + 0.5) * shrink - 0.5)
+    at = (face.mesh.xy + 0.5) * shrink - 0.5
+    hair = np.maximum(at_points(face.hair, at), beyond_edge(at, face.hair.shape))
     return np.asarray(1 - (1 - turned_away(face)) * (1 - hair) * (1 - shaded(leaf)), np.float32)
 
 
