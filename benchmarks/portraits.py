@@ -146,7 +146,8 @@ def measure_speed(
     sitters = speed.Sitters(studio, list(by_person(subjects).values()))
     with_template = speed.template_seconds(sitters, templates[:: max(1, len(templates) // 3)][:3], rounds)
     console.print(report.seconds_table(with_template, "One and four portraits of 768 x 1024 in a template"))
-    of_presets = speed.preset_seconds(sitters, rounds)
+    pack = tuple(next((args.portraits / "templates").glob(f"{template.name}.*")) for template in templates[:4])
+    of_presets = speed.preset_seconds(sitters, pack, rounds)
     console.print(report.seconds_table(of_presets, "Training and presets"))
     files = [file for _, file in numbered_photos(args.portraits) if file.stem in {p.name for p in sitters.photos}]
     template = next((args.portraits / "templates").glob(f"{templates[0].name}.*"))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -140,8 +140,8 @@ def _mesh(studio: Studio, image: Image) -> FaceMesh:
     return fit_mesh(studio.models, image, detect_faces(studio.models, image)[0])
 
 
-def preset_seconds(sitters: Sitters, rounds: int) -> dict[str, Timing]:
-    """Seconds of training, of each preset, and of four ID photos."""
+def preset_seconds(sitters: Sitters, pack: Sequence[Path], rounds: int) -> dict[str, Timing]:
+    """Seconds of training, of each preset, of four ID photos and spring gardens, and of presets in a pack's pictures."""
     studio, pictures = sitters.studio, [photo.photo for photo in sitters.photos]
     tasks: Tasks = {
         f"training on {len(pictures)}": lambda: studio.unscored.train(pictures),
@@ -157,6 +157,11 @@ def preset_seconds(sitters: Sitters, rounds: int) -> dict[str, Timing]:
         if style.id in ("f_idcard_female", "m_springflower_female"):
             tasks[f"{style.id}, 4"] = preset(style, 4)
             tasks[f"{style.id}, 4, scored"] = preset(style, 4, scored=True)
+    for style in preset_styles():
+        if style.id in ("f_idcard_female", "f_business_female"):
+            packed = replace(style, templates=tuple(pack))
+            tasks[f"{style.id}, pack"] = preset(packed, 1)
+            tasks[f"{style.id}, pack, 4"] = preset(packed, 4)
     return in_turns(tasks, rounds)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -11,10 +13,10 @@ from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Tra
 from portraitd.engines.classic.ahead import cores, in_order
 from portraitd.engines.classic.complexion import step_between, with_complexion
 from portraitd.engines.classic.fuse import fuse, pick_view
-from portraitd.engines.classic.identity import Identity, train_identity
+from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.looks import look_of
 from portraitd.engines.classic.outline import with_outline
-from portraitd.engines.classic.packs import pick_template, read_pack
+from portraitd.engines.classic.packs import PackPicture, Packs
 from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.readings import Readings
@@ -25,7 +27,6 @@ from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image
-from portraitd.styles.catalog import Style
 
 #: Faces in larger regions of a template, px, are made one after the other: each takes a hundred bytes a pixel.
 MOST_AT_ONCE_PX = 1_500_000
@@ -40,6 +41,7 @@ class ClassicEngine:
         self._models = models
         self._people = People(models)
         self._templates = Readings(self._people.mesh)
+        self._packs = Packs(models)
 
     def warm(self) -> None:
         """Load networks and libraries by looking at a grey picture. Raises SetupError when weights are missing."""
@@ -88,30 +90,24 @@ class ClassicEngine:
                     yield Portrait(image, seed, self._people.likeness(identity, image, mesh))
 
     def _preset_maker(self, job: PresetJob, identity: Identity) -> Callable[[int], tuple[Image, FaceMesh | None]]:
-        pack = read_pack(self._models, job.style.templates) if job.style.templates else ()
+        pack = self._packs.of(job.style.templates)
         if not pack:
             return lambda seed: (make_preset(identity, job.style, seed), None)
+        if not isinstance(recipe := read_recipe(job.style), IdPhotoRecipe):
+            return lambda seed: self._template_maker(pack.pick(identity, seed).template, identity)(seed)
+        # Consecutive seeds are one picture's backdrops.
+        backdrops = len(recipe.backdrops)
+        dressed = lru_cache(maxsize=1)(lambda choice: self._dressed(pack.pick(identity, choice), identity, choice))
+        return lambda seed: (make_preset(dressed(seed // backdrops), job.style, seed), None)
 
-        if isinstance(recipe := read_recipe(job.style), IdPhotoRecipe):
-            backdrops = len(recipe.backdrops)
-            return lambda seed: (self._dressed_id_photo(pack, identity, job.style, seed, backdrops), None)
-
-        def make(seed: int) -> tuple[Image, FaceMesh | None]:
-            return self._template_maker(pick_template(pack, identity, seed), identity)(seed)
-
-        return make
-
-    def _dressed_id_photo(
-        self, pack: Sequence[TemplateFace], identity: Identity, style: Style, seed: int, backdrops: int
-    ) -> Image:
-        """The ID photo of the person in a pack's picture: its clothes and hair, the standard's frame and backdrop.
-
-        Consecutive seeds are one picture's backdrops.
-        """
-        template = pick_template(pack, identity, seed // backdrops)
-        image, _ = self._template_maker(template, identity)(seed)
-        dressed, _ = train_identity(self._models, self._people.embedder, [Photo("dressed", image)])
-        return make_preset(dressed, style, seed)
+    def _dressed(self, picture: PackPicture, identity: Identity, choice: int) -> Identity:
+        """The person in a pack's picture, its clothes and hair, as whoever an ID photo is made of."""
+        image, _ = self._template_maker(picture.template, identity)(choice)
+        # Found on the pack's own picture, whose face may have had another outline.
+        matte = with_outline(replace(picture.template, picture=picture.matte), identity.shape).picture
+        view = view_of("dressed", image, self._people.mesh(image), quality=1.0)
+        alpha = np.asarray(matte, np.float32) / np.float32(255)
+        return replace(identity, views=(replace(view, alpha=lambda: alpha),))
 
     def _template_maker(
         self, template: TemplateFace, identity: Identity

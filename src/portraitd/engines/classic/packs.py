@@ -1,9 +1,17 @@
-"""Style packs: real pictures for a preset, cut to 768 x 1024 around the face, and which of them suits a person."""
+"""Style packs: real pictures for a preset, cut to 768 x 1024 around the face, and which of them suits a person.
+
+A pack's pictures stay the same for as long as its files do: where their faces are is found out once, and what takes
+long to find out is kept for the pictures used last.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -11,6 +19,7 @@ import numpy as np
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces.detect import detect_faces
+from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import pose_of
@@ -19,17 +28,93 @@ from portraitd.images import Image, Size, decode
 SIZE = Size(768, 1024)
 #: Where the face's centre lies in the cut picture, as a share of its height.
 FACE_AT = 0.4
+#: How many pictures are kept as read: about 5 MB each, and one more with its matte.
+MOST_READ = 4
 
 
-def read_pack(models: FaceModels, paths: Sequence[Path]) -> tuple[TemplateFace, ...]:
-    """The pack's pictures that show exactly one face, cut to SIZE and read."""
-    found = []
-    for path in paths:
-        picture = decode(path.read_bytes())
-        faces = detect_faces(models, picture)
-        if len(faces) == 1:
-            found.append(read_template(*cut(picture, fit_mesh(models, picture, faces[0]))))
-    return tuple(found)
+@dataclass(frozen=True)
+class PackPicture:
+    """One picture of a pack, cut to SIZE."""
+
+    template: TemplateFace
+    _models: FaceModels
+
+    @cached_property
+    def matte(self) -> Image:
+        """(H, W) the matte of whom it shows, 0 to 255; found when first asked for, which takes long."""
+        alpha = person_matte(self._models, self.template.picture, self.template.whole_mesh)
+        return np.asarray(np.rint(alpha * 255), np.uint8)
+
+
+class _File(NamedTuple):
+    """A picture's file, and when it was written: another file of the same name is another picture."""
+
+    path: Path
+    written_ns: int
+    size: int
+
+
+class Packs:
+    """The pictures of all packs. Not thread-safe."""
+
+    def __init__(self, models: FaceModels) -> None:
+        self._models = models
+        #: The one face in each picture ever looked at; None where there is none, or more.
+        self._meshes: dict[_File, FaceMesh | None] = {}
+        #: Least lately used first.
+        self._read: OrderedDict[_File, PackPicture] = OrderedDict()
+
+    def of(self, paths: Sequence[Path]) -> Pack:
+        """A pack's pictures that show exactly one face."""
+        files = [_File(path, (found := path.stat()).st_mtime_ns, found.st_size) for path in paths]
+        meshes = {file: self._meshes[file] if file in self._meshes else self._find(file) for file in files}
+        return Pack({file: mesh for file, mesh in meshes.items() if mesh is not None}, self)
+
+    def read(self, file: _File, mesh: FaceMesh) -> PackPicture:
+        """The picture in the file, whose face has this mesh."""
+        if file not in self._read:
+            template = read_template(*cut(decode(file.path.read_bytes()), mesh))
+            self._read[file] = PackPicture(template, self._models)
+        self._read.move_to_end(file)
+        while len(self._read) > MOST_READ:
+            self._read.popitem(last=False)
+        return self._read[file]
+
+    def _find(self, file: _File) -> FaceMesh | None:
+        picture = decode(file.path.read_bytes())
+        faces = detect_faces(self._models, picture)
+        mesh = fit_mesh(self._models, picture, faces[0]) if len(faces) == 1 else None
+        # What a file of this path showed before is of no more use.
+        for known in [known for known in self._meshes if known.path == file.path]:
+            del self._meshes[known]
+        self._meshes[file] = mesh
+        return mesh
+
+
+class Pack:
+    """One pack's pictures."""
+
+    def __init__(self, meshes: dict[_File, FaceMesh], packs: Packs) -> None:
+        self._meshes = meshes
+        self._packs = packs
+
+    def __bool__(self) -> bool:
+        return bool(self._meshes)
+
+    def pick(self, identity: Identity, seed: int) -> PackPicture:
+        """The picture for this seed, from those whose pose a view of the person comes near; nearest first."""
+
+        def turn(mesh: FaceMesh) -> float:
+            pose = pose_of(mesh.points)
+            return min(
+                abs(view.pose.yaw_deg - pose.yaw_deg) + 0.7 * abs(view.pose.pitch_deg - pose.pitch_deg)
+                for view in identity.views
+            )
+
+        ranked = sorted((turn(mesh), number, file) for number, (file, mesh) in enumerate(self._meshes.items()))
+        near = [file for away, _, file in ranked if away < 25] or [ranked[0][2]]
+        file = near[seed % len(near)]
+        return self._packs.read(file, self._meshes[file])
 
 
 def cut(picture: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:
@@ -48,18 +133,3 @@ def cut(picture: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:
     points = (mesh.points - np.array([x0, y0, 0], np.float32)) * np.float32(scale)
     points[:, :2] += np.float32((scale - 1) / 2)
     return np.asarray(large, np.uint8), FaceMesh(points.astype(np.float32), mesh.score)
-
-
-def pick_template(pack: Sequence[TemplateFace], identity: Identity, seed: int) -> TemplateFace:
-    """The pack's picture for this seed, from those whose pose a view of the person comes near; nearest first."""
-
-    def turn(template: TemplateFace) -> float:
-        pose = pose_of(template.face.mesh.points)
-        return min(
-            abs(view.pose.yaw_deg - pose.yaw_deg) + 0.7 * abs(view.pose.pitch_deg - pose.pitch_deg)
-            for view in identity.views
-        )
-
-    ranked = sorted(pack, key=turn)
-    near = [template for template in ranked if turn(template) < 25] or ranked[:1]
-    return near[seed % len(near)]

@@ -1,0 +1,110 @@
+"""Pictures of style packs: looked at once for as long as their files stay the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.engines.base import Photo, Portrait, PresetJob
+from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.packs import MOST_READ, SIZE, Packs
+from portraitd.faces.matte import person_matte
+from portraitd.faces.models import FaceModels
+from portraitd.images import decode
+from portraitd.styles.catalog import load_catalog
+
+
+@pytest.fixture
+def packs(face_models: FaceModels) -> Packs:
+    return Packs(face_models)
+
+
+@pytest.fixture(scope="module")
+def engine(face_models: FaceModels) -> ClassicEngine:
+    return ClassicEngine(face_models)
+
+
+@pytest.fixture(scope="module")
+def woman(engine: ClassicEngine, portraits_folder: Path) -> bytes:
+    return engine.train([Photo("woman_1", decode((portraits_folder / "woman_1.png").read_bytes()))]).identity
+
+
+@pytest.fixture
+def folder(tmp_path: Path, portraits_folder: Path) -> Path:
+    """Six templates, a picture of nobody, and one of two people."""
+    for name in ("Working_suit", "T-shirt", "Men_suit", "Gentleman", "garden_1", "Soccer"):
+        shutil.copy(portraits_folder / "templates" / f"{name}.jpg", tmp_path / f"{name}.jpg")
+    one = cv2.imread(str(tmp_path / "Working_suit.jpg"))
+    cv2.imwrite(str(tmp_path / "nobody.png"), np.full_like(one, 128))
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack([one, one]))
+    return tmp_path
+
+
+def files(folder: Path, *names: str) -> tuple[Path, ...]:
+    return tuple(folder / name for name in names)
+
+
+def test_only_pictures_of_one_person_count(packs: Packs, folder: Path, woman: bytes) -> None:
+    identity = Identity.from_bytes(woman)
+    pack = packs.of(files(folder, "nobody.png", "two.png", "T-shirt.jpg"))
+    pictures = {id(pack.pick(identity, seed)) for seed in range(5)}
+    assert len(pictures) == 1
+    assert pack.pick(identity, 0).template.picture.shape == (SIZE.height, SIZE.width, 3)
+    assert not packs.of(files(folder, "nobody.png", "two.png"))
+    assert not packs.of(())
+
+
+def test_a_picture_is_read_once_and_again_when_its_file_is_another(packs: Packs, folder: Path, woman: bytes) -> None:
+    identity, path = Identity.from_bytes(woman), folder / "T-shirt.jpg"
+    first = packs.of([path]).pick(identity, 0)
+    assert packs.of([path]).pick(identity, 0) is first
+    os.utime(path, ns=(1, 1))
+    assert packs.of([path]).pick(identity, 0) is not first, "written since"
+    shutil.copy(folder / "nobody.png", path)
+    assert not packs.of([path])
+
+
+def test_as_many_are_kept_as_there_is_room_for(packs: Packs, folder: Path, woman: bytes) -> None:
+    identity = Identity.from_bytes(woman)
+    names = ["Working_suit.jpg", "T-shirt.jpg", "Men_suit.jpg", "Gentleman.jpg", "Soccer.jpg"]
+    assert len(names) == MOST_READ + 1
+    first, *others = [packs.of(files(folder, name)).pick(identity, 0) for name in names]
+    assert packs.of(files(folder, names[0])).pick(identity, 0) is not first
+    assert packs.of(files(folder, names[-1])).pick(identity, 0) is others[-1]
+
+
+def test_id_photos_of_one_picture_are_one_person_before_other_backdrops(
+    engine: ClassicEngine, folder: Path, woman: bytes
+) -> None:
+    """Their clothes, hair and face are made once."""
+    style = replace(load_catalog().get("f_idcard_female"), templates=files(folder, "Working_suit.jpg", "T-shirt.jpg"))
+    made = [one for one in engine.generate(PresetJob(style, woman, 5, 0)) if isinstance(one, Portrait)]
+    person = np.s_[350:900, 300:460]
+    first, *same, other = (one.image[person].astype(int) for one in made)
+    assert all(np.abs(first - one).mean() < 4 for one in same)
+    assert np.abs(first - other).mean() > 8
+    (alone,) = engine.generate(PresetJob(style, woman, 1, 2))
+    assert isinstance(alone, Portrait)
+    assert np.array_equal(alone.image, made[2].image), "a result depends on its seed alone"
+
+
+@pytest.mark.parametrize("name", ["Men_suit.jpg", "T-shirt.jpg"])
+def test_the_matte_of_a_pack_s_picture_follows_the_persons_jaw(
+    engine: ClassicEngine, face_models: FaceModels, folder: Path, portraits_folder: Path, name: str
+) -> None:
+    photo = Photo("man_1", decode((portraits_folder / "man_1.png").read_bytes()))
+    identity = Identity.from_bytes(engine.train([photo]).identity)
+    picture = Packs(face_models).of(files(folder, name)).pick(identity, 0)
+    (view,) = engine._dressed(picture, identity, 0).views
+    assert view.alpha is not None
+    found, fresh = view.alpha(), person_matte(face_models, view.image(), view.mesh)
+    assert np.abs(found - fresh).mean() < 0.01
+    beside = np.s_[int(view.mesh.box.y0) : int(view.mesh.box.y1 + 40)]
+    assert (np.abs(found - fresh)[beside] > 0.5).mean() < 0.01
