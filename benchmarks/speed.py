@@ -141,7 +141,7 @@ def _mesh(studio: Studio, image: Image) -> FaceMesh:
 
 
 def preset_seconds(sitters: Sitters, pack: Sequence[Path], rounds: int) -> dict[str, Timing]:
-    """Seconds of training, of each preset, of four ID photos and spring gardens, and of presets in a pack's pictures."""
+    """Seconds of training, of each preset, of four ID photos and spring gardens, and of presets in a pack's clothes."""
     studio, pictures = sitters.studio, [photo.photo for photo in sitters.photos]
     tasks: Tasks = {
         f"training on {len(pictures)}": lambda: studio.unscored.train(pictures),

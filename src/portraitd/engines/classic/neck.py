@@ -25,7 +25,7 @@ TINT = 0.30
 #: little yellower than cheeks by nature.
 SHARE, TINT_SHARE = 0.65, 0.5
 #: How far the face goes at most, natural log of light.
-MOST = 0.33
+MOST = 0.48
 #: Faces darker than this (log linear light) are left alone: what colours their surroundings have is mostly noise.
 TOO_DARK = -3.0
 #: Points of the cheeks; those of the other side are their mirror twins.

@@ -32,6 +32,10 @@ COLOUR_SCALE = 0.08
 COLOUR_SHARE = 0.9
 #: How far the colour of a detail may lie from that of the skin around it, natural log.
 MAX_TINT = (0.35, 0.2)
+#: How much more than the template's a detail's colour may change with its brightness, per natural log of light, and how
+#: much of that is taken out at most.
+SLOPE_SLACK = 0.12
+MOST_SLOPE = 0.4
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
 MOST_CONTRAST = 1.0
@@ -135,16 +139,24 @@ def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: flo
     solid = trust > 0.9
     if solid.sum() < 64:
         return lit
-    have = light.grey_of(detail)[solid]
-    want = light.grey_of(wanted - skin_mean(wanted, trust, sigma_px))[solid]
+    theirs = wanted - skin_mean(wanted, trust, sigma_px)
+    have, want = light.grey_of(detail)[solid], light.grey_of(theirs)[solid]
     gain = float(np.clip(_spread(want) / max(_spread(have), 1e-4), _between(LEAST_CONTRAST, firm), MOST_CONTRAST))
     per_pixel = (gain + (1.0 - gain) * (1 - place.skin))[:, :, None]
     grey = light.grey_of(detail)[:, :, None]
-    colour = (detail - grey) * per_pixel
-    # Shadows of a warm photo are far redder, as a ratio, than its skin: brightened, they would glow.
+    # Shadows of a warm photo are far redder, as a ratio, than its skin: brightened, they would glow. As far as that
+    # goes with brightness, it is the lamp; what is left is held back.
+    excess = _slope(theirs[solid], want) - _slope(detail[solid], have)
+    less = np.clip(excess - np.clip(excess, -SLOPE_SLACK, SLOPE_SLACK), -MOST_SLOPE, MOST_SLOPE)
+    colour = (detail - grey + grey * place.skin[:, :, None] * less) * per_pixel
     most = _between(MAX_TINT, firm)
     limit = (most + (1 - most) * (1 - place.colour_share) * 2)[:, :, None]
     return np.asarray(base + grey * per_pixel + limit * np.tanh(colour / limit), np.float32)
+
+
+def _slope(detail: Floats, grey: Floats) -> Floats:
+    """(3,) how much redder, greener and bluer details (N, 3) are for each step that they are brighter, (N,)."""
+    return np.asarray((detail - grey[:, None]).T @ grey / max(float(grey @ grey), 1e-3), np.float32)
 
 
 def _spread(values: Floats) -> float:
