@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
-from portraitd.engines.classic.region import FaceRegion, read_region, region_box
+from portraitd.engines.classic.region import FaceRegion, backdrop_in_region, read_region, region_box, with_backdrop
 from portraitd.engines.classic.texture import Leaf, hidden, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
@@ -96,9 +96,17 @@ class View:
     embedding: Floats | None = None
 
 
-def view_of(name: str, image: Image, mesh: FaceMesh, quality: float) -> View:
-    """The (H, W, 3) image with this face as a view without matte and embedding."""
-    face = cache(lambda: read_region(image, mesh))
+def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, backdrop: Mask | None = None) -> View:
+    """The (H, W, 3) image with this face as a view without matte and embedding.
+
+    backdrop: what `backdrop_in_region` says of it, if it was asked.
+    """
+
+    def read() -> FaceRegion:
+        whole = read_region(image, mesh)
+        return whole if backdrop is None else with_backdrop(whole, backdrop)
+
+    face = cache(read)
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
     gone = cache(lambda: hidden(face(), leaf()))
     return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf, gone)
@@ -323,7 +331,9 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
         embedding = embedder.embed(image, mesh)
     except SetupError:  # likeness comes later than pictures on a fresh machine
         embedding = None
-    return replace(view_of(photo.name, image, mesh, _quality(image, mesh)), embedding=embedding)
+    # Asked now: later, faces are read side by side, and the networks serve one at a time.
+    backdrop = backdrop_in_region(models, image, mesh)
+    return replace(view_of(photo.name, image, mesh, _quality(image, mesh), backdrop), embedding=embedding)
 
 
 def _matted(models: FaceModels, view: View) -> View:

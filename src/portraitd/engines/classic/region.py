@@ -8,17 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cv2
 import numpy as np
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.geometry import normals
 from portraitd.faces.detect import Box
-from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.mesh import FaceMesh, crop_square
+from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import INPUT, person_probability
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask
 
 #: Room around a photo's mesh, in face sizes.
 ROOM = 0.04
+#: Side of the square in which the backdrop is looked for, heights of the face; and how surely a pixel is of nobody
+#: before it is the backdrop's, and before it surely is.
+LOOK = 1.6
+NOBODY = (0.6, 0.9)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,31 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegio
     """The region of the face with this mesh in the (H, W, 3) picture."""
     face, seen = region_seen(picture, mesh, room)
     return replace(face, hair=cover.hair_and_edge(seen))
+
+
+def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask:
+    """(h, w) 1 on the backdrop in the face's region of the (H, W, 3) picture, as read a small one.
+
+    A mesh is a little too wide where a head is turned away: what lies behind it would come along as a pale strip.
+    """
+    box, region = mesh.box, region_box(mesh, picture.shape)
+    side = LOOK * box.height
+    crop = crop_square(picture, ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), side, 0.0, INPUT)
+    size = tuple(max(8, round(length * INPUT / side)) for length in (region.width, region.height))
+    step = np.array([region.width / size[0], region.height / size[1]])
+    turn = crop.matrix[:, :2] * step
+    corner = np.array([region.x0, region.y0]) + step / 2 - 0.5
+    matrix = np.column_stack([turn, crop.matrix[:, :2] @ corner + crop.matrix[:, 2]])
+    nobody = 1 - person_probability(models, crop.image)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    found = cv2.warpAffine(nobody, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.clip((found - NOBODY[0]) / (NOBODY[1] - NOBODY[0]), 0, 1), np.float32)
+
+
+def with_backdrop(face: FaceRegion, backdrop: Mask) -> FaceRegion:
+    """The face, `backdrop_in_region` covering it, too."""
+    fitted = cv2.resize(backdrop, face.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return replace(face, hair=np.maximum(face.hair, np.asarray(fitted, np.float32)))
 
 
 def region_seen(picture: Image, mesh: FaceMesh, room: float) -> tuple[FaceRegion, cover.AgainstSkin]:
