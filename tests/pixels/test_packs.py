@@ -71,6 +71,15 @@ def test_a_picture_is_read_once_and_again_when_its_file_is_another(packs: Packs,
     assert not packs.of([path])
 
 
+def test_what_is_gone_or_broken_is_left_out(packs: Packs, folder: Path, woman: bytes) -> None:
+    identity = Identity.from_bytes(woman)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    names = ("gone.jpg", "broken.jpg", "T-shirt.jpg")
+    assert packs.of(files(folder, *names)).pick(identity, 0) is packs.of(files(folder, "T-shirt.jpg")).pick(identity, 0)
+    (folder / "T-shirt.jpg").unlink()
+    assert not packs.of(files(folder, *names))
+
+
 def test_as_many_are_kept_as_there_is_room_for(packs: Packs, folder: Path, woman: bytes) -> None:
     identity = Identity.from_bytes(woman)
     names = ["Working_suit.jpg", "T-shirt.jpg", "Men_suit.jpg", "Gentleman.jpg", "Soccer.jpg"]

@@ -18,6 +18,7 @@ import numpy as np
 
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.errors import PortraitdError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -54,6 +55,14 @@ class _File(NamedTuple):
     size: int
 
 
+def _file(path: Path) -> _File | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _File(path, found.st_mtime_ns, found.st_size)
+
+
 class Packs:
     """The pictures of all packs. Not thread-safe."""
 
@@ -65,8 +74,8 @@ class Packs:
         self._read: OrderedDict[_File, PackPicture] = OrderedDict()
 
     def of(self, paths: Sequence[Path]) -> Pack:
-        """A pack's pictures that show exactly one face."""
-        files = [_File(path, (found := path.stat()).st_mtime_ns, found.st_size) for path in paths]
+        """A pack's pictures that show exactly one face; what has been taken away, or is no picture, is left out."""
+        files = [file for path in paths if (file := _file(path)) is not None]
         meshes = {file: self._meshes[file] if file in self._meshes else self._find(file) for file in files}
         return Pack({file: mesh for file, mesh in meshes.items() if mesh is not None}, self)
 
@@ -81,7 +90,10 @@ class Packs:
         return self._read[file]
 
     def _find(self, file: _File) -> FaceMesh | None:
-        picture = decode(file.path.read_bytes())
+        try:
+            picture = decode(file.path.read_bytes())
+        except (OSError, PortraitdError):
+            return None
         faces = detect_faces(self._models, picture)
         mesh = fit_mesh(self._models, picture, faces[0]) if len(faces) == 1 else None
         # What a file of this path showed before is of no more use.
