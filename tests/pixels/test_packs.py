@@ -15,7 +15,10 @@ from portraitd.engines.base import Photo, Portrait, PresetJob
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.packs import MOST_READ, SIZE, Packs
+from portraitd.errors import AlgorithmFailed
+from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
+from portraitd.faces.mesh import fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import decode
 from portraitd.styles.catalog import load_catalog
@@ -117,3 +120,44 @@ def test_the_matte_of_a_pack_s_picture_follows_the_persons_jaw(
     assert np.abs(found - fresh).mean() < 0.01
     beside = np.s_[int(view.mesh.box.y0) : int(view.mesh.box.y1 + 40)]
     assert (np.abs(found - fresh)[beside] > 0.5).mean() < 0.01
+
+
+def chin_cut(folder: Path, models: FaceModels) -> Path:
+    """A picture that ends at the chin."""
+    whole = decode((folder / "T-shirt.jpg").read_bytes())
+    box = fit_mesh(models, whole, detect_faces(models, whole)[0]).box
+    path = folder / "chin.png"
+    cv2.imwrite(str(path), cv2.cvtColor(whole[: int(box.y1 - 0.05 * box.height)], cv2.COLOR_RGB2BGR))
+    return path
+
+
+@pytest.mark.parametrize("others", [(), ("Men_suit.jpg",)])
+def test_a_pack_s_picture_without_shoulders_gives_way(
+    engine: ClassicEngine, face_models: FaceModels, folder: Path, woman: bytes, others: tuple[str, ...]
+) -> None:
+    """To another, or to the person's own clothes: the customer's photos have all that is needed."""
+    pack = (chin_cut(folder, face_models), *files(folder, *others))
+    style = replace(load_catalog().get("f_idcard_female"), templates=pack)
+    made = list(engine.generate(PresetJob(style, woman, 5, 0)))
+    assert all(isinstance(one, Portrait) for one in made)
+
+
+def test_files_that_change_while_a_job_runs_end_as_nobody_elses_face(
+    engine: ClassicEngine, face_models: FaceModels, folder: Path, woman: bytes
+) -> None:
+    names = ("Working_suit.jpg", "T-shirt.jpg", "Men_suit.jpg")
+    style = replace(load_catalog().get("f_business_female"), templates=files(folder, *names))
+    outcomes = engine.generate(PresetJob(style, woman, 4, 0))
+    first = next(outcomes)
+    assert isinstance(first, Portrait)
+    for name in names:
+        shutil.copy(folder / "nobody.png", folder / name)
+    for outcome in outcomes:  # of what had been read before, or none
+        assert isinstance(outcome, Portrait) or isinstance(outcome.error, AlgorithmFailed)
+    shutil.copy(folder / "garden_1.jpg", folder / "T-shirt.jpg")
+    identity = Identity.from_bytes(woman)
+    packs = Packs(face_models)
+    pack = packs.of(files(folder, "T-shirt.jpg"))
+    shutil.copy(folder / "Soccer.jpg", folder / "T-shirt.jpg")
+    with pytest.raises(AlgorithmFailed):
+        pack.pick(identity, 0)

@@ -14,7 +14,7 @@ from portraitd.engines.classic.cutout import cut_out
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.framing import CHEEK_SIDES, Wish, roll_of
 from portraitd.engines.classic.identity import Identity, train_identity
-from portraitd.engines.classic.presets import liveliness, make_preset
+from portraitd.engines.classic.presets import crown_is_cut, liveliness, make_preset
 from portraitd.errors import HeadCutOff, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -235,3 +235,12 @@ def test_a_turned_head_faces_the_camera_in_an_id_photo(
     (face,) = detect_faces(face_models, picture)
     assert abs(pose_of(fit_mesh(face_models, picture, face).points).yaw_deg) < 8
     _check_id_photo(face_models, picture, BACKDROPS[0])
+
+
+def test_an_id_photo_is_of_a_photo_that_shows_the_whole_head(face_models: FaceModels, portraits_folder: Path) -> None:
+    cut, whole = (decode((portraits_folder / f"{name}.png").read_bytes()) for name in ("woman_1", "woman_2"))
+    box = fit_mesh(face_models, cut, detect_faces(face_models, cut)[0]).box
+    photo = np.ascontiguousarray(cut[int(box.y0 + box.height / 8) :])
+    identity = _identity(face_models, Photo("cut", photo), Photo("whole", whole))
+    assert {view.name for view in identity.views if crown_is_cut(view)} == {"cut"}
+    _check_id_photo(face_models, make_preset(identity, STYLES.get("f_idcard_female"), seed=0), BACKDROPS[0])

@@ -40,7 +40,7 @@ def without_spill(person: Image, photo: Image, alpha: Mask) -> Image:
     solid = (alpha > 0.99).astype(np.uint8)
     inner = np.asarray(cv2.erode(solid, np.ones((2 * depth + 1, 2 * depth + 1), np.uint8)), np.float32)
     # Half as deep again, and softly: 0 at the outline, 1 inside.
-    inside = np.asarray(cv2.blur(inner, (depth, depth)), np.float32)
+    inside = np.asarray(cv2.blur(inner, (depth | 1, depth | 1)), np.float32)
     rows, columns = np.nonzero((inside < 0.99) & (alpha > 0))
     if not rows.size:
         return person

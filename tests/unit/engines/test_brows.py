@@ -200,3 +200,22 @@ def test_what_is_half_shown_goes_half() -> None:
     out = without_tails(face.face.image, ground, ground.points, shown)
     half = tuple((a + b) // 2 for a, b in zip(BROW, heads.SKIN, strict=True))
     assert np.abs(np.median(out[tail].astype(int), axis=0) - half).max() < 12
+
+
+def test_hair_over_the_template_s_brow_keeps_its_own_bytes() -> None:
+    """It lies before the face, whoever's that is."""
+    face = template()
+    shown = shown_in(face.ground, left=MOST, right=MOST)
+    bare = face.ground.bare.copy()
+    bare[:, : face.ground.size[0] // 2] = 0
+    covered = replace(face.ground, bare=bare)
+    found = without_tails(face.face.image, covered, face.ground.points, shown)
+    half = face.face.image.shape[1] // 2
+    assert (found[:, : half - 4] == face.face.image[:, : half - 4]).all()
+    assert changed(face.face.image, found).any()
+
+
+def test_a_person_whose_brows_lie_outside_the_sheet_keeps_the_template_s() -> None:
+    face = template()
+    far = np.asarray(face.ground.points + 1000, np.float32)
+    assert without_tails(face.face.image, face.ground, far, shown_in(face.ground, left=MOST)) is face.face.image

@@ -33,10 +33,10 @@ def without_tails(region: Image, ground: Ground, own: Points, shown: Mask) -> Im
     size = ground.size[::-1]
     for brow in (regions.LEFT_BROW, regions.RIGHT_BROW):
         inner = cover.features(own, size, (brow,), 0.0)
-        if float((inner * shown).sum()) < SHOWN * float(inner.sum()):
+        if float((inner * shown).sum()) <= SHOWN * float(inner.sum()):
             continue
         theirs = cover.features(ground.points, size, (brow,), AROUND)
-        tail = theirs * (1 - shown)
+        tail = theirs * (1 - shown) * ground.bare
         if float(tail.max()) > LEAST:
             region = _filled(region, ground, tail, theirs)
     return region

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -22,11 +23,13 @@ from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.readings import Readings
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.template import TemplateFace
-from portraitd.errors import PortraitdError, SetupError
+from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image
+
+_log = logging.getLogger(__name__)
 
 #: Faces in larger regions of a template, px, are made one after the other: each takes a hundred bytes a pixel.
 MOST_AT_ONCE_PX = 1_500_000
@@ -92,13 +95,22 @@ class ClassicEngine:
     def _preset_maker(self, job: PresetJob, identity: Identity) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         pack = self._packs.of(job.style.templates)
         if not pack:
+            if job.style.templates:
+                _log.warning("no picture of the pack of %s can be used", job.style.id)
             return lambda seed: (make_preset(identity, job.style, seed), None)
         if not isinstance(recipe := read_recipe(job.style), IdPhotoRecipe):
             return lambda seed: self._template_maker(pack.pick(identity, seed).template, identity)(seed)
-        # Consecutive seeds are one picture's backdrops.
         backdrops = len(recipe.backdrops)
         dressed = lru_cache(maxsize=1)(lambda choice: self._dressed(pack.pick(identity, choice), identity, choice))
-        return lambda seed: (make_preset(dressed(seed // backdrops), job.style, seed), None)
+
+        def id_photo(seed: int) -> tuple[Image, FaceMesh | None]:
+            # Consecutive seeds are one picture's backdrops. One that shows too little of its clothes gives way.
+            for k in range(pack.choices(identity)):
+                with suppress(HeadCutOff):
+                    return make_preset(dressed(seed // backdrops + k), job.style, seed), None
+            return make_preset(identity, job.style, seed), None
+
+        return id_photo
 
     def _dressed(self, picture: PackPicture, identity: Identity, choice: int) -> Identity:
         """The person in a pack's picture, its clothes and hair, as whoever an ID photo is made of."""

@@ -6,7 +6,7 @@ person's outline by then, stay untouched.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
@@ -104,8 +104,8 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    under = without_tails(target.image, ground, points, place.seen * clean)
-    return _lay_in(template, under, matched, alpha, (after - ground.image, beside - ground.image), place)
+    layers = _Layers(without_tails(target.image, ground, points, place.seen * clean), matched, alpha)
+    return _lay_in(template, layers, (after - ground.image, beside - ground.image), place)
 
 
 def _retouched(face: FaceRegion, look: Look) -> FaceRegion:
@@ -247,15 +247,25 @@ def _gained(image: Pixels, gain: Floats) -> Floats:
     return np.asarray(cv2.addWeighted(lifted, 1.0, gain, float(LIFT), -float(LIFT)), np.float32)
 
 
-def _lay_in(  # noqa: PLR0917
-    template: TemplateFace, under: Image, face: Floats, alpha: Mask, gaps: tuple[Floats, Floats], place: Placement
-) -> Image:
+@dataclass(frozen=True)
+class _Layers:
+    """What lies over each other in a template's region."""
+
+    #: (H, W, 3) the template, no more of its brows than goes with the person's.
+    under: Image
+    #: (H, W, 3) of the ground's part: the face, 0 to 255; and (H, W) how much of the detail is its.
+    face: Floats
+    alpha: Mask
+
+
+def _lay_in(template: TemplateFace, layers: _Layers, gaps: tuple[Floats, Floats], place: Placement) -> Image:
     """The template with the face over it; where nothing of it goes along, the template's own bytes.
 
     Two bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour, detail at once and inside it, so
-    that neither a step nor a ghost shows. face: (H, W, 3) of the ground's part, as is alpha, (H, W) how much of the
-    detail is the face's. gaps: (h, w, 3) what tone changes where the person's skin shows, where the template's does.
+    that neither a step nor a ghost shows. gaps: (h, w, 3) what tone changes where the person's skin shows, where the
+    template's does.
     """
+    under, alpha = layers.under, layers.alpha
     ground = template.ground
     full, part = under.shape[1::-1], ground.part
     tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
@@ -263,7 +273,7 @@ def _lay_in(  # noqa: PLR0917
     region = cv2.add(under, cv2.resize(laid_in, full), dtype=cv2.CV_8U)
     inner = np.s_[part[1] : part[3], part[0] : part[2]]
     beneath = np.ascontiguousarray(under[inner])
-    detail = cv2.subtract(face, part_of(tone, full, part))
+    detail = cv2.subtract(layers.face, part_of(tone, full, part))
     mixed = cv2.blendLinear(detail, beneath.astype(np.float32), alpha, 1 - alpha)
     region[inner] = cv2.add(mixed, part_of(laid_in, full, part), dtype=cv2.CV_8U)
     changed = cv2.resize(ground.beyond, full) > 0

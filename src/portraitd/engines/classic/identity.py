@@ -101,12 +101,7 @@ def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, backdrop: M
 
     backdrop: what `backdrop_in_region` says of it, if it was asked.
     """
-
-    def read() -> FaceRegion:
-        whole = read_region(image, mesh)
-        return whole if backdrop is None else with_backdrop(whole, backdrop)
-
-    face = cache(read)
+    face = cache(lambda: with_backdrop(read_region(image, mesh), backdrop))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
     gone = cache(lambda: hidden(face(), leaf()))
     return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf, gone)

@@ -18,7 +18,7 @@ import numpy as np
 
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.template import TemplateFace, read_template
-from portraitd.errors import PortraitdError
+from portraitd.errors import AlgorithmFailed, PortraitdError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -63,6 +63,14 @@ def _file(path: Path) -> _File | None:
     return _File(path, found.st_mtime_ns, found.st_size)
 
 
+def _decoded(file: _File) -> Image | None:
+    """The picture in the file; None where it is gone, or no picture."""
+    try:
+        return decode(file.path.read_bytes())
+    except (OSError, PortraitdError):
+        return None
+
+
 class Packs:
     """The pictures of all packs. Not thread-safe."""
 
@@ -79,23 +87,22 @@ class Packs:
         meshes = {file: self._meshes[file] if file in self._meshes else self._find(file) for file in files}
         return Pack({file: mesh for file, mesh in meshes.items() if mesh is not None}, self)
 
-    def read(self, file: _File, mesh: FaceMesh) -> PackPicture:
-        """The picture in the file, whose face has this mesh."""
+    def read(self, file: _File, mesh: FaceMesh) -> PackPicture | None:
+        """The picture in the file, whose face has this mesh; None where the file is another by now."""
         if file not in self._read:
-            template = read_template(*cut(decode(file.path.read_bytes()), mesh))
-            self._read[file] = PackPicture(template, self._models)
+            picture = _decoded(file)
+            if picture is None or _file(file.path) != file:
+                return None
+            self._read[file] = PackPicture(read_template(*cut(picture, mesh)), self._models)
         self._read.move_to_end(file)
         while len(self._read) > MOST_READ:
             self._read.popitem(last=False)
         return self._read[file]
 
     def _find(self, file: _File) -> FaceMesh | None:
-        try:
-            picture = decode(file.path.read_bytes())
-        except (OSError, PortraitdError):
-            return None
-        faces = detect_faces(self._models, picture)
-        mesh = fit_mesh(self._models, picture, faces[0]) if len(faces) == 1 else None
+        picture = _decoded(file)
+        faces = () if picture is None else detect_faces(self._models, picture)
+        mesh = fit_mesh(self._models, picture, faces[0]) if picture is not None and len(faces) == 1 else None
         # What a file of this path showed before is of no more use.
         for known in [known for known in self._meshes if known.path == file.path]:
             del self._meshes[known]
@@ -114,8 +121,22 @@ class Pack:
         return bool(self._meshes)
 
     def pick(self, identity: Identity, seed: int) -> PackPicture:
-        """The picture for this seed, from those whose pose a view of the person comes near; nearest first."""
+        """The picture for this seed, from those whose pose a view of the person comes near; nearest first.
 
+        Raises AlgorithmFailed when all that were there have gone.
+        """
+        near = self._near(identity)
+        for k in range(len(near)):
+            file = near[(seed + k) % len(near)]
+            if (picture := self._packs.read(file, self._meshes[file])) is not None:
+                return picture
+        raise AlgorithmFailed
+
+    def choices(self, identity: Identity) -> int:
+        """How many pictures come near the person's pose."""
+        return len(self._near(identity))
+
+    def _near(self, identity: Identity) -> list[_File]:
         def turn(mesh: FaceMesh) -> float:
             pose = pose_of(mesh.points)
             return min(
@@ -124,9 +145,7 @@ class Pack:
             )
 
         ranked = sorted((turn(mesh), number, file) for number, (file, mesh) in enumerate(self._meshes.items()))
-        near = [file for away, _, file in ranked if away < 25] or [ranked[0][2]]
-        file = near[seed % len(near)]
-        return self._packs.read(file, self._meshes[file])
+        return [file for away, _, file in ranked if away < 25] or [ranked[0][2]]
 
 
 def cut(picture: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:

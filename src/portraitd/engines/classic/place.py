@@ -20,7 +20,7 @@ from portraitd.images import Floats, Mask, Points
 TONE_FEATHER = 0.055
 FOREHEAD_FEATHER = 0.06
 #: How far around hair another photo's skin takes over where there is one, and how softly, face widths.
-LENDABLE = (0.06, 0.03)
+LENDABLE = (0.03, 0.02)
 
 
 @dataclass(frozen=True)

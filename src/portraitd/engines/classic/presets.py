@@ -11,7 +11,7 @@ import numpy as np
 from portraitd.engines.classic.cutout import Cutout, Cutouts
 from portraitd.engines.classic.framing import Wish
 from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.idphoto import WISH, id_photo
+from portraitd.engines.classic.idphoto import MOST_TURN_DEG, WISH, id_photo
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed, HeadCutOff
@@ -37,6 +37,9 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
     if isinstance(recipe, IdPhotoRecipe):
         choice = seed % len(recipe.backdrops)
         views = usable_views(identity, yaw_deg=9.0, roll_deg=12.0)
+        # A head can be turned to the camera, but its crown not be made up.
+        turnable = usable_views(identity, yaw_deg=MOST_TURN_DEG, roll_deg=12.0)
+        views = _whole(views) or _whole(turnable) or views
         cut = _cut_of(identity, sorted(views, key=_formality, reverse=True))
         return id_photo(cut(WISH, recipe.retouch), recipe.backdrops[choice], rng)
     choice = seed % len(recipe.looks)
@@ -69,6 +72,10 @@ def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[V
     return tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)
 
 
+def _whole(views: Sequence[View]) -> tuple[View, ...]:
+    return tuple(view for view in views if not crown_is_cut(view))
+
+
 def _formality(view: View) -> float:
     """How well a view suits documents: quality, frontality, a neutral face, and shoulders that are clothed."""
     turned = abs(view.pose.yaw_deg) + abs(view.pose.roll_deg)
@@ -85,6 +92,11 @@ def liveliness(points: Points) -> float:
     mouth = opening(13, 14, *regions.MOUTH_CORNERS)
     eyes = min(opening(159, 145, *regions.LEFT_EYE_CORNERS), opening(386, 374, *regions.RIGHT_EYE_CORNERS))
     return float(np.clip(mouth / 0.25, 0, 1) + np.clip((0.16 - eyes) / 0.08, 0, 1))
+
+
+def crown_is_cut(view: View) -> bool:
+    """Whether the photo ends in the person's hair or forehead."""
+    return view.alpha is not None and bool((view.alpha()[:2] > 0.3).any())
 
 
 def bare_share(view: View) -> float:

@@ -94,8 +94,10 @@ def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Ma
     return np.asarray(np.clip((found - NOBODY[0]) / (NOBODY[1] - NOBODY[0]), 0, 1), np.float32)
 
 
-def with_backdrop(face: FaceRegion, backdrop: Mask) -> FaceRegion:
-    """The face, `backdrop_in_region` covering it, too."""
+def with_backdrop(face: FaceRegion, backdrop: Mask | None) -> FaceRegion:
+    """The face, `backdrop_in_region` covering it, too; as it is without one."""
+    if backdrop is None:
+        return face
     fitted = cv2.resize(backdrop, face.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return replace(face, hair=np.maximum(face.hair, np.asarray(fitted, np.float32)))
 

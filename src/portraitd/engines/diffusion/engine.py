@@ -55,7 +55,7 @@ from portraitd.engines.diffusion.painter import (
 )
 from portraitd.engines.diffusion.portfolio import best_views
 from portraitd.engines.diffusion.prompt import NAME, read_prompt
-from portraitd.errors import NoHumanFace, PortraitdError
+from portraitd.errors import AlgorithmFailed, HeadCutOff, NoHumanFace, PortraitdError
 from portraitd.faces.embed import RECOGNISER
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image
@@ -218,7 +218,14 @@ class DiffusionEngine:
     def _id_photo(self, image: Image, style: Style) -> Callable[[int], Image]:
         """Gives the painted person cut out, in the standard's geometry, before the seed's backdrop."""
         person, _ = train_identity(self._models, self._people.embedder, [Photo("candidate", image)])
-        return partial(make_preset, person, style)
+
+        def before(seed: int) -> Image:
+            try:
+                return make_preset(person, style, seed)
+            except HeadCutOff as error:  # of a painting, for which nobody can bring a better photo
+                raise AlgorithmFailed from error
+
+        return before
 
     def _template_way(self, job: TemplateJob | TrainFreeJob, person: Person) -> Way:
         mesh = self._people.mesh(job.template)
