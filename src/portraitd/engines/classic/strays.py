@@ -28,7 +28,7 @@ COLOUR = (0.12, 0.22)
 #: The same beside what no photo shows, and up to how far from there, less and less, face widths.
 BRIGHTNESS_BESIDE = (0.10, 0.30)
 COLOUR_BESIDE = (0.05, 0.14)
-BESIDE = 0.16
+BESIDE = 0.12
 #: At which scale they are compared, and how softly one goes over into the other, face widths.
 SCALE = 0.04
 SOFTNESS = 0.015
