@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from portraitd.engines.base import Photo, Portrait, PresetJob
 from portraitd.engines.classic.cutout import cut_out
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.framing import CHEEK_SIDES, Wish, roll_of
-from portraitd.engines.classic.identity import Identity, train_identity
+from portraitd.engines.classic.identity import MATTES, Identity, train_identity
 from portraitd.engines.classic.presets import crown_is_cut, liveliness, make_preset
 from portraitd.errors import HeadCutOff, SetupError
 from portraitd.faces.detect import detect_faces
@@ -244,3 +245,17 @@ def test_an_id_photo_is_of_a_photo_that_shows_the_whole_head(face_models: FaceMo
     identity = _identity(face_models, Photo("cut", photo), Photo("whole", whole))
     assert {view.name for view in identity.views if crown_is_cut(view)} == {"cut"}
     _check_id_photo(face_models, make_preset(identity, STYLES.get("f_idcard_female"), seed=0), BACKDROPS[0])
+
+
+def test_of_many_photos_those_that_show_more_than_the_face_serve_presets(
+    face_models: FaceModels, portraits_folder: Path
+) -> None:
+    """Large faces are the best photos otherwise, and only a few of all get what a preset needs."""
+    close, wide = _around_the_face(face_models, 0.02), _around_the_face(face_models, 0.6)
+    large = np.asarray(cv2.resize(close.image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC), np.uint8)
+    photos = [Photo(f"close {k}", large) for k in range(MATTES)]
+    identity = _identity(face_models, *photos, wide)
+    assert [view.name for view in identity.views][:MATTES] == [photo.name for photo in photos]
+    assert identity.views[MATTES].alpha is not None
+    assert sum(view.alpha is not None for view in identity.views) == MATTES
+    assert make_preset(identity, STYLES.get("f_business_female"), seed=0).shape == (1024, 768, 3)

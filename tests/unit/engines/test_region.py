@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.region import mirrored, read_region
+from portraitd.engines.classic.region import has_room, mirrored, read_region
+from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from tests.fakes import heads
 
@@ -37,3 +39,24 @@ def test_mirrored_light_falls_on_a_mirrored_face_as_the_light_on_the_face() -> N
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     there = light.harmonics(normals * np.float32([-1, 1, 1])) @ light.mirrored(lit)
     np.testing.assert_allclose(there, light.harmonics(normals) @ lit, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("margins", "enough"),
+    [
+        ((0.3, 0.3, 0.3, 0.5), True),
+        ((0.02, 0.3, 0.3, 0.5), False),
+        ((0.3, 0.3, 0.02, 0.5), False),
+        ((0.3, 0.05, 0.3, 0.5), False),
+        ((0.3, 0.3, 0.3, 0.1), False),
+    ],
+    ids=["all around", "cut left", "cut right", "no crown", "no neck"],
+)
+def test_a_photo_has_room_that_shows_neck_and_crown(margins: tuple[float, ...], enough: bool) -> None:
+    """Left, above, right, below; in widths and heights of the face."""
+    box = heads.MESH.box
+    left, above, right, below = margins
+    corner = np.array([box.x0 - left * box.width, box.y0 - above * box.height, 0], np.float32)
+    mesh = FaceMesh(heads.MESH.points - corner, 1.0)
+    shape = (round(box.height * (1 + above + below)), round(box.width * (1 + left + right)), 3)
+    assert has_room(mesh, shape) is enough

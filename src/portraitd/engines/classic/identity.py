@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
-from portraitd.engines.classic.region import FaceRegion, backdrop_in_region, read_region, region_box, with_backdrop
+from portraitd.engines.classic.region import FaceRegion, backdrop_in_region, has_room, read_region, region_box
 from portraitd.engines.classic.texture import Leaf, hidden, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
@@ -101,7 +101,7 @@ def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, backdrop: M
 
     backdrop: what `backdrop_in_region` says of it, if it was asked.
     """
-    face = cache(lambda: with_backdrop(read_region(image, mesh), backdrop))
+    face = cache(lambda: read_region(image, mesh, backdrop=backdrop))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
     gone = cache(lambda: hidden(face(), leaf()))
     return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf, gone)
@@ -309,7 +309,9 @@ def train_identity(
     views, strangers = _same_person(views)
     left_out += [LeftOut(view.name, NoUsablePhoto(), STRANGER) for view in strangers]
     views.sort(key=lambda view: -view.quality)
-    views[:mattes] = [_matted(models, view) for view in views[:mattes]]
+    # Presets are made from these: photos with nothing around the face come last, however large it is.
+    shown = sorted(views, key=lambda view: not has_room(view.mesh, view.image().shape))[:mattes]
+    views = [_matted(models, view) if any(view is one for one in shown) else view for view in views]
     known = [view.embedding for view in views if view.embedding is not None]
     embedding = np.mean(known, axis=0).astype(np.float32) if known else None
     return Identity(tuple(views), _mean_shape(views), embedding), tuple(left_out)

@@ -22,6 +22,8 @@ from portraitd.images import Floats, Image, Mask
 
 #: Room around a photo's mesh, in face sizes.
 ROOM = 0.04
+#: What a photo must show beside, above and below the mesh to be one for a preset, in widths and heights of the face.
+AROUND = (0.1, 0.15, 0.3)
 #: Side of the square in which the backdrop is looked for, heights of the face; and how surely a pixel is of nobody
 #: before it is the backdrop's, and before it surely is.
 LOOK = 1.6
@@ -69,10 +71,20 @@ def region_box(mesh: FaceMesh, shape: tuple[int, ...], room: float = ROOM) -> Bo
     )
 
 
-def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM) -> FaceRegion:
-    """The region of the face with this mesh in the (H, W, 3) picture."""
+def has_room(mesh: FaceMesh, shape: tuple[int, ...]) -> bool:
+    """Whether a (height, width, ...) picture shows neck and crown of the face, and something beside it."""
+    box, (height, width) = mesh.box, shape[:2]
+    beside = min(box.x0, width - box.x1) / box.width
+    return bool(beside > AROUND[0] and box.y0 / box.height > AROUND[1] and (height - box.y1) / box.height > AROUND[2])
+
+
+def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, backdrop: Mask | None = None) -> FaceRegion:
+    """The region of the face with this mesh in the (H, W, 3) picture.
+
+    backdrop: what `backdrop_in_region` says of it, if it was asked.
+    """
     face, seen = region_seen(picture, mesh, room)
-    return replace(face, hair=cover.hair_and_edge(seen))
+    return with_backdrop(replace(face, hair=cover.hair_and_edge(seen)), backdrop)
 
 
 def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask:
