@@ -128,7 +128,7 @@ def test_a_worker_that_sleeps_past_its_lease_has_lost_its_task(
     task = service.submit(engines.SLOW, 3)
     until(service.runs.exists)
     asleep = int(service.runs.read_text())
-    os.kill(asleep, signal.SIGSTOP)
+    service.freeze(asleep)
     states = service.until_ended([task])
     os.kill(asleep, signal.SIGCONT)
     assert states == {task: "SUCCEEDED"}
