@@ -91,6 +91,11 @@ def test_a_close_up_becomes_a_close_up_with_all_of_the_face() -> None:
     assert frame.apply(person.cuts[person.cuts[:, 1] == 0])[:, 1].max() <= 4, "no line above the forehead"
 
 
+def test_a_forehead_never_ends_in_a_line_however_little_there_is_of_the_neck() -> None:
+    person = _cut_at(560, (200, 600), crown=True)
+    assert find_frame(person, CLOSE).apply(person.cuts[person.cuts[:, 1] == 0])[:, 1].max() <= 0
+
+
 def test_room_around_the_face_is_enough() -> None:
     for person in (_person([]), _cut_at(720), _cut_at(899, (60, 740))):
         assert not head_is_cut_off(person, find_frame(person, CLOSE))

@@ -47,6 +47,20 @@ def test_beyond_the_outline_nothing_changes() -> None:
     assert (without_spill(picture, picture, alpha)[deep] == picture[deep]).all()
 
 
+def test_less_and_less_is_taken_out_inwards() -> None:
+    """A step where it ends would be a line."""
+    alpha, tinged = disc(RADIUS, 2), np.full((SIDE, SIDE, 3), HAIR, np.float32)
+    ring = disc(RADIUS + 20, 0.01) - disc(RADIUS - 5, 0.01)
+    tinged += 0.4 * ring[..., None] * (np.float32(BLUE) - tinged)
+    person = np.rint(tinged).astype(np.uint8)
+    photo = np.rint(person * alpha[..., None] + np.float32(BLUE) * (1 - alpha[..., None])).astype(np.uint8)
+    row = without_spill(person, photo, alpha)[MIDDLE].astype(int) - person[MIDDLE]
+    taken = -row[MIDDLE + RADIUS - 6 : MIDDLE + RADIUS, 2]
+    assert (np.diff(taken) >= 0).all()
+    assert len({*taken}) >= 4
+    assert taken[-1] > 30
+
+
 def test_brightness_stays() -> None:
     picture, _, alpha = photographed(BLUE)
     found = without_spill(picture, picture, alpha)
