@@ -270,12 +270,13 @@ def _lay_in(template: TemplateFace, layers: _Layers, gaps: tuple[Floats, Floats]
     full, part = under.shape[1::-1], ground.part
     tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
     laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None]
-    region = cv2.add(under, cv2.resize(laid_in, full), dtype=cv2.CV_8U)
+    large = cv2.resize(laid_in, full)
+    region = cv2.add(under, large, dtype=cv2.CV_8U)
     inner = np.s_[part[1] : part[3], part[0] : part[2]]
     beneath = np.ascontiguousarray(under[inner])
     detail = cv2.subtract(layers.face, part_of(tone, full, part))
     mixed = cv2.blendLinear(detail, beneath.astype(np.float32), alpha, 1 - alpha)
-    region[inner] = cv2.add(mixed, part_of(laid_in, full, part), dtype=cv2.CV_8U)
+    region[inner] = cv2.add(mixed, np.ascontiguousarray(large[inner]), dtype=cv2.CV_8U)
     changed = cv2.resize(ground.beyond, full) > 0
     changed[inner] |= ground.alpha > 0
     out = template.picture.copy()
