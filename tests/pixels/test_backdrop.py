@@ -10,7 +10,7 @@ import pytest
 
 from portraitd.engines.base import Photo
 from portraitd.engines.classic.identity import view_of
-from portraitd.engines.classic.region import backdrop_in_region, read_region, region_box, with_backdrop
+from portraitd.engines.classic.region import backdrop_in_region, covered_by, read_region, region_box
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
@@ -55,7 +55,7 @@ def test_of_a_face_nothing_is_backdrop(face_models: FaceModels, portraits_folder
     image = photo_of(portraits_folder, name)
     mesh = mesh_of(face_models, image)
     face = read_region(image, mesh)
-    covered = with_backdrop(face, backdrop_in_region(face_models, image, mesh))
+    covered = covered_by(face, [backdrop_in_region(face_models, image, mesh)])
     assert covered.hair.shape == face.hair.shape
     assert (covered.hair >= face.hair).all()
     oval = face.mesh.xy[list(regions.FACE_OVAL)]
@@ -77,6 +77,6 @@ def test_a_strip_of_wall_beside_a_cheek_is_not_shown(face_models: FaceModels, po
     at = np.clip(np.rint(points[oval, :2]).astype(int), 0, np.array(image.shape[1::-1]) - 1)
     on_wall = [point for point, (x, y) in zip(oval, at, strict=True) if alpha[y - 4 : y + 5, x - 4 : x + 5].max() == 0]
     assert len(on_wall) >= 3
-    known = view_of("wide", image, wide, 1.0, backdrop_in_region(face_models, image, wide)).hidden()
+    known = view_of("wide", image, wide, 1.0, [backdrop_in_region(face_models, image, wide)]).hidden()
     assert known[on_wall].min() > 0.7
     assert known[[regions.NOSE_TIP, *regions.LEFT_EYE]].max() < 0.1

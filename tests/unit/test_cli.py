@@ -239,7 +239,7 @@ def test_weights_are_taken_from_a_folder_or_said_to_be_missing(
     result = run("weights", "pull", "face_landmark", "--from", tmp_path)
     assert isinstance(result.exception, SetupError)
     assert "face_landmark.tflite" in result.exception.message
-    assert run("weights", "list").stdout.count("missing") == 10
+    assert run("weights", "list").stdout.count("missing") == 12
 
 
 def test_styles_are_listed_and_added_to(run: Run, photo: Path) -> None:

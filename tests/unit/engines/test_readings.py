@@ -14,17 +14,17 @@ from portraitd.images import Image
 from tests.fakes.heads import MESH, head
 
 
-class Finder:
-    """Finds the drawn head's face, and counts how often it is asked."""
+class Onlooker:
+    """Looks at drawn heads, and counts how often it is asked."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    def __call__(self, picture: Image) -> FaceMesh:
+    def __call__(self, picture: Image) -> TemplateFace:
         self.asked += 1
         if not picture.any():
             raise NoHumanFace
-        return MESH
+        return read_template(picture, MESH)
 
 
 def same(one: TemplateFace, other: TemplateFace) -> bool:
@@ -45,61 +45,61 @@ def same(one: TemplateFace, other: TemplateFace) -> bool:
 
 
 def test_a_template_is_looked_at_once_and_told_from_others() -> None:
-    find = Finder()
-    kept, fair, dark = Readings(find), head(), head((60, 50, 45), (60, 50, 45))
+    look = Onlooker()
+    kept, fair, dark = Readings(look), head(), head((60, 50, 45), (60, 50, 45))
     first, again, other = kept.read(fair), kept.read(fair.copy()), kept.read(dark)
-    assert find.asked == 2
+    assert look.asked == 2
     assert same(first, again)
     assert same(again, read_template(fair, MESH))
     assert same(other, read_template(dark, MESH))
     one_pixel = fair.copy()
     one_pixel[0, 0] += 1
     kept.read(one_pixel)
-    assert find.asked == 3
+    assert look.asked == 3
 
 
 def test_a_picture_is_not_taken_for_one_of_another_shape() -> None:
-    find = Finder()
-    kept, square = Readings(find), head()
+    look = Onlooker()
+    kept, square = Readings(look), head()
     kept.read(square)
     assert kept.read(square.reshape(320, 500, 3)).picture.shape == (320, 500, 3)
-    assert find.asked == 2
+    assert look.asked == 2
 
 
 def test_no_picture_is_kept() -> None:
-    kept = Readings(Finder())
+    kept = Readings(Onlooker())
     kept.read(head())
     (known,) = kept._known.values()
     assert known.picture.size == known.face.image.size == 0
 
 
 def test_what_was_not_asked_for_in_a_long_time_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = Finder()
-    kept, pictures = Readings(find), [head((code, 90, 80)) for code in (10, 40, 70)]
+    look = Onlooker()
+    kept, pictures = Readings(look), [head((code, 90, 80)) for code in (10, 40, 70)]
     monkeypatch.setattr(readings, "MOST_BYTES", round(2.5 * readings._size(kept.read(pictures[0]))))
     kept.read(pictures[1])
     kept.read(pictures[0])
     kept.read(pictures[2])
-    assert find.asked == 3
+    assert look.asked == 3
     kept.read(pictures[0])
-    assert find.asked == 3
+    assert look.asked == 3
     kept.read(pictures[1])
-    assert find.asked == 4
+    assert look.asked == 4
 
 
 def test_one_that_is_too_large_is_not_kept_and_pushes_none_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = Finder()
-    kept, small = Readings(find), head((10, 90, 80))
+    look = Onlooker()
+    kept, small = Readings(look), head((10, 90, 80))
     kept.read(small)
     monkeypatch.setattr(readings, "MOST_BYTES", readings._size(kept.read(small)) + 10)
     whole = np.full((2000, 2000, 3), 100, np.uint8)
-    kept._find = lambda _: FaceMesh(MESH.points * 4, 1.0)
+    kept._look = lambda _: read_template(whole, FaceMesh(MESH.points * 4, 1.0))
     large = kept.read(whole)
     assert readings._size(large) > readings.MOST_BYTES
     assert len(kept._known) == 1
-    kept._find = find
+    kept._look = look
     kept.read(small)
-    assert find.asked == 1
+    assert look.asked == 1
 
 
 def test_the_limit_is_one_of_bytes() -> None:
@@ -109,15 +109,15 @@ def test_the_limit_is_one_of_bytes() -> None:
 
 
 def test_how_a_picture_lies_in_memory_does_not_matter() -> None:
-    find = Finder()
-    kept = Readings(find)
+    look = Onlooker()
+    kept = Readings(look)
     first, again = kept.read(head()), kept.read(np.asfortranarray(head()))
     assert same(first, again)
-    assert find.asked == 1
+    assert look.asked == 1
 
 
 def test_a_picture_without_a_face_is_refused_each_time() -> None:
-    kept = Readings(Finder())
+    kept = Readings(Onlooker())
     for _ in range(2):
         with pytest.raises(NoHumanFace):
             kept.read(np.zeros((50, 50, 3), np.uint8))

@@ -22,7 +22,7 @@ from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.readings import Readings
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
-from portraitd.engines.classic.template import TemplateFace
+from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh
@@ -43,14 +43,14 @@ class ClassicEngine:
     def __init__(self, models: FaceModels) -> None:
         self._models = models
         self._people = People(models)
-        self._templates = Readings(self._people.mesh)
+        self._templates = Readings(lambda picture: look_at(models, picture, self._people.mesh(picture)))
         self._packs = Packs(models)
 
     def warm(self) -> None:
         """Load networks and libraries by looking at a grey picture. Raises SetupError when weights are missing."""
         grey = np.full((256, 256, 3), 128, np.uint8)
         detect_faces(self._models, grey)
-        for name in ("face_landmark.tflite", "selfie_segmentation.tflite"):
+        for name in ("face_landmark.tflite", "selfie_segmentation.tflite", "palm_detection_lite.tflite"):
             self._models.network(name)
 
     def train(self, photos: Sequence[Photo]) -> Trained:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
+from portraitd.engines.classic.hands import hands_and_shadow
 from portraitd.engines.classic.region import FaceRegion, backdrop_in_region, has_room, read_region, region_box
 from portraitd.engines.classic.texture import Leaf, hidden, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
@@ -96,12 +97,12 @@ class View:
     embedding: Floats | None = None
 
 
-def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, backdrop: Mask | None = None) -> View:
+def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, over: Sequence[Mask] = ()) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding.
 
-    backdrop: what `backdrop_in_region` says of it, if it was asked.
+    over: what `backdrop_in_region` and `hands_and_shadow` say of it, if they were asked.
     """
-    face = cache(lambda: read_region(image, mesh, backdrop=backdrop))
+    face = cache(lambda: read_region(image, mesh, over=over))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
     gone = cache(lambda: hidden(face(), leaf()))
     return View(name, mesh, pose, quality, lambda: image, face, lambda: complexion_of(face()), leaf, gone)
@@ -329,8 +330,8 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
     except SetupError:  # likeness comes later than pictures on a fresh machine
         embedding = None
     # Asked now: later, faces are read side by side, and the networks serve one at a time.
-    backdrop = backdrop_in_region(models, image, mesh)
-    return replace(view_of(photo.name, image, mesh, _quality(image, mesh), backdrop), embedding=embedding)
+    over = [look(models, image, mesh) for look in (backdrop_in_region, hands_and_shadow)]
+    return replace(view_of(photo.name, image, mesh, _quality(image, mesh), over), embedding=embedding)
 
 
 def _matted(models: FaceModels, view: View) -> View:

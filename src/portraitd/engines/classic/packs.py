@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.identity import Identity
-from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.errors import AlgorithmFailed, PortraitdError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
@@ -93,7 +93,7 @@ class Packs:
             picture = _decoded(file)
             if picture is None or _file(file.path) != file:
                 return None
-            self._read[file] = PackPicture(read_template(*cut(picture, mesh)), self._models)
+            self._read[file] = PackPicture(look_at(self._models, *cut(picture, mesh)), self._models)
         self._read.move_to_end(file)
         while len(self._read) > MOST_READ:
             self._read.popitem(last=False)

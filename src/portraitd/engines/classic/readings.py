@@ -9,8 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from portraitd.engines.classic.template import TemplateFace, read_template
-from portraitd.faces.mesh import FaceMesh
+from portraitd.engines.classic.template import TemplateFace
 from portraitd.images import Image
 
 #: How much memory all that is known of templates may take.
@@ -22,20 +21,20 @@ _NOTHING = np.zeros((0, 0, 3), np.uint8)
 class Readings:
     """What was found in the templates of the last jobs, their pictures left out. Not thread-safe."""
 
-    def __init__(self, find: Callable[[Image], FaceMesh]) -> None:
-        """find: gives the mesh of a picture's face, or raises."""
-        self._find = find
+    def __init__(self, look: Callable[[Image], TemplateFace]) -> None:
+        """look: gives all that is known of a picture, or raises."""
+        self._look = look
         #: By the picture's SHA-256; least lately used first.
         self._known: OrderedDict[bytes, TemplateFace] = OrderedDict()
 
     def read(self, picture: Image) -> TemplateFace:
-        """The template's face, ready for `fuse`; picture (H, W, 3). Raises what `find` does."""
+        """The template's face, ready for `fuse`; picture (H, W, 3). Raises what `look` does."""
         whole = np.ascontiguousarray(picture)
         key = hashlib.sha256(whole.data).digest() + repr(whole.shape).encode()
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return _with_picture(known, whole)
-        template = read_template(whole, self._find(whole))
+        template = self._look(whole)
         if _size(template) > MOST_BYTES:
             return template
         self._known[key] = replace(template, picture=_NOTHING, face=replace(template.face, image=_NOTHING))

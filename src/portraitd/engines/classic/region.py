@@ -5,6 +5,7 @@ A template's is read when its job begins, a photo's when the person is trained: 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -78,13 +79,13 @@ def has_room(mesh: FaceMesh, shape: tuple[int, ...]) -> bool:
     return bool(beside > AROUND[0] and box.y0 / box.height > AROUND[1] and (height - box.y1) / box.height > AROUND[2])
 
 
-def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, backdrop: Mask | None = None) -> FaceRegion:
+def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequence[Mask] = ()) -> FaceRegion:
     """The region of the face with this mesh in the (H, W, 3) picture.
 
-    backdrop: what `backdrop_in_region` says of it, if it was asked.
+    over: what `backdrop_in_region` and `hands_and_shadow` say of it, if they were asked.
     """
     face, seen = region_seen(picture, mesh, room)
-    return with_backdrop(replace(face, hair=cover.hair_and_edge(seen)), backdrop)
+    return covered_by(replace(face, hair=cover.hair_and_edge(seen)), over)
 
 
 def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask:
@@ -106,12 +107,10 @@ def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Ma
     return np.asarray(np.clip((found - NOBODY[0]) / (NOBODY[1] - NOBODY[0]), 0, 1), np.float32)
 
 
-def with_backdrop(face: FaceRegion, backdrop: Mask | None) -> FaceRegion:
-    """The face, `backdrop_in_region` covering it, too; as it is without one."""
-    if backdrop is None:
-        return face
-    fitted = cv2.resize(backdrop, face.hair.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return replace(face, hair=np.maximum(face.hair, np.asarray(fitted, np.float32)))
+def covered_by(face: FaceRegion, over: Sequence[Mask]) -> FaceRegion:
+    """The face, these covering it, too: of its region, each as read a small one."""
+    fitted = [cv2.resize(mask, face.hair.shape[::-1], interpolation=cv2.INTER_LINEAR) for mask in over]
+    return replace(face, hair=np.asarray(np.maximum.reduce([face.hair, *fitted]), np.float32))
 
 
 def region_seen(picture: Image, mesh: FaceMesh, room: float) -> tuple[FaceRegion, cover.AgainstSkin]:

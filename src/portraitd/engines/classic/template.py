@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.geometry import Part, beside_ring
+from portraitd.engines.classic.hands import hands_in_region
 from portraitd.engines.classic.neck import skin_around
 from portraitd.engines.classic.region import FaceRegion, region_box, region_seen
 from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
@@ -155,10 +157,20 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     return np.asarray(np.maximum(alike, ramp(depth / 0.08)) * (1 - ramp(outside / REACH)) * bare, np.float32)
 
 
-def read_template(picture: Image, mesh: FaceMesh) -> TemplateFace:
-    """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels."""
+def look_at(models: FaceModels, picture: Image, mesh: FaceMesh) -> TemplateFace:
+    """`read_template`, with what the networks see before the face."""
+    return read_template(picture, mesh, hands_in_region(models, picture, mesh, ROOM))
+
+
+def read_template(picture: Image, mesh: FaceMesh, hands: Mask | None = None) -> TemplateFace:
+    """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels.
+
+    hands: what `hands_in_region` says of it, with room ROOM, if it was asked.
+    """
     face, seen = region_seen(picture, mesh, ROOM)
     things = things_over(seen)
+    if hands is not None:
+        things = np.maximum(things, cv2.resize(hands, things.shape[::-1], interpolation=cv2.INTER_LINEAR))
     covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
