@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, TemplateJob
-from portraitd.engines.classic.complexion import MELANIN, bare_skin, shift_between, step_between, with_complexion
+from portraitd.engines.classic.complexion import bare_skin, shift_between, step_between, with_complexion
 from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.light import MELANIN
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import fit_mesh

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.complexion import (
-    MELANIN,
     MOST_DIM,
     YELLOWER,
     complexion_of,
@@ -15,6 +14,7 @@ from portraitd.engines.classic.complexion import (
     step_between,
 )
 from portraitd.engines.classic.identity import Identity, view_of
+from portraitd.engines.classic.light import MELANIN
 from portraitd.engines.classic.region import FaceRegion, read_region
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.album import Lender, Texture
 from portraitd.engines.classic.fuse import LIFT, _gained, _lent, _mixed, _texture, _with_teeth, fuse, pick_view
-from portraitd.engines.classic.geometry import rasterise
+from portraitd.engines.classic.geometry import beside_ring, rasterise
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.light import log_light
 from portraitd.engines.classic.looks import Look
@@ -366,3 +367,32 @@ def test_beside_hair_before_a_temple_the_template_s_brow_does_not_go_on() -> Non
         assert (made[tip][painted].mean() > 150) == skin
         assert (made[tip][painted].mean() < 110) != skin
         assert made[rest].max() < 120
+
+
+def creased(depth_px: float, darker: float) -> Image:
+    """The head with a face that darkens towards its contour, over that many pixels."""
+    picture, inside = heads.head(heads.SKIN, heads.SKIN), np.zeros((400, 400), np.uint8)
+    cv2.fillPoly(inside, [np.rint(heads.MESH.xy[list(regions.FACE_OVAL)]).astype(np.int32)], 1)
+    depth = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    shade = np.where(inside > 0, darker + (1 - darker) * np.clip(depth / depth_px, 0, 1), darker)
+    return np.asarray(np.rint(picture * shade[:, :, None]), np.uint8)
+
+
+def test_a_cheek_bright_to_its_edge_leaves_no_line_in_a_template_that_darkens_there() -> None:
+    """At the contour the two meet in one brightness; a little inside it the person's skin is what it is."""
+    picture = creased(12, 0.6)
+    template = read_template(picture, heads.MESH)
+    view = view_of("even", heads.head(heads.SKIN, heads.SKIN), heads.MESH, 1.0)
+    identity = Identity((view,), mean_face().points, None)
+    made = fuse(template, identity, view, Look(), np.random.default_rng(0)).astype(float).mean(axis=2)
+    signed = depth_of(heads.MESH, made.shape)
+    low = np.indices(made.shape)[0] > heads.MESH.xy[regions.NOSE_TIP, 1]
+    rings = np.array([np.median(made[low & (signed > d) & (signed <= d + 2)]) for d in range(-4, 20, 2)])
+    assert np.diff(rings).min() > -2.5  # brighter and brighter
+    assert rings[-1] > rings[0] + 15
+
+
+def depth_of(mesh: FaceMesh, shape: tuple[int, ...]) -> Floats:
+    """(H, W) px inside the contour, below 0 outside."""
+    inside, outside = beside_ring(mesh.xy[list(regions.FACE_OVAL)], (shape[1], shape[0]))
+    return inside - outside

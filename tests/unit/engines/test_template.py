@@ -5,10 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.light import REDDER
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import REACH, ROOM, TemplateFace, read_template, region_box
+from portraitd.engines.classic.template import REACH, ROOM, SHADE_REACH, TemplateFace, read_template, region_box
 from portraitd.faces import regions
-from portraitd.images import Image, Mask
+from portraitd.images import Image, Mask, from_linear, to_linear
 from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, head
 
 GREY = (70, 70, 75)
@@ -53,6 +54,22 @@ def test_what_is_as_bright_as_skin_but_of_another_colour_stays() -> None:
     left, right = beside(beyond_in(head(SKIN[::-1])), 0.04)
     assert left == 0.0
     assert right > 0.5
+
+
+def lit_less(share: float, redness: float = 0.0) -> tuple[int, int, int]:
+    """Skin with this share of its light, log light redder by so much along the line of shaded skin."""
+    linear = to_linear(np.array([[SKIN]], np.uint8))[0, 0] * share * np.exp(redness * REDDER)
+    r, g, b = (int(v) for v in from_linear(linear[None, None])[0, 0])
+    return r, g, b
+
+
+def test_a_jaw_goes_on_a_little_beyond_the_mesh_in_its_shade() -> None:
+    """A fifth darker, and redder as light from the neck makes it: skin. As much bluer: something else."""
+    redder, bluer = (beyond_in(head(lit_less(0.8, by))) for by in (0.2, -0.2))
+    assert beside(redder, 0.015)[0] > 0.3
+    assert beside(bluer, 0.015)[0] < 0.05
+    # Farther out it is a neck in the chin's shadow, which keeps its tone.
+    assert beside(redder, 0.9 * SHADE_REACH)[0] < 0.05
 
 
 def test_a_thing_before_the_chin_covers_all_that_lies_behind_it() -> None:

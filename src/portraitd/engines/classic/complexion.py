@@ -2,8 +2,7 @@
 
 The face takes its tone from the template's skin; a person much darker or fairer than the model would come out in the
 model's colour. So the model's skin, face, neck, ears and hands alike, first moves along the line on which human skin
-lies: melanin absorbs blue more than green, and green more than red (Anderson and Parrish 1981, "The optics of human
-skin").
+lies, that of melanin.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.light import MELANIN, REDDER
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.faces import regions
@@ -23,8 +23,6 @@ from portraitd.faces.segment import person_probability
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask
 
-#: Red, green and blue of a step towards darker skin, natural log of linear light, as a unit vector.
-MELANIN = np.array([0.72, 1.0, 1.2], np.float32) / np.float32(np.linalg.norm([0.72, 1.0, 1.2]))
 #: Photos of one person differ this much by their light alone: so much is left to the template's skin. A template whose
 #: skin is darker than the person's is more often a dark corner than a darker model.
 TOLERATED_DARKER = 0.2
@@ -60,7 +58,7 @@ TINT = (0.16, 0.32)
 #: How much redder shade may be for each step that it is darker: skin lights skin. Steps of brightness (natural log a
 #: pixel of the small picture) over which skin goes on, and surely does not; and how much of what hangs together like
 #: that must be skin by its colour alone.
-REDDER = 0.45
+REDDER_IN_SHADE = 0.45
 EDGE = (0.10, 0.20)
 MOSTLY_SKIN = 0.5
 #: How far above the chin other skin than the face's own rim may begin, face widths: a bowed head's shoulders do.
@@ -155,16 +153,14 @@ def _skin_coloured(image: Image, skin: Floats) -> Mask:
     grey = light.grey_of(off)
     tint = off - grey[:, :, None]
     # Shade moves skin along the melanin line too, and makes it redder: that is no other colour. White is the other way.
-    along = np.asarray(MELANIN - MELANIN.mean(), np.float32)
-    along /= np.linalg.norm(along)
-    redder = np.asarray(np.maximum(-(tint @ along), 0), np.float32)
+    redder = np.asarray(np.maximum(tint @ REDDER, 0), np.float32)
     half = np.float32(0.5) * redder
-    in_shade = np.maximum(half, np.minimum(redder, np.float32(REDDER) * np.maximum(-grey, 0)))
+    in_shade = np.maximum(half, np.minimum(redder, np.float32(REDDER_IN_SHADE) * np.maximum(-grey, 0)))
     dark = np.clip((grey + SHADE[0]) / 0.4, 0, 1)
-    sure = _of_tint(tint + half[:, :, None] * along, skin) * dark * np.clip((SHADE[1] - grey) / 0.2, 0, 1)
+    sure = _of_tint(tint - half[:, :, None] * REDDER, skin) * dark * np.clip((SHADE[1] - grey) / 0.2, 0, 1)
     slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(grey, cv2.CV_32F, 0, 1, scale=1 / 8))
     smooth = np.clip((EDGE[1] - slope) / (EDGE[1] - EDGE[0]), 0, 1)
-    maybe = _of_tint(tint + in_shade[:, :, None] * along, skin) * dark * smooth
+    maybe = _of_tint(tint - in_shade[:, :, None] * REDDER, skin) * dark * smooth
     return np.asarray(np.maximum(sure, maybe * _going_on(sure > 0.5, maybe > 0.5)), np.float32)
 
 

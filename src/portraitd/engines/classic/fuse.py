@@ -24,7 +24,7 @@ from portraitd.engines.classic.place import Hidden, Placement, hair_in_place, le
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
-from portraitd.engines.classic.template import Ground, TemplateFace
+from portraitd.engines.classic.template import Ground, TemplateFace, ramp
 from portraitd.engines.classic.texture import SHARE, turned_away, uv_map
 from portraitd.engines.classic.tinting import tinted
 from portraitd.engines.classic.tone import Sheet, relight, skin_mean, towards_neck
@@ -37,6 +37,9 @@ from portraitd.images import Floats, Image, Mask, Points
 
 #: Tone is what is left at this scale, in face widths.
 BAND_SCALE = 0.05
+#: What is finer, but no detail, is shading: it goes over from the template's to the person's within this distance
+#: inside the contour, in face widths.
+SHADING_FEATHER = 0.035
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
 
@@ -99,12 +102,13 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
         after, beside = _greyed(after), _greyed(beside)
     gain = (after + LIFT) / (before.astype(np.float32) + LIFT)
     full, part = raster.shape[::-1], ground.part
-    alpha = ground.alpha * part_of(place.seen * clean, full, part)
+    shown = np.asarray(place.seen * clean, np.float32)
+    alpha = ground.alpha * part_of(shown, full, part)
     matched = _match_texture(warped, part_of(gain, full, part, cv2.INTER_CUBIC), template, alpha, rng)
     teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
-    layers = _Layers(without_tails(target.image, ground, points, place.seen * clean), matched, alpha)
+    layers = _Layers(without_tails(target.image, ground, points, shown), matched, alpha, ground.bare * shown)
     return _lay_in(template, layers, (after - ground.image, beside - ground.image), place)
 
 
@@ -256,25 +260,28 @@ class _Layers:
     #: (H, W, 3) of the ground's part: the face, 0 to 255; and (H, W) how much of the detail is its.
     face: Floats
     alpha: Mask
+    #: (h, w) small: how much of the face is seen at all.
+    shown: Mask
 
 
 def _lay_in(template: TemplateFace, layers: _Layers, gaps: tuple[Floats, Floats], place: Placement) -> Image:
     """The template with the face over it; where nothing of it goes along, the template's own bytes.
 
-    Two bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour, detail at once and inside it, so
-    that neither a step nor a ghost shows. gaps: (h, w, 3) what tone changes where the person's skin shows, where the
-    template's does.
+    Three bands (Burt and Adelson 1983): tone goes over slowly, and beyond the contour; shading inside it, so that the
+    two meet in one colour, where a cheek that is bright to its edge would leave a pale line; detail at once, so that no
+    ghost shows. gaps: (h, w, 3) what tone and shading change where the person's skin shows, where the template's does.
     """
     under, alpha = layers.under, layers.alpha
     ground = template.ground
     full, part = under.shape[1::-1], ground.part
     tone = skin_mean(gaps[0], place.small_alpha + np.float32(1e-3), max(1.0, BAND_SCALE * ground.width_px))
-    laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None]
+    shading = (gaps[0] - tone) * (layers.shown * ramp(ground.depth / np.float32(SHADING_FEATHER)))[:, :, None]
+    laid_in = cv2.blendLinear(tone, gaps[1], place.seen, 1 - place.seen) * ground.beyond[:, :, None] + shading
     large = cv2.resize(laid_in, full)
     region = cv2.add(under, large, dtype=cv2.CV_8U)
     inner = np.s_[part[1] : part[3], part[0] : part[2]]
     beneath = np.ascontiguousarray(under[inner])
-    detail = cv2.subtract(layers.face, part_of(tone, full, part))
+    detail = cv2.subtract(layers.face, part_of(gaps[0], full, part))
     mixed = cv2.blendLinear(detail, beneath.astype(np.float32), alpha, 1 - alpha)
     region[inner] = cv2.add(mixed, np.ascontiguousarray(large[inner]), dtype=cv2.CV_8U)
     changed = cv2.resize(ground.beyond, full) > 0

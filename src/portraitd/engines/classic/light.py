@@ -21,6 +21,11 @@ from portraitd.images import Floats, Image, Points, to_linear
 FLOOR = 0.01
 #: Pull of the six second-order coefficients towards 0: faces show half a sphere, which alone does not determine them.
 RIDGE = np.array([1e-4] + [0.02] * 3 + [0.12] * 5)
+#: Red, green and blue of a step towards darker skin, natural log of linear light, as a unit vector: melanin absorbs
+#: blue more than green, and green more than red (Anderson and Parrish 1981, "The optics of human skin").
+MELANIN = np.array([0.72, 1.0, 1.2], np.float32) / np.float32(np.linalg.norm([0.72, 1.0, 1.2]))
+#: What of it is colour, the way it makes skin redder: skin in the shade, which skin lights, is redder, too.
+REDDER = (MELANIN.mean() - MELANIN) / np.float32(np.linalg.norm(MELANIN.mean() - MELANIN))
 
 
 @lru_cache(maxsize=1)

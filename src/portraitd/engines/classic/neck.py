@@ -23,7 +23,7 @@ SHADE = (-1.1, 0.35)
 TINT = 0.30
 #: Of the way from the cheeks' tone to the neck's, how much the face goes: a neck lies in the chin's shadow, and is a
 #: little yellower than cheeks by nature.
-SHARE, TINT_SHARE = 0.65, 0.5
+SHARE, TINT_SHARE = 0.68, 0.52
 #: How far the face goes at most, natural log of light.
 MOST = 0.48
 #: Faces darker than this (log linear light) are left alone: what colours their surroundings have is mostly noise.
