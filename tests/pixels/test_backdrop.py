@@ -10,13 +10,13 @@ import pytest
 
 from portraitd.engines.base import Photo
 from portraitd.engines.classic.identity import view_of
-from portraitd.engines.classic.region import backdrop_in_region, covered_by, read_region, region_box
+from portraitd.engines.classic.region import backdrop_in_region, covered_by, look_nearby, read_region, region_box
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
-from portraitd.images import Image, decode
+from portraitd.images import Image, Mask, decode
 
 NAMES = ["man_1", "man_2", "man_4", "woman_1", "woman_3"]
 
@@ -29,6 +29,10 @@ def mesh_of(models: FaceModels, image: Image) -> FaceMesh:
     return fit_mesh(models, image, detect_faces(models, image)[0])
 
 
+def backdrop_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
+    return backdrop_in_region(look_nearby(models, image, mesh), image.shape, mesh)
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 @pytest.mark.parametrize("name", NAMES)
 def test_backdrop_is_found_where_the_matte_says_so(
@@ -39,7 +43,7 @@ def test_backdrop_is_found_where_the_matte_says_so(
     mesh = mesh_of(face_models, image)
     # Room enough that there is a backdrop.
     wide = FaceMesh(((mesh.points - mesh.points.mean(axis=0)) * 1.3 + mesh.points.mean(axis=0)), mesh.score)
-    found = backdrop_in_region(face_models, image, wide)
+    found = backdrop_of(face_models, image, wide)
     x0, y0, x1, y1 = (int(v) for v in region_box(wide, image.shape))
     alpha = person_matte(face_models, image, mesh)[y0:y1, x0:x1]
     found = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32)
@@ -55,7 +59,7 @@ def test_of_a_face_nothing_is_backdrop(face_models: FaceModels, portraits_folder
     image = photo_of(portraits_folder, name)
     mesh = mesh_of(face_models, image)
     face = read_region(image, mesh)
-    covered = covered_by(face, [backdrop_in_region(face_models, image, mesh)])
+    covered = covered_by(face, [backdrop_of(face_models, image, mesh)])
     assert covered.hair.shape == face.hair.shape
     assert (covered.hair >= face.hair).all()
     oval = face.mesh.xy[list(regions.FACE_OVAL)]
@@ -77,6 +81,6 @@ def test_a_strip_of_wall_beside_a_cheek_is_not_shown(face_models: FaceModels, po
     at = np.clip(np.rint(points[oval, :2]).astype(int), 0, np.array(image.shape[1::-1]) - 1)
     on_wall = [point for point, (x, y) in zip(oval, at, strict=True) if alpha[y - 4 : y + 5, x - 4 : x + 5].max() == 0]
     assert len(on_wall) >= 3
-    known = view_of("wide", image, wide, 1.0, [backdrop_in_region(face_models, image, wide)]).hidden()
+    known = view_of("wide", image, wide, 1.0, [backdrop_of(face_models, image, wide)]).hidden()
     assert known[on_wall].min() > 0.7
     assert known[[regions.NOSE_TIP, *regions.LEFT_EYE]].max() < 0.1

@@ -158,7 +158,7 @@ def hair_over(seen: AgainstSkin) -> Mask:
     # Low on the cheeks the contour's own points are out of sight: there the outline of what is drawn tells as much.
     outline = (rim > 0.5) | (seen.inside - cv2.erode(seen.inside, np.ones((5, 5), np.uint8)) > 0.5)
     hair *= _reaches_in(hair > 0.3, outline & (np.maximum(np.maximum(zone, hanging), beyond) > 0.5))
-    return np.asarray(np.maximum(hair, _over_brows(hair, seen)), np.float32)
+    return np.asarray(np.maximum(hair, over_brows(hair, seen)), np.float32)
 
 
 def hair_and_edge(seen: AgainstSkin) -> Mask:
@@ -172,7 +172,7 @@ def hair_and_edge(seen: AgainstSkin) -> Mask:
     return np.asarray(np.maximum(hair, beside * _step(seen.dark, *DARK_EDGE) * seen.inside), np.float32)
 
 
-def _over_brows(hair: Mask, seen: AgainstSkin) -> Mask:
+def over_brows(hair: Mask, seen: AgainstSkin) -> Mask:
     """(h, w) the brows where they lie in hair: what is dark above them and below is dark in between, too."""
     reach = max(3, round(BROW * float(np.linalg.norm(np.ptp(seen.at[:, :2], axis=0)))) | 1)
     closed = cv2.morphologyEx(hair, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.complexion import complexion_of
 from portraitd.engines.classic.geometry import normals
-from portraitd.engines.classic.hands import hands_and_shadow
-from portraitd.engines.classic.region import FaceRegion, backdrop_in_region, has_room, read_region, region_box
+from portraitd.engines.classic.over import over_face
+from portraitd.engines.classic.region import FaceRegion, has_room, read_region, region_box
 from portraitd.engines.classic.texture import Leaf, hidden, leaf_of, light_on_map, uv_map
 from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
@@ -100,7 +100,7 @@ class View:
 def view_of(name: str, image: Image, mesh: FaceMesh, quality: float, over: Sequence[Mask] = ()) -> View:
     """The (H, W, 3) image with this face as a view without matte and embedding.
 
-    over: what `backdrop_in_region` and `hands_and_shadow` say of it, if they were asked.
+    over: what `over_face` says of it, if it was asked.
     """
     face = cache(lambda: read_region(image, mesh, over=over))
     pose, leaf = pose_of(mesh.points), cache(lambda: leaf_of(face()))
@@ -330,8 +330,8 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
     except SetupError:  # likeness comes later than pictures on a fresh machine
         embedding = None
     # Asked now: later, faces are read side by side, and the networks serve one at a time.
-    over = [look(models, image, mesh) for look in (backdrop_in_region, hands_and_shadow)]
-    return replace(view_of(photo.name, image, mesh, _quality(image, mesh), over), embedding=embedding)
+    view = view_of(photo.name, image, mesh, _quality(image, mesh), over_face(models, image, mesh))
+    return replace(view, embedding=embedding)
 
 
 def _matted(models: FaceModels, view: View) -> View:

@@ -82,29 +82,49 @@ def has_room(mesh: FaceMesh, shape: tuple[int, ...]) -> bool:
 def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequence[Mask] = ()) -> FaceRegion:
     """The region of the face with this mesh in the (H, W, 3) picture.
 
-    over: what `backdrop_in_region` and `hands_and_shadow` say of it, if they were asked.
+    over: what `over.over_face` says of it, if it was asked.
     """
     face, seen = region_seen(picture, mesh, room)
     return covered_by(replace(face, hair=cover.hair_and_edge(seen)), over)
 
 
-def backdrop_in_region(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask:
-    """(h, w) 1 on the backdrop in the face's region of the (H, W, 3) picture, as read a small one.
+@dataclass(frozen=True)
+class Nearby:
+    """How surely what lies near a face is a person's."""
+
+    #: (n, n) of a square around the face, small.
+    probability: Mask
+    #: (2, 3): picture pixels to the square's.
+    matrix: Floats
+
+    def within(self, box: Box, size: tuple[int, int]) -> Mask:
+        """(h, w) of a box of the picture's whole pixels, as a picture of this width and height shows it."""
+        step = np.array([box.width / size[0], box.height / size[1]])
+        turn = self.matrix[:, :2] * step
+        corner = np.array([box.x0, box.y0]) + step / 2 - 0.5
+        matrix = np.column_stack([turn, self.matrix[:, :2] @ corner + self.matrix[:, 2]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        found = cv2.warpAffine(self.probability, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(found, np.float32)
+
+
+def look_nearby(models: FaceModels, picture: Image, mesh: FaceMesh) -> Nearby:
+    """Where a person is near the face with this mesh in the (H, W, 3) picture."""
+    box = mesh.box
+    side = LOOK * box.height
+    crop = crop_square(picture, ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), side, 0.0, INPUT)
+    return Nearby(person_probability(models, crop.image), crop.matrix)
+
+
+def backdrop_in_region(near: Nearby, shape: tuple[int, ...], mesh: FaceMesh) -> Mask:
+    """(h, w) 1 on the backdrop in the face's region of a (height, width, ...) picture, as read a small one.
 
     A mesh is a little too wide where a head is turned away: what lies behind it would come along as a pale strip.
     """
-    box, region = mesh.box, region_box(mesh, picture.shape)
-    side = LOOK * box.height
-    crop = crop_square(picture, ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), side, 0.0, INPUT)
-    size = tuple(max(8, round(length * INPUT / side)) for length in (region.width, region.height))
-    step = np.array([region.width / size[0], region.height / size[1]])
-    turn = crop.matrix[:, :2] * step
-    corner = np.array([region.x0, region.y0]) + step / 2 - 0.5
-    matrix = np.column_stack([turn, crop.matrix[:, :2] @ corner + crop.matrix[:, 2]])
-    nobody = 1 - person_probability(models, crop.image)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    found = cv2.warpAffine(nobody, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(np.clip((found - NOBODY[0]) / (NOBODY[1] - NOBODY[0]), 0, 1), np.float32)
+    region, side = region_box(mesh, shape), LOOK * mesh.box.height
+    width, height = (max(8, round(length * INPUT / side)) for length in (region.width, region.height))
+    nobody = 1 - near.within(region, (width, height))
+    return np.asarray(np.clip((nobody - NOBODY[0]) / (NOBODY[1] - NOBODY[0]), 0, 1), np.float32)
 
 
 def covered_by(face: FaceRegion, over: Sequence[Mask]) -> FaceRegion:

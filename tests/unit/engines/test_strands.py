@@ -1,0 +1,118 @@
+"""Strands of brown and blond hair over a face are told from its skin by the hair beside it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from portraitd.engines.classic.cover import AgainstSkin, cover_zone, hanging_zone
+from portraitd.engines.classic.region import Nearby, region_box, region_seen
+from portraitd.engines.classic.strands import AROUND, _zone, strands, strands_in_region
+from portraitd.faces import regions
+from portraitd.images import Image
+from tests.fakes.heads import MESH, WIDTH, head
+
+Flags = NDArray[np.bool_]
+Colour = tuple[int, int, int]
+
+BROWN, BLOND, WALL = (150, 105, 75), (225, 195, 130), (200, 200, 205)
+BROADER = round(0.06 * WIDTH)
+
+
+def with_noise(picture: Image) -> Image:
+    noise = np.random.default_rng(0).normal(0, 4, picture.shape)
+    return np.asarray(np.clip(picture + noise, 0, 255), np.uint8)
+
+
+def with_strand(picture: Image, hair: Colour) -> tuple[Image, Flags]:
+    """The head with a strand from the temple down over the left cheek; and (H, W) where it lies over the face."""
+    (x, y), (end_x, end_y) = MESH.xy[127] - [20, 30], MESH.xy[regions.NOSE_TIP] + [-0.24 * WIDTH, 10]
+    strand, face = np.zeros(picture.shape[:2], np.uint8), np.zeros(picture.shape[:2], np.uint8)
+    cv2.line(strand, (int(x), int(y)), (int(end_x), int(end_y)), 1, BROADER)
+    cv2.fillPoly(face, [np.rint(MESH.xy[list(regions.FACE_OVAL)]).astype(np.int32)], 1)
+    out = picture.copy()
+    out[strand > 0] = hair
+    return out, (strand & face) > 0
+
+
+def look(picture: Image, person: Flags | None = None) -> tuple[AgainstSkin, Flags]:
+    """The face against its skin, and the strands found; person: (H, W), everywhere if not given."""
+    _, seen = region_seen(picture, MESH, AROUND)
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape, AROUND))
+    whole = np.ones(picture.shape[:2], np.bool_) if person is None else person
+    small = cv2.resize(whole[y0:y1, x0:x1].astype(np.uint8), seen.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return seen, strands(seen, small > 0)
+
+
+def fitted(flags: Flags, seen: AgainstSkin) -> Flags:
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, flags.shape, AROUND))
+    small = cv2.resize(flags[y0:y1, x0:x1].astype(np.float32), seen.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.asarray(small > 0.5, np.bool_)
+
+
+@pytest.mark.parametrize("hair", [BROWN, BLOND])
+def test_a_strand_like_the_hair_beside_the_cheek_is_found(hair: Colour) -> None:
+    picture, strand = with_strand(head(hair, hair), hair)
+    seen, found = look(with_noise(picture))
+    truth = fitted(strand, seen)
+    assert truth.sum() > 150
+    assert (found & truth).sum() > 0.8 * truth.sum()
+    assert (found & ~truth).sum() < 0.25 * truth.sum()
+    _, none = look(with_noise(head(hair, hair)))
+    assert none.sum() < 0.1 * truth.sum()
+
+
+def test_it_is_looked_for_where_hair_hangs_down_beside_the_cheek() -> None:
+    """The other half of the face, beside a wall, keeps what it has."""
+    picture, strand = with_strand(head(WALL, BROWN), BROWN)
+    person = (picture != WALL).any(axis=2)
+    seen, found = look(with_noise(picture), person)
+    assert not (found & fitted(strand, seen)).any()
+
+
+def test_what_is_no_persons_is_no_hair() -> None:
+    """A wall of hair's colour."""
+    picture, _ = with_strand(head(BROWN, BROWN), BROWN)
+    _, found = look(with_noise(picture), np.zeros(picture.shape[:2], np.bool_))
+    assert not found.any()
+
+
+def test_what_does_not_hang_from_the_hair_stays() -> None:
+    """A birthmark of its colour."""
+    picture = head(BROWN, BROWN)
+    x, y = (round(float(v)) for v in MESH.xy[50] + [-8, 0])
+    cv2.circle(picture, (x, y), BROADER, BROWN, -1)
+    seen, found = look(with_noise(picture))
+    mark = np.zeros(picture.shape[:2], np.uint8)
+    cv2.circle(mark, (x, y), BROADER, 1, -1)
+    assert fitted(mark > 0, seen).sum() > 50
+    assert (found & fitted(mark > 0, seen)).sum() == 0
+
+
+def test_the_same_picture_gives_the_same_hair() -> None:
+    picture, _ = with_strand(head(BROWN, BROWN), BROWN)
+    _, first = look(with_noise(picture))
+    cv2.setRNGSeed(99)
+    _, again = look(with_noise(picture))
+    assert np.array_equal(first, again)
+
+
+def test_a_beard_is_no_hair_of_the_head_nor_is_the_middle_of_a_forehead() -> None:
+    bare, bearded = _zone(0.0), _zone(1.0)
+    low = hanging_zone()[:, 0] > cover_zone() + 0.5
+    assert bare[low].max() > 0.9
+    assert bearded[low & (cover_zone() < 0.01)].max() < 0.01
+    assert bare[[regions.FOREHEAD_TOP, 151, regions.NOSE_TIP, regions.CHIN]].max() == 0.0
+
+
+def test_it_is_given_in_the_faces_region() -> None:
+    picture, strand = with_strand(head(BROWN, BROWN), BROWN)
+    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    found = strands_in_region(nearby, with_noise(picture), MESH)
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
+    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+    truth = strand[y0:y1, x0:x1]
+    assert (large & truth).sum() > 0.85 * truth.sum()
+    assert (large & ~truth).sum() < 0.6 * truth.sum()
