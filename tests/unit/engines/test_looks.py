@@ -34,6 +34,6 @@ def test_no_look_makes_another_person() -> None:
         assert 0 <= look.retouch <= 1
         assert 0 <= look.expression <= 1
         assert abs(look.glow) < 0.3
-        assert 0 <= look.smile <= 0.1
+        assert 0 <= look.smile <= 0.15
         assert 0.5 <= look.modelling <= 1.5
         assert look.view_rank >= 0

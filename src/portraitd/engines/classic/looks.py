@@ -28,17 +28,17 @@ class Look:
 #: and the template's expression is the photo's, some are nearly alike.
 LOOKS = (
     Look(),
-    Look(view_rank=1, retouch=0.4, glow=0.09, smile=0.1, modelling=0.85),
+    Look(view_rank=1, retouch=0.4, glow=0.09, smile=0.14, modelling=0.85),
     Look(retouch=0.9, glow=0.18, modelling=0.65),
     Look(view_rank=2, expression=0.0, glow=-0.1, modelling=1.3),
-    Look(smile=0.1),
+    Look(smile=0.14),
     Look(view_rank=1, glow=-0.1, modelling=1.2),
     Look(view_rank=3, retouch=0.6, expression=0.4, glow=0.14, modelling=0.7),
     Look(view_rank=2, retouch=0.9, expression=0.0, modelling=0.8),
     Look(expression=0.4, glow=0.1),
-    Look(view_rank=1, retouch=0.6, glow=0.15, smile=0.07, modelling=1.0),
+    Look(view_rank=1, retouch=0.6, glow=0.15, smile=0.1, modelling=1.0),
     Look(view_rank=2, glow=0.18, modelling=0.9),
-    Look(view_rank=3, expression=0.6, glow=-0.14, smile=0.07, modelling=1.25),
+    Look(view_rank=3, expression=0.6, glow=-0.14, smile=0.1, modelling=1.25),
 )
 
 
