@@ -10,7 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.album import Lender, Texture
-from portraitd.engines.classic.fuse import LIFT, _gained, _lent, _mixed, _texture, _with_teeth, fuse, pick_view
+from portraitd.engines.classic.fuse import (
+    BESIDE_LENT,
+    LIFT,
+    _gained,
+    _lent,
+    _mixed,
+    _texture,
+    _with_teeth,
+    fuse,
+    pick_view,
+)
 from portraitd.engines.classic.geometry import beside_ring, rasterise
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.light import log_light
@@ -246,6 +256,21 @@ def test_beside_what_is_lent_a_photos_own_tone_gives_way() -> None:
     assert change(0.0) == pytest.approx(0.2 * SHARE, abs=0.005)
     assert change(0.5) == pytest.approx(0.5 * 0.2 * (SHARE + (1 - SHARE) * 0.5), abs=0.005)
     assert change(1.0) == pytest.approx(0, abs=0.005)
+
+    # A little beside it, too, where hair has thrown its shadow on the skin; and not far from it.
+    row, column = np.indices(ones.shape)
+    x, y = template.ground.points[50]
+    edge = (column > x).astype(np.float32)
+    _, before, tone = _texture(
+        face, Texture(brighter, lender), edge, raster, template, Placement(ones, ones, ones, ones, ones)
+    )
+    added = (tone - log_light(before)).mean(axis=2)
+    off = (x - column) / template.ground.width_px
+    lower = np.abs(row - y) < 6
+    assert added[lower & (off > 0.02) & (off < 0.5 * BESIDE_LENT)].mean() > 0.2 * (SHARE + 0.6 * (1 - SHARE))
+    assert added[lower & (off > 2 * BESIDE_LENT) & (off < 3 * BESIDE_LENT)].mean() == pytest.approx(
+        0.2 * SHARE, abs=0.01
+    )
 
 
 def test_beyond_a_photos_edge_nothing_of_the_face_is_shown() -> None:

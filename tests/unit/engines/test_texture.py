@@ -15,6 +15,7 @@ from portraitd.engines.classic.geometry import at_points
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.texture import (
+    HAIR_SHADE,
     WORTH_POINTS,
     agreed,
     best_lender,
@@ -107,6 +108,20 @@ def test_a_photo_is_laid_on_the_uv_map_by_its_mesh() -> None:
     assert at(leaf.tone, CHEEK).mean() < at(leaf.tone, other).mean() - 0.8
     assert at(leaf.mirrored().tone, other).mean() < at(leaf.mirrored().tone, CHEEK).mean() - 0.8
     assert at(leaf.mirrored().weight, CHEEK) == pytest.approx(at(leaf.weight, other), abs=0.1)
+
+
+def test_beside_hair_a_photo_is_believed_less() -> None:
+    """Hair shades skin."""
+    photo, bare = face(), leaf_of(face()).weight
+    hair = np.zeros(photo.image.shape[:2], np.float32)
+    x = round(float(photo.mesh.xy[CHEEK, 0]))
+    width = photo.mesh.box.width
+    hair[:, : x - round(0.5 * HAIR_SHADE * width)] = 1
+    weight = leaf_of(replace(photo, hair=hair)).weight
+    assert at(weight, CHEEK) < 0.35 * at(bare, CHEEK)
+    hair[:] = 0
+    hair[:, : x - round(3 * HAIR_SHADE * width)] = 1
+    assert at(leaf_of(replace(photo, hair=hair)).weight, CHEEK) == pytest.approx(at(bare, CHEEK), rel=0.05)
 
 
 def test_whether_a_photo_is_black_and_white_is_known() -> None:

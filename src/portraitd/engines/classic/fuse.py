@@ -25,7 +25,7 @@ from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.strays import without_strays
 from portraitd.engines.classic.template import Ground, TemplateFace, ramp
-from portraitd.engines.classic.texture import SHARE, turned_away, uv_map
+from portraitd.engines.classic.texture import SHARE, spread, turned_away, uv_map
 from portraitd.engines.classic.tinting import tinted
 from portraitd.engines.classic.tone import Sheet, relight, skin_mean, towards_neck
 from portraitd.engines.classic.warp import warp
@@ -39,10 +39,12 @@ from portraitd.images import Floats, Image, Mask, Points
 BAND_SCALE = 0.05
 #: What is finer, but no detail, is shading: it goes over from the template's to the person's within this distance
 #: inside the contour, in face widths.
-SHADING_FEATHER = 0.035
+SHADING_FEATHER = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
 
+#: How far around what another photo lends the tone is to be one, in face widths.
+BESIDE_LENT = 0.08
 #: What a mouth held differently by its own width costs a view; 20 degrees of turn cost 1.
 MOUTH_COST = 3.0
 #: Softness of the edge between lips and teeth, in face widths.
@@ -185,7 +187,8 @@ def _texture(  # noqa: PLR0917
     if lent is not None and texture.lender is not None:
         lender = texture.lender
         # Beside what is lent, this photo's tone gives way all the more: no step is to be seen.
-        change *= ((1 - lent) * (1 + (1 / SHARE - 1) * lent))[:, :, None]
+        near = spread(lent, BESIDE_LENT * ground.width_px)
+        change *= ((1 - lent) * (1 + (1 / SHARE - 1) * near))[:, :, None]
         # Where neither photo shows all, the hair of one must not shine through the skin of the other.
         lent = np.asarray(np.clip(lent / np.maximum(place.seen, LEAST_SEEN), 0, 1), np.float32)
         picture = warp(lender.face, raster, small_px, size)

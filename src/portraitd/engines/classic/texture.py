@@ -50,6 +50,8 @@ SHADOW = (0.5, 0.9)
 IN_SIGHT = 0.4
 EYE = (0.36, 0.5)
 WHOLE_EYE = 0.75
+#: How far hair shades the skin beside it, face widths: there, a photo's tone is believed less.
+HAIR_SHADE = 0.05
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
 WORTH_POINTS = 6.0
 
@@ -126,9 +128,17 @@ def leaf_seen(face: FaceRegion, seen: Floats) -> Leaf:
     level = np.median(tone[on.trust > 0.5], axis=0)
     # Clipped last: beyond the rim the mesh is carried on, and a weight must stay one.
     in_sight = np.clip(-1.6 * on.raster.interpolate(face.facing[:, 2]) - 0.2, 0.02, 1)
-    bare = np.clip(1 - hair_in_place(face, on.raster, on.size, FACE_PX), 0.02, 1)
+    hair = spread(hair_in_place(face, on.raster, on.size, FACE_PX), HAIR_SHADE * FACE_PX)
+    bare = np.clip(1 - hair, 0.02, 1)
     weight = np.asarray(bare * in_sight, np.float32)
     return Leaf(lit, np.asarray(tone - level, np.float32), level, weight, light.is_grey(shrunk(face.image, 64, 64)))
+
+
+def spread(mask: Mask, reach_px: float) -> Mask:
+    """(h, w) the mask in [0, 1] grown by this much, its edges as soft."""
+    side = 2 * max(1, round(reach_px)) + 1
+    grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return np.asarray(cv2.GaussianBlur(grown, (0, 0), max(0.8, reach_px / 2)), np.float32)
 
 
 def light_on_map(facing: Floats, lit: Floats) -> Floats:
