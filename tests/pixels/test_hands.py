@@ -120,7 +120,7 @@ def test_a_templates_hand_stays_in_front(
     assert np.median(np.abs(seen.astype(int) - unseen)[away]) <= 1
 
 
-@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("name", ["man_1", "man_3", "man_4", "woman_3"])
 def test_what_a_photos_hand_covers_is_not_shown(
     face_models: FaceModels, embedder_folder: Path, portraits_folder: Path, name: str
 ) -> None:

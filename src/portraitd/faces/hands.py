@@ -14,12 +14,19 @@ from portraitd.images import Floats, Image, Points
 PALMS = "palm_detection_lite.tflite"
 JOINTS = "hand_landmark_full.tflite"
 PALMS_INPUT, JOINTS_INPUT = 192, 224
-#: Probability from which what may be a palm is looked at, and from which it is a hand.
-MAYBE, SURE = 0.3, 0.5
+#: Probability from which what may be a palm is looked at; from which it is likely to be a hand's; and which a hand has
+#: in a second look: a jaw or a collar seldom looks like one twice.
+MAYBE, LIKELY, SURE = 0.3, 0.5, 0.8
+#: Most palms that are looked at, the surest first.
+MOST = 3
 #: Side of the square in which hands are looked for, and how far below the face's middle its own lies, face heights.
 LOOK, LOWER = 2.4, 0.25
 #: Side of a hand's square, and how far from the palm towards the fingers its middle lies, sides of the palm's box.
 HAND, TOWARDS_FINGERS = 2.6, 0.5
+#: The same of a hand whose joints are known, in sides of the box around those that bent fingers move least; and the
+#: knuckles that tell where it points, the middle one twice.
+FIRM_HAND, FIRM_TOWARDS_FINGERS = 2.0, 0.1
+FIRM, KNUCKLES = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18), (5, 9, 9, 13)
 #: Of a palm's seven points, and of a hand's 21 joints: the wrist, and where the middle finger begins.
 PALM_WRIST, PALM_MIDDLE = 0, 2
 WRIST = 0
@@ -49,8 +56,9 @@ def find_hands(models: FaceModels, image: Image, mesh: FaceMesh) -> tuple[Hand, 
     """The hands near the face with this mesh in the (H, W, 3) image."""
     box = mesh.box
     centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2 + LOWER * box.height)
-    hands = (_hand(models, image, palm) for palm in _palms(models, image, centre, max(8.0, LOOK * box.height)))
-    return tuple(hand for hand in hands if hand.score > SURE)
+    palms = _palms(models, image, centre, max(8.0, LOOK * box.height))[:MOST]
+    hands = [hand for palm in palms if (hand := _hand(models, image, palm)).score > LIKELY]
+    return tuple(again for hand in hands if (again := _looked_at_again(models, image, hand)).score > SURE)
 
 
 def _palms(models: FaceModels, image: Image, centre: tuple[float, float], side: float) -> list[_Palm]:
@@ -77,8 +85,24 @@ def _hand(models: FaceModels, image: Image, palm: _Palm) -> Hand:
     along = palm.points[PALM_MIDDLE] - palm.points[PALM_WRIST]
     upright = np.arctan2(along[0], -along[1])
     x, y = palm.centre + TOWARDS_FINGERS * palm.side * np.array([np.sin(upright), -np.cos(upright)])
-    side = max(8.0, HAND * palm.side)
-    crop = crop_square(image, (float(x), float(y)), side, float(np.rad2deg(upright)), JOINTS_INPUT)
+    return _joints_in(models, image, (float(x), float(y)), HAND * palm.side, float(upright))
+
+
+def _looked_at_again(models: FaceModels, image: Image, hand: Hand) -> Hand:
+    """The hand in a square placed by its own joints."""
+    knuckles = hand.joints[list(KNUCKLES)]
+    along = knuckles.mean(axis=0) - hand.joints[WRIST]
+    upright = float(np.arctan2(along[0], -along[1]))
+    axes = np.array([[np.cos(upright), np.sin(upright)], [-np.sin(upright), np.cos(upright)]])
+    level = hand.joints[list(FIRM)] @ axes.T
+    low, high = level.min(axis=0), level.max(axis=0)
+    x, y = axes.T @ ((low + high) / 2 - np.array([0, FIRM_TOWARDS_FINGERS * (high - low)[1]]))
+    return _joints_in(models, image, (float(x), float(y)), FIRM_HAND * float((high - low).max()), upright)
+
+
+def _joints_in(models: FaceModels, image: Image, centre: tuple[float, float], side: float, upright: float) -> Hand:
+    """The hand in this square of the image, whose fingers point along `upright`, radians clockwise from upwards."""
+    crop = crop_square(image, centre, max(8.0, side), float(np.rad2deg(upright)), JOINTS_INPUT)
     joints, score, *_ = models.network(JOINTS)(crop.image[None].astype(np.float32) / 255.0)
     return Hand(crop.to_picture(joints.reshape(21, 3)[:, :2] - np.float32(0.5)), float(score.reshape(-1)[0]))
 

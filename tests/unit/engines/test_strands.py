@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.cover import AgainstSkin, cover_zone, hanging_zone
-from portraitd.engines.classic.region import Nearby, region_box, region_seen
+from portraitd.engines.classic.region import ROOM, Nearby, cut_out, region_box, region_seen
 from portraitd.engines.classic.strands import AROUND, _zone, strands, strands_in_region
 from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Image
 from tests.fakes.heads import MESH, WIDTH, head
 
@@ -116,3 +117,32 @@ def test_it_is_given_in_the_faces_region() -> None:
     truth = strand[y0:y1, x0:x1]
     assert (large & truth).sum() > 0.85 * truth.sum()
     assert (large & ~truth).sum() < 0.6 * truth.sum()
+
+
+def test_hair_that_lies_away_from_where_a_strand_may_be_is_no_measure() -> None:
+    """GrabCut sees what is near; it fails where nothing there is hair."""
+    picture, _ = with_strand(head(BROWN, BROWN), BROWN)
+    _, seen = region_seen(with_noise(picture), MESH, AROUND)
+    column = np.indices(seen.shape)[1]
+    far = column < 3  # of the picture
+    for person in (far, ~far & (column < 6)):
+        assert not strands(seen, person).any()
+
+
+@pytest.mark.parametrize("cut", [(0, 0, 400, 400), (95, 0, 400, 400), (0, 0, 305, 400), (60, 110, 340, 290)])
+def test_a_mask_of_one_box_is_cut_out_where_it_lies_in_another(cut: tuple[int, int, int, int]) -> None:
+    """Also where the picture's edge cuts one of them: to a fifth of a small pixel."""
+    x0, y0, x1, y1 = cut
+    spot = np.array([MESH.xy[50, 0], MESH.xy[50, 1]]) - [x0, y0]
+    mesh = FaceMesh(MESH.points - np.array([x0, y0, 0], np.float32), 1.0)
+    wide, own = (region_box(mesh, (y1 - y0, x1 - x0), room) for room in (AROUND, ROOM))
+    small = np.zeros((round(wide.height * 0.71), round(wide.width * 0.71)), np.float32)
+    scale = np.array([small.shape[1] / wide.width, small.shape[0] / wide.height])
+    row, column = np.indices(small.shape)
+    at = (spot - [wide.x0, wide.y0] + 0.5) * scale - 0.5
+    small = np.asarray(np.exp(-((column - at[0]) ** 2 + (row - at[1]) ** 2) / 18), np.float32)
+    found = cut_out(small, wide, own)
+    there = np.array([found.shape[1] / own.width, found.shape[0] / own.height])
+    rows, columns = np.indices(found.shape)
+    middle = np.array([(found * columns).sum(), (found * rows).sum()]) / found.sum()
+    assert middle == pytest.approx((spot - [own.x0, own.y0] + 0.5) * there - 0.5, abs=0.2)

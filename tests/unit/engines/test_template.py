@@ -7,7 +7,7 @@ import numpy as np
 
 from portraitd.engines.classic.light import REDDER
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import REACH, ROOM, SHADE_REACH, TemplateFace, read_template, region_box
+from portraitd.engines.classic.template import JAW_REACH, REACH, ROOM, TemplateFace, read_template, region_box
 from portraitd.faces import regions
 from portraitd.images import Image, Mask, from_linear, to_linear
 from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, head
@@ -69,7 +69,7 @@ def test_a_jaw_goes_on_a_little_beyond_the_mesh_in_its_shade() -> None:
     assert beside(redder, 0.015)[0] > 0.3
     assert beside(bluer, 0.015)[0] < 0.05
     # Farther out it is a neck in the chin's shadow, which keeps its tone.
-    assert beside(redder, 0.9 * SHADE_REACH)[0] < 0.05
+    assert beside(redder, 0.9 * JAW_REACH)[0] < 0.05
 
 
 def test_a_thing_before_the_chin_covers_all_that_lies_behind_it() -> None:

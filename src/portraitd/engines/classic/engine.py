@@ -50,8 +50,8 @@ class ClassicEngine:
         """Load networks and libraries by looking at a grey picture. Raises SetupError when weights are missing."""
         grey = np.full((256, 256, 3), 128, np.uint8)
         detect_faces(self._models, grey)
-        for name in ("face_landmark.tflite", "selfie_segmentation.tflite", "palm_detection_lite.tflite"):
-            self._models.network(name)
+        for name in ("face_landmark", "selfie_segmentation", "palm_detection_lite", "hand_landmark_full"):
+            self._models.network(f"{name}.tflite")
 
     def train(self, photos: Sequence[Photo]) -> Trained:
         """One person's identity. Raises the first photo's error when no photo is usable."""

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from portraitd.engines.classic.region import ROOM, region_box
+from portraitd.engines.classic.region import ROOM, cut_out, region_box
 from portraitd.faces import regions
-from portraitd.faces.detect import Box
 from portraitd.faces.hands import WRIST, Hand, find_hands
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shrink import shrunk
-from portraitd.images import Image, Mask, Points
+from portraitd.images import Floats, Image, Mask, Points
 
-#: Face width at which a hand's edges are looked for, px, and the room around the face, in face heights: what a hand
+#: Face width at which a hand's edges are looked for, px, and the room around the face, in face sizes: what a hand
 #: looks like is seen where it is not before the face, too.
 WORK_PX = 128
 AROUND = 0.25
-#: How far outside a face's contour the wrist of a hand before it is, face widths. In 130 pictures it was 0.39 and more;
-#: in a face that was mistaken for a hand, 0.01.
+#: How far outside a face's contour the wrist of a hand before it is, face widths: little where a chin rests in it, less
+#: in a face that is mistaken for a hand.
 WRIST_AWAY = 0.12
 #: Half of a hand's breadth at each joint, in widths of the palm.
 BREADTH = np.array(
@@ -58,22 +55,20 @@ LEAST_PX = 12
 
 
 def hands_in_region(models: FaceModels, picture: Image, mesh: FaceMesh, room: float = ROOM) -> Mask:
-    """(h, w) 1 on hands before the face in its region of the (H, W, 3) picture, as read a small one; 0 elsewhere."""
+    """(h, w) 1 on hands before the face, on a small picture of its region in the (H, W, 3) picture; 0 elsewhere."""
     before = [hand for hand in find_hands(models, picture, mesh) if _reaches(hand, mesh)]
-    region = region_box(mesh, picture.shape, room)
     if not before:
         return np.zeros((8, 8), np.float32)
-    box = region_box(mesh, picture.shape, max(room, AROUND))
+    region, box = (region_box(mesh, picture.shape, reach) for reach in (room, max(room, AROUND)))
     scale = min(1.0, WORK_PX / mesh.box.width)
-    part = picture[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
-    small = shrunk(np.ascontiguousarray(part), *_size(box, scale))
-    found = np.zeros(small.shape[:2], np.float32)
-    for hand in before:
-        corner = np.array([box.x0, box.y0], np.float32)
-        found = np.maximum(found, hand_at(small, (hand.joints - corner + np.float32(0.5)) * np.float32(scale) - 0.5))
-    x0, y0 = round((region.x0 - box.x0) * scale), round((region.y0 - box.y0) * scale)
-    width, height = _size(region, scale)
-    return np.ascontiguousarray(found[y0 : y0 + height, x0 : x0 + width])
+    part = np.ascontiguousarray(picture[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)])
+    small = shrunk(part, *(max(8, round(length * scale)) for length in (box.width, box.height)))
+    step = np.array([small.shape[1] / box.width, small.shape[0] / box.height], np.float32)
+    corner = np.array([box.x0, box.y0], np.float32)
+    # Pixel centres at integers: shrinking moves them.
+    joints = [(hand.joints - corner + np.float32(0.5)) * step - np.float32(0.5) for hand in before]
+    found = np.maximum.reduce([hand_at(small, at) for at in joints])
+    return np.asarray(cut_out(found, box, region) > 0.5, np.float32)
 
 
 def hands_and_shadow(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask:
@@ -83,10 +78,6 @@ def hands_and_shadow(models: FaceModels, picture: Image, mesh: FaceMesh) -> Mask
     return np.asarray(
         cv2.dilate(found, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))), np.float32
     )
-
-
-def _size(box: Box, scale: float) -> tuple[int, int]:
-    return max(8, round(box.width * scale)), max(8, round(box.height * scale))
 
 
 def _reaches(hand: Hand, mesh: FaceMesh) -> bool:
@@ -135,9 +126,9 @@ def drawn(joints: Points, shape: tuple[int, int], grown: float) -> NDArray[np.bo
     return mask > 0
 
 
-def _draw_bone(mask: NDArray[np.uint8], ends: Points, reach: Sequence[float] | Points) -> None:
-    """Two discs and what lies between them."""
-    if min(reach) <= 0:
+def _draw_bone(mask: NDArray[np.uint8], ends: Points, reach: Floats) -> None:
+    """Two discs, and what lies between them; nothing of a bone that is thinner than nothing."""
+    if reach.min() <= 0:
         return
     for centre, r in zip(_fixed(ends), reach, strict=True):
         cv2.circle(mask, tuple(map(int, centre)), int(16 * r), 1, -1, shift=4)

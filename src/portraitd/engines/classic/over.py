@@ -11,7 +11,7 @@ from portraitd.images import Image, Mask
 
 
 def over_face(models: FaceModels, picture: Image, mesh: FaceMesh) -> tuple[Mask, ...]:
-    """Each (h, w) 1 on what lies over the face in its region of the (H, W, 3) picture, as read a small one."""
+    """Each (h, w) 1 on what lies over the face, on a small picture of its region in the (H, W, 3) picture."""
     near = look_nearby(models, picture, mesh)
     return (
         backdrop_in_region(near, picture.shape, mesh),

@@ -25,7 +25,7 @@ from portraitd.images import Floats, Image, Mask
 ROOM = 0.04
 #: What a photo must show beside, above and below the mesh to be one for a preset, in widths and heights of the face.
 AROUND = (0.1, 0.15, 0.3)
-#: Side of the square in which the backdrop is looked for, heights of the face; and how surely a pixel is of nobody
+#: Side of the square in which people are looked for, heights of the face; and how surely a pixel is of nobody
 #: before it is the backdrop's, and before it surely is.
 LOOK = 1.6
 NOBODY = (0.6, 0.9)
@@ -90,11 +90,11 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequen
 
 @dataclass(frozen=True)
 class Nearby:
-    """How surely what lies near a face is a person's."""
+    """How surely what lies near a face is a person's, or something else: a small picture of what is around it."""
 
-    #: (n, n) of a square around the face, small.
+    #: (h, w)
     probability: Mask
-    #: (2, 3): picture pixels to the square's.
+    #: (2, 3): the picture's pixels to its own.
     matrix: Floats
 
     def within(self, box: Box, size: tuple[int, int]) -> Mask:
@@ -108,6 +108,15 @@ class Nearby:
         return np.asarray(found, np.float32)
 
 
+def cut_out(mask: Mask, box: Box, inner: Box) -> Mask:
+    """(h', w') of a small (h, w) mask of one box of the picture's whole pixels: what it says of another one inside."""
+    step = np.array([mask.shape[1] / box.width, mask.shape[0] / box.height])
+    shift = (0.5 - np.array([box.x0, box.y0])) * step - 0.5
+    matrix = np.column_stack([np.diag(step), shift]).astype(np.float32)
+    size = (max(8, round(inner.width * step[0])), max(8, round(inner.height * step[1])))
+    return Nearby(mask, matrix).within(inner, size)
+
+
 def look_nearby(models: FaceModels, picture: Image, mesh: FaceMesh) -> Nearby:
     """Where a person is near the face with this mesh in the (H, W, 3) picture."""
     box = mesh.box
@@ -117,7 +126,7 @@ def look_nearby(models: FaceModels, picture: Image, mesh: FaceMesh) -> Nearby:
 
 
 def backdrop_in_region(near: Nearby, shape: tuple[int, ...], mesh: FaceMesh) -> Mask:
-    """(h, w) 1 on the backdrop in the face's region of a (height, width, ...) picture, as read a small one.
+    """(h, w) 1 on the backdrop on a small picture of the face's region in a (height, width, ...) picture.
 
     A mesh is a little too wide where a head is turned away: what lies behind it would come along as a pale strip.
     """

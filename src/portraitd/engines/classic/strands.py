@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover
 from portraitd.engines.classic.cover import AgainstSkin
-from portraitd.engines.classic.region import ROOM, Nearby, region_box, region_seen
+from portraitd.engines.classic.region import ROOM, Nearby, cut_out, region_box, region_seen
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -48,15 +48,12 @@ Flags = NDArray[np.bool_]
 
 
 def strands_in_region(near: Nearby, picture: Image, mesh: FaceMesh) -> Mask:
-    """(h, w) 1 on strands of hair over the face in its region of the (H, W, 3) picture, as read a small one."""
+    """(h, w) 1 on strands of hair over the face, on a small picture of its region in the (H, W, 3) picture."""
     wide, own = (region_box(mesh, picture.shape, room) for room in (AROUND, ROOM))
     _, seen = region_seen(picture, mesh, AROUND)
     hair = strands(seen, near.within(wide, seen.shape[::-1]) > PERSON).astype(np.float32)
     hair = np.maximum(hair, cover.over_brows(hair, seen))
-    scale = seen.shape[1] / wide.width
-    x0, y0 = round((own.x0 - wide.x0) * scale), round((own.y0 - wide.y0) * scale)
-    found = hair[y0 : y0 + max(1, round(own.height * scale)), x0 : x0 + max(1, round(own.width * scale))]
-    return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)), np.float32)
+    return cut_out(np.asarray(cv2.dilate(hair, np.ones((3, 3), np.uint8)), np.float32), wide, own)
 
 
 def strands(seen: AgainstSkin, person: Flags) -> Flags:
@@ -72,7 +69,10 @@ def strands(seen: AgainstSkin, person: Flags) -> Flags:
     maybe = inside & _beside_hair(seen, hair) & (seen.raster.interpolate(_zone(seen.bearded)) > 0.3)
     maybe &= ~_features(seen, FEATURES[0])
     skin = inside & ~maybe & clear
-    if not maybe.any() or min(hair.sum(), skin.sum()) < LEAST_PX:
+    if not maybe.any():
+        return np.zeros(seen.shape, np.bool_)
+    part = _around(maybe, round(COMPARED * float(np.ptp(seen.at[:, 0]))))
+    if min(hair[part].sum(), skin[part].sum()) < LEAST_PX:  # GrabCut fails where one of the two is missing
         return np.zeros(seen.shape, np.bool_)
     known = np.full(seen.shape, cv2.GC_PR_FGD, np.uint8)
     known[hair], known[skin] = cv2.GC_BGD, cv2.GC_FGD
@@ -81,7 +81,6 @@ def strands(seen: AgainstSkin, person: Flags) -> Flags:
     nothing = below | (beyond & ~hair & ~person)
     codes[nothing], known[nothing] = 128, cv2.GC_FGD
     like_hair = hair.copy()
-    part = _around(maybe, round(COMPARED * float(np.ptp(seen.at[:, 0]))))
     labels, models = np.ascontiguousarray(known[part]), (np.zeros((1, 65)), np.zeros((1, 65)))
     cv2.setRNGSeed(0)  # its clusters are drawn at random: the same picture must give the same hair
     cv2.grabCut(np.ascontiguousarray(codes[part]), labels, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)

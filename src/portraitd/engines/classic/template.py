@@ -36,7 +36,7 @@ ROOM = 0.12
 ALIKE = (0.30, 0.15)
 #: A jaw goes on a little beyond the mesh, in the shade, and is lit by the neck there. How much of its darkness is not
 #: counted, how far outside the contour, face widths, and how much redder it may be for each step that it is darker.
-SHADE, SHADE_REACH, REDDER_IN_SHADE = 0.3, 0.06, 0.7
+JAW_SHADE, JAW_REACH, JAW_REDDER = 0.3, 0.06, 0.7
 #: What is less alike than this is no skin of the face's.
 STRANGE = 0.2
 
@@ -154,11 +154,11 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     carried = spread_inward(tone, np.asarray(ramp(depth / 0.06) * skin + 1e-4, np.float32))
     off = tone - carried
     grey = light.grey_of(off)
-    shade = np.maximum(-grey, 0) * (1 - ramp(outside / SHADE_REACH))
+    shade = np.maximum(-grey, 0) * (1 - ramp(outside / JAW_REACH))
     tint = off - grey[:, :, None]
-    redder = np.minimum(np.maximum(tint @ light.REDDER, 0), REDDER_IN_SHADE * shade)
+    redder = np.minimum(np.maximum(tint @ light.REDDER, 0), JAW_REDDER * shade)
     tint = np.sqrt(3 * light.grey_of((tint - redder[:, :, None] * light.REDDER) ** 2))
-    alike = np.exp(-(((grey + SHADE * shade) / ALIKE[0]) ** 2) - (tint / ALIKE[1]) ** 2)
+    alike = np.exp(-(((grey + JAW_SHADE * shade) / ALIKE[0]) ** 2) - (tint / ALIKE[1]) ** 2)
     # Hair and backdrops unlike skin stay as they are.
     alike = np.clip((alike - STRANGE) / (1 - STRANGE), 0, 1)
     return np.asarray(np.maximum(alike, ramp(depth / 0.08)) * (1 - ramp(outside / REACH)) * bare, np.float32)
