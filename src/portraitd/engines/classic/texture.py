@@ -51,7 +51,7 @@ IN_SIGHT = 0.4
 EYE = (0.36, 0.5)
 WHOLE_EYE = 0.75
 #: How far hair shades the skin beside it, face widths: there, a photo's tone is believed less.
-HAIR_SHADE = 0.05
+HAIR_SHADE = 0.03
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
 WORTH_POINTS = 6.0
 
