@@ -146,3 +146,19 @@ def test_a_mask_of_one_box_is_cut_out_where_it_lies_in_another(cut: tuple[int, i
     rows, columns = np.indices(found.shape)
     middle = np.array([(found * columns).sum(), (found * rows).sum()]) / found.sum()
     assert middle == pytest.approx((spot - [own.x0, own.y0] + 0.5) * there - 0.5, abs=0.2)
+
+
+def test_where_nobody_is_beside_the_face_it_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("portraitd.engines.classic.strands.region_seen", lambda *_: asked.append(1) or 1 / 0)
+    matrix = np.array([[0.1, 0, 0], [0, 0.1, 0]], np.float32)
+    alone = np.zeros((40, 40), np.float32)
+    x0, x1 = (round(float(v) / 10) for v in (MESH.box.x0, MESH.box.x1))
+    alone[:, x0 : x1 + 1] = 1
+    assert not strands_in_region(Nearby(alone, matrix), head(), MESH).any()
+    for side in (slice(0, x0), slice(x1, 40)):
+        company = alone.copy()
+        company[:, side] = 1
+        with pytest.raises(ZeroDivisionError):
+            strands_in_region(Nearby(company, matrix), head(), MESH)
+    assert len(asked) == 2

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover
 from portraitd.engines.classic.cover import AgainstSkin
+from portraitd.engines.classic.geometry import at_points
 from portraitd.engines.classic.region import ROOM, Nearby, cut_out, region_box, region_seen
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -50,10 +51,25 @@ Flags = NDArray[np.bool_]
 def strands_in_region(near: Nearby, picture: Image, mesh: FaceMesh) -> Mask:
     """(h, w) 1 on strands of hair over the face, on a small picture of its region in the (H, W, 3) picture."""
     wide, own = (region_box(mesh, picture.shape, room) for room in (AROUND, ROOM))
+    if not _anybody_beside(near, mesh):  # most men: nothing need be looked at more closely
+        return np.zeros((8, 8), np.float32)
     _, seen = region_seen(picture, mesh, AROUND)
     hair = strands(seen, near.within(wide, seen.shape[::-1]) > PERSON).astype(np.float32)
     hair = np.maximum(hair, cover.over_brows(hair, seen))
     return cut_out(np.asarray(cv2.dilate(hair, np.ones((3, 3), np.uint8)), np.float32), wide, own)
+
+
+def _anybody_beside(near: Nearby, mesh: FaceMesh) -> bool:
+    """Whether a person is to be seen beside a cheek, where hair might hang."""
+    oval, nose, width = mesh.xy[list(regions.FACE_OVAL)], mesh.xy[regions.NOSE_TIP, 0], mesh.box.width
+    mouth = mesh.xy[list(regions.LIPS_OUTER), 1].mean()
+    cheeks = oval[(oval[:, 1] > mesh.eye_centres[:, 1].min()) & (oval[:, 1] < mouth)]
+    for side in (-1, 1):
+        beside = cheeks[side * (cheeks[:, 0] - nose) > 0] + np.array([side * float(np.mean(BESIDE)) * width, 0])
+        there = beside @ near.matrix[:, :2].T + near.matrix[:, 2]
+        if len(there) and (at_points(near.probability, there.astype(np.float32)) > PERSON).mean() > HANGS / 2:
+            return True
+    return False
 
 
 def strands(seen: AgainstSkin, person: Flags) -> Flags:
