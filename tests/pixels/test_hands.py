@@ -14,10 +14,11 @@ from portraitd.engines.classic import hands
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.hands import hands_in_region
 from portraitd.engines.classic.identity import make_view
+from portraitd.errors import SetupError
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder
-from portraitd.faces.hands import find_hands
+from portraitd.faces.hands import JOINTS, PALMS, find_hands
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image, Points, decode
@@ -148,3 +149,14 @@ def test_a_photos_hand_does_not_come_along(
     unseen = made_of(ClassicEngine(face_models), template, held)
     left, came = (np.abs(made - wanted).mean(axis=2)[face] for made in (seen, unseen))
     assert (left > 20).mean() < 0.75 * (came > 20).mean()
+
+
+@pytest.mark.parametrize("name", [PALMS, JOINTS, "face_landmark.tflite", "selfie_segmentation.tflite"])
+def test_an_engine_that_lacks_a_network_says_so_before_its_first_job(
+    face_models: FaceModels, tmp_path: Path, name: str
+) -> None:
+    for path in face_models.folder.iterdir():
+        if path.name != name:
+            (tmp_path / path.name).symlink_to(path)
+    with pytest.raises(SetupError, match=name):
+        ClassicEngine(FaceModels(tmp_path)).warm()

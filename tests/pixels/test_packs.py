@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob
+from portraitd.engines.classic import hands
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.packs import MOST_READ, SIZE, Packs
@@ -23,6 +24,7 @@ from portraitd.faces.mesh import fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import decode
 from portraitd.styles.catalog import load_catalog
+from tests.fakes.hands import placed, with_hand
 
 
 @pytest.fixture
@@ -169,3 +171,23 @@ def test_files_that_change_while_a_job_runs_end_as_nobody_elses_face(
     shutil.copy(folder / "Soccer.jpg", folder / "T-shirt.jpg")
     with pytest.raises(AlgorithmFailed):
         pack.pick(identity, 0)
+
+
+def test_a_hand_before_a_pack_s_face_is_seen(
+    face_models: FaceModels, folder: Path, woman: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a customer's own template shows is looked for in a pack's, too."""
+    whole = decode((folder / "Gentleman.jpg").read_bytes())
+    mesh = fit_mesh(face_models, whole, detect_faces(face_models, whole)[0])
+    palm, turn = 0.36 * mesh.box.height, np.deg2rad(-20.0)
+    x, y = mesh.xy[425] + 1.9 * palm * np.array([-np.sin(turn), np.cos(turn)])
+    held, _ = with_hand(whole, placed((float(x), float(y)), palm, -20.0), (160, 120, 105))
+    cv2.imwrite(str(folder / "held.png"), cv2.cvtColor(held, cv2.COLOR_RGB2BGR))
+
+    def covered() -> float:
+        picture = Packs(face_models).of(files(folder, "held.png")).pick(Identity.from_bytes(woman), 0)
+        return float(picture.template.covered.mean())
+
+    seen = covered()
+    monkeypatch.setattr(hands, "find_hands", lambda *_: ())
+    assert seen > covered() + 0.03

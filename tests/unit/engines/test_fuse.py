@@ -26,7 +26,7 @@ from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.light import log_light
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.place import LENDABLE, Hidden, Placement, hair_in_place, lendable_in_place, place_face
-from portraitd.engines.classic.region import FaceRegion, read_region
+from portraitd.engines.classic.region import FaceRegion, read_region, region_box
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.engines.classic.texture import SHARE, hidden, leaf_of, uv_map
 from portraitd.engines.classic.tone import _toned
@@ -421,3 +421,37 @@ def depth_of(mesh: FaceMesh, shape: tuple[int, ...]) -> Floats:
     """(H, W) px inside the contour, below 0 outside."""
     inside, outside = beside_ring(mesh.xy[list(regions.FACE_OVAL)], (shape[1], shape[0]))
     return inside - outside
+
+
+@pytest.mark.parametrize("colour", [(60, 45, 40), (255, 235, 225)])
+def test_of_what_lies_over_a_photos_cheek_no_shading_comes_along(colour: Colour) -> None:
+    photo, strand = heads.head(), np.zeros((400, 400), np.uint8)
+    x, y = np.rint(heads.MESH.xy[50]).astype(int)
+    cv2.circle(strand, (int(x), int(y)), 6, 1, -1)
+    photo[strand > 0] = colour
+    x0, y0, x1, y1 = (int(v) for v in region_box(heads.MESH, photo.shape))
+    over = cv2.dilate(strand, np.ones((9, 9), np.uint8))[y0:y1, x0:x1].astype(np.float32)
+    template = read_template(heads.head(), heads.MESH)
+    made = []
+    for picture in (heads.head(), photo):
+        view = view_of("a view", picture, heads.MESH, 1.0, [over])
+        identity = Identity((view,), mean_face().points, None)
+        made.append(fuse(template, identity, view, Look(), np.random.default_rng(0)).astype(int))
+    assert np.abs(made[0] - made[1])[strand > 0].max() <= 2
+
+
+def test_a_fleck_at_a_photos_contour_shows_in_neither_detail_nor_shading() -> None:
+    template, marks = read_template(heads.head(heads.SKIN, heads.SKIN), heads.MESH), []
+    for point in (172, 58, 132, 136):
+        photo, fleck = heads.head(), np.zeros((400, 400), np.uint8)
+        way = heads.MESH.xy[6] - heads.MESH.xy[point]
+        x, y = np.rint(heads.MESH.xy[point] + 3 * way / np.linalg.norm(way)).astype(int)
+        cv2.circle(fleck, (int(x), int(y)), 3, 1, -1)
+        photo[fleck > 0] = (120, 95, 80)
+        views = [view_of("a view", picture, heads.MESH, 1.0) for picture in (heads.head(), photo)]
+        bare, marked = (
+            fuse(template, Identity((view,), mean_face().points, None), view, Look(), np.random.default_rng(0))
+            for view in views
+        )
+        marks.append(np.abs(marked.astype(int) - bare)[fleck > 0].max())
+    assert np.mean(marks) < 35

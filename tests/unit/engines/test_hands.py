@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from portraitd.engines.classic import hands
 from portraitd.engines.classic.hands import drawn, hand_at, hands_and_shadow, hands_in_region, palm_width
 from portraitd.engines.classic.region import region_box
+from portraitd.faces import regions
 from portraitd.faces.hands import Hand
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
@@ -133,3 +136,47 @@ def test_of_any_size(find: list[Hand], scale: float) -> None:
     assert found.shape[1] <= round(hands.WORK_PX * (x1 - x0) / mesh.box.width) + 1
     large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32)
     assert overlap(large, (truth & drawn(joints, truth.shape, 0.2))[y0:y1, x0:x1]) > 0.8
+
+
+def hand_off(px: float) -> Hand:
+    """A hand below the face, the nearest of whose joints lies so far outside the chin's left."""
+    oval, box = heads.MESH.xy[list(regions.FACE_OVAL)], heads.MESH.box
+    for share in np.linspace(0, 1, 400):
+        joints = placed((box.x0 + share * (box.x1 - box.x0), box.y1 + 75), 40, 10)
+        nearest = max(cv2.pointPolygonTest(oval, (float(x), float(y)), measureDist=True) for x, y in joints)
+        if nearest > -px:
+            return Hand(joints, 0.9)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("off", "before"), [(5.0, True), (13.0, False)])
+def test_a_fingers_flesh_counts_but_not_what_lies_beside_the_face(find: list[Hand], off: float, before: bool) -> None:
+    hand = hand_off(off)
+    find.append(hand)
+    picture, truth = with_hand(heads.head(), hand.joints, (150, 100, 80))
+    x0, y0, x1, y1 = (int(v) for v in region_box(heads.MESH, picture.shape))
+    assert truth[y0:y1, x0:x1].sum() > 50, "in the face's region it is"
+    assert hands_in_region(NO_MODELS, picture, heads.MESH).any() == before
+
+
+def test_a_small_face_is_not_enlarged_and_its_hands_shadow_is_small(find: list[Hand]) -> None:
+    scale = 0.3
+    find.append(Hand(placed((200 * scale, 330 * scale), 55 * scale), 0.9))
+    picture, _ = with_hand(np.asarray(cv2.resize(heads.head(), (120, 120)), np.uint8), find[0].joints, (150, 100, 80))
+    mesh = FaceMesh(heads.MESH.points * np.float32(scale), 1.0)
+    box = region_box(mesh, picture.shape)
+    found = hands_in_region(NO_MODELS, picture, mesh)
+    assert found.shape == (box.height, box.width)
+    gap = cv2.distanceTransform(1 - found.astype(np.uint8), cv2.DIST_L2, 5)
+    assert not hands_and_shadow(NO_MODELS, picture, mesh)[gap > hands.SHADOW * mesh.box.width + 1].any()
+
+
+def test_all_bones_and_the_whole_palm_are_the_hands() -> None:
+    hand = drawn(JOINTS, (200, 200), -0.05)
+    fingers = [JOINTS[4 * finger + 1 : 4 * finger + 5] for finger in range(5)]
+    bones = [(one + other) / 2 for finger in fingers for one, other in pairwise(finger)]
+    x, y = np.rint(np.concatenate([JOINTS, bones])).astype(int).T
+    assert hand[y, x].all()
+    palm = np.zeros(hand.shape, np.uint8)
+    cv2.fillConvexPoly(palm, cv2.convexHull(np.rint(JOINTS[[0, 1, 5, 9, 13, 17]]).astype(np.int32)), 1)
+    assert hand[cv2.erode(palm, np.ones((3, 3), np.uint8)) > 0].all()

@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.engines.classic.geometry import normals
-from portraitd.engines.classic.light import FLOOR, colours_at, fit_light, harmonics, skin_points, skin_seen
+from portraitd.engines.classic.light import (
+    FLOOR,
+    MELANIN,
+    REDDER,
+    colours_at,
+    fit_light,
+    harmonics,
+    skin_points,
+    skin_seen,
+)
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -112,3 +121,11 @@ def test_colours_are_read_where_the_points_are() -> None:
     at = np.clip(np.rint(points[:, :2]).astype(int), 0, 399)
     wanted = np.log(to_linear(image)[at[:, 1], at[:, 0]] + FLOOR)
     assert np.abs(found - wanted)[inside].max() < 0.05
+
+
+def test_darker_skin_absorbs_blue_most_and_so_is_redder() -> None:
+    assert MELANIN[0] < MELANIN[1] < MELANIN[2]
+    assert REDDER[0] > REDDER[1] > REDDER[2]
+    for line in (MELANIN, REDDER):
+        assert np.linalg.norm(line) == pytest.approx(1, abs=1e-6)
+    assert REDDER.sum() == pytest.approx(0, abs=1e-6)

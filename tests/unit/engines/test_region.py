@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.region import has_room, mirrored, read_region
+from portraitd.engines.classic.region import Nearby, backdrop_in_region, covered_by, has_room, mirrored, read_region
+from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from tests.fakes import heads
@@ -60,3 +61,35 @@ def test_a_photo_has_room_that_shows_neck_and_crown(margins: tuple[float, ...], 
     mesh = FaceMesh(heads.MESH.points - corner, 1.0)
     shape = (round(box.height * (1 + above + below)), round(box.width * (1 + left + right)), 3)
     assert has_room(mesh, shape) is enough
+
+
+def test_what_is_near_a_face_is_given_pixel_by_pixel() -> None:
+    """Of a box of other proportions than its picture; and beyond what was looked at, what lies at its edge."""
+    row, column = np.indices((50, 50), np.float32)
+    near = Nearby(np.asarray(column / 100 + row / 200, np.float32), np.array([[0.2, 0, -4], [0, 0.25, 3]], np.float32))
+    box = Box(60, 40, 160, 90)
+    found = near.within(box, (25, 50))
+    x, y = box.x0 + (np.arange(25) + 0.5) * 4 - 0.5, box.y0 + (np.arange(50) + 0.5) * 1 - 0.5
+    wanted = (0.2 * x - 4)[None] / 100 + (0.25 * y + 3)[:, None] / 200
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
+    beyond = near.within(Box(-200, 40, -100, 90), (10, 50))
+    np.testing.assert_allclose(beyond[:, 0], (0.25 * y + 3) / 200, atol=2e-4)
+
+
+@pytest.mark.parametrize(("person", "backdrop"), [(0.45, 0.0), (0.25, 0.5), (0.05, 1.0)])
+def test_backdrop_is_what_is_surely_nobody_s(person: float, backdrop: float) -> None:
+    near = Nearby(np.full((50, 50), person, np.float32), np.eye(2, 3, dtype=np.float32))
+    found = backdrop_in_region(near, (400, 400, 3), heads.MESH)
+    np.testing.assert_allclose(found, backdrop, atol=1e-3)
+
+
+def test_a_face_is_covered_by_whatever_lies_over_it() -> None:
+    face = read_region(heads.head(), heads.MESH)
+    masks = [np.zeros((10, 10), np.float32) for _ in range(3)]
+    for k, mask in enumerate(masks):
+        mask[:, 3 * k] = 1
+    hair = covered_by(face, masks).hair
+    assert all(hair[:, round((3 * k + 0.5) * hair.shape[1] / 10)].min() > 0.9 for k in range(3))
+    assert np.array_equal(covered_by(face, ()).hair, face.hair)
+    hairy = covered_by(face, masks[:1])
+    assert (covered_by(hairy, masks[1:]).hair >= hairy.hair).all()

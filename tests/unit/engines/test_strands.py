@@ -13,7 +13,7 @@ from portraitd.engines.classic.strands import AROUND, _zone, strands, strands_in
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Image
-from tests.fakes.heads import MESH, WIDTH, head
+from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, fill, head
 
 Flags = NDArray[np.bool_]
 Colour = tuple[int, int, int]
@@ -162,3 +162,118 @@ def test_where_nobody_is_beside_the_face_it_is_not_looked_at(monkeypatch: pytest
         with pytest.raises(ZeroDivisionError):
             strands_in_region(Nearby(company, matrix), head(), MESH)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("share", "hangs"), [(0.35, False), (0.75, True)])
+def test_hair_hangs_where_it_is_beside_most_of_the_cheek(share: float, hangs: bool) -> None:
+    """From the eyes down to the mouth; below that there is a wall."""
+    picture, strand = with_strand(head(BROWN, BROWN), BROWN)
+    eyes, mouth = (
+        float(MESH.xy[[*ring], 1].mean()) for ring in ((*regions.LEFT_EYE, *regions.RIGHT_EYE), regions.LIPS_OUTER)
+    )
+    wall = np.zeros(picture.shape[:2], np.bool_)
+    wall[round(eyes + share * (mouth - eyes)) :, :200] = True
+    wall &= (picture == BROWN).all(axis=2) & ~strand
+    picture[wall] = WALL
+    seen, found = look(with_noise(picture), ~wall)
+    truth = fitted(strand, seen)
+    assert ((found & truth).sum() > 0.6 * truth.sum()) == hangs
+    assert (found & truth).any() == hangs
+
+
+def test_a_brow_in_a_strand_is_hidden_in_part() -> None:
+    """Its outer end, between hair above it and below."""
+    picture, brow = head(BROWN, BROWN), MESH.xy[list(regions.LEFT_BROW)]
+    (x, y), height = brow[brow[:, 0].argmin()], float(np.ptp(brow[:, 1]))
+    cv2.line(picture, (round(x), round(y - 4 * height)), (round(x), round(y + 4 * height)), BROWN, 2 * BROADER)
+    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    found = strands_in_region(nearby, with_noise(picture), MESH)
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
+    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+    mask = np.zeros(large.shape, np.uint8)
+    cv2.fillPoly(mask, [np.rint(brow - [x0, y0]).astype(np.int32)], 1)
+    mask[:, round(x - x0) + BROADER :] = 0
+    assert large[mask > 0].mean() > 0.25
+
+
+@pytest.mark.parametrize(
+    "hair", [(139, 111, 96), (253, 203, 178), (225, 195, 130)], ids=["darker", "brighter", "tinted"]
+)
+def test_hair_is_darker_than_skin_or_brighter_or_of_another_colour(hair: Colour) -> None:
+    picture, strand = with_strand(head(hair, hair), hair)
+    seen, found = look(with_noise(picture))
+    truth = fitted(strand, seen)
+    assert (found & truth).sum() > 0.8 * truth.sum()
+    assert (found & ~truth).sum() < 0.25 * truth.sum()
+
+
+def test_a_strands_soft_edge_is_hidden_with_it() -> None:
+    picture, strand = with_strand(head(BROWN, BROWN), BROWN)
+    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    found = strands_in_region(nearby, with_noise(picture), MESH)
+    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
+    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+    assert large[strand[y0:y1, x0:x1]].mean() > 0.95
+
+
+def test_it_is_given_in_the_region_of_a_face_at_a_pictures_edge() -> None:
+    """Where there is less room above a face than beside it."""
+    picture, strand = with_strand(head(BROWN, BROWN), BROWN)
+    cut = int(MESH.box.y0) - 10
+    mesh = FaceMesh(MESH.points - np.float32([0, cut, 0]), 1.0)
+    picture, strand = with_noise(picture)[cut:], strand[cut:]
+    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    found = strands_in_region(nearby, picture, mesh)
+    x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape))
+    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+    truth = strand[y0:y1, x0:x1]
+    assert (large & truth).sum() > 0.85 * truth.sum()
+    assert (large & ~truth).sum() < 0.6 * truth.sum()
+
+
+@pytest.mark.parametrize(("sure", "found"), [(0.5, False), (0.9, True)])
+def test_hair_is_surely_a_persons(sure: float, found: bool) -> None:
+    picture, _ = with_strand(head(BROWN, BROWN), BROWN)
+    nearby = Nearby(np.full((8, 8), sure, np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    assert strands_in_region(nearby, with_noise(picture), MESH).any() == found
+
+
+def test_beside_bare_skin_nothing_is_hair() -> None:
+    """An ear or a neck beside the cheek, and a mark that reaches the contour."""
+    picture, _ = with_strand(head(BROWN, BROWN), BROWN)
+    bare = (picture == BROWN).all(axis=2) & (np.indices(picture.shape[:2])[1] < MESH.xy[127, 0] + 2)
+    picture[bare] = SKIN
+    seen, found = look(with_noise(picture))
+    assert not found[:, : seen.shape[1] // 2].any()
+
+
+def test_hair_may_lie_over_temples_of_the_bearded_too() -> None:
+    temples = [127, 356, 54, 284]
+    assert _zone(1.0)[temples].min() > 0.9
+
+
+def test_an_eye_beside_hair_of_its_colour_is_none() -> None:
+    picture = head(BROWN, BROWN)
+    ring = MESH.xy[list(regions.LEFT_EYE)]
+    outer = ring[ring[:, 0].argmin()]
+    cv2.line(
+        picture,
+        tuple(np.rint(outer - [60, 0]).astype(int).tolist()),
+        tuple(np.rint(outer).astype(int).tolist()),
+        BROWN,
+        BROADER,
+    )
+    fill(picture, regions.LEFT_EYE, BROWN)
+    seen, found = look(with_noise(picture))
+    eye = np.zeros(picture.shape[:2], np.uint8)
+    cv2.fillPoly(eye, [np.rint(ring).astype(np.int32)], 1)
+    assert not (found & fitted(eye > 0, seen)).any()
+
+
+@pytest.mark.parametrize("strand", [(40, 30, 25), (62, 46, 38), (90, 66, 52)])
+def test_black_hair_is_like_hair_that_is_not_quite_so_black(strand: Colour) -> None:
+    picture, over = with_strand(head(HAIR, HAIR), strand)
+    seen, found = look(with_noise(picture))
+    truth = fitted(over, seen)
+    assert (found & truth).sum() > 0.8 * truth.sum()
+    assert (found & ~truth).sum() < 0.25 * truth.sum()

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
+from portraitd.engines.classic import hands
 from portraitd.engines.classic.light import REDDER
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import JAW_REACH, REACH, ROOM, TemplateFace, read_template, region_box
+from portraitd.engines.classic.template import (
+    JAW_REACH,
+    REACH,
+    ROOM,
+    TemplateFace,
+    look_at,
+    read_template,
+    region_box,
+)
 from portraitd.faces import regions
+from portraitd.faces.hands import Hand
+from portraitd.faces.models import FaceModels
 from portraitd.images import Image, Mask, from_linear, to_linear
+from tests.fakes.hands import placed, with_hand
 from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, head
 
 GREY = (70, 70, 75)
@@ -82,3 +95,16 @@ def test_a_thing_before_the_chin_covers_all_that_lies_behind_it() -> None:
     left, top = int(template.box.x0), int(template.box.y0)
     around = template.covered[y + radius - 15 - top : y + radius + 16 - top, x - 15 - left : x + 16 - left]
     assert around.min() > 0.99
+
+
+def test_a_hand_the_networks_see_covers_what_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    joints = placed((200, 330), 55)
+    picture, truth = with_hand(head(), joints, (180, 140, 120))
+    monkeypatch.setattr(hands, "find_hands", lambda *_: (Hand(joints, 0.9),))
+    template = look_at(FaceModels.__new__(FaceModels), picture, MESH)
+    x0, y0, x1, y1 = (int(v) for v in template.box)
+    hand = (truth & hands.drawn(joints, truth.shape, 0.2))[y0:y1, x0:x1]
+    found = template.covered > 0.5
+    assert (found & hand).sum() / (found | hand).sum() > 0.85
+    bare = read_template(picture, MESH).covered > 0.5
+    assert (bare & hand).sum() < 0.3 * hand.sum()
