@@ -133,6 +133,7 @@ def against_skin(image: Image, points: Points, normals: Floats, light: Floats) -
     shrink = min(1.0, WORK_PX / float(np.ptp(points[:, 0])))
     size = (max(8, round(image.shape[1] * shrink)), max(8, round(image.shape[0] * shrink)))
     at = (points * np.float32(shrink)).astype(np.float32)
+    at[:, :2] += np.float32((shrink - 1) / 2)  # pixel centres at integers: shrinking moves them
     raster = rasterise(at, size[::-1], step=3)
     skin = raster.interpolate(harmonics(normals) @ light)
     return AgainstSkin(np.asarray(log_light(shrunk(image, *size)) - skin, np.float32), at, raster)
