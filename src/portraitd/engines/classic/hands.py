@@ -46,7 +46,7 @@ PALM = (0, 1, 5, 9, 13, 17)
 FORESHORTENED = 0.75
 #: How far inside that shape a pixel is surely the hand's, how far outside surely not, and how far around it pixels are
 #: compared, widths of the palm.
-INSIDE, OUTSIDE, COMPARED = 0.09, 0.10, 0.8
+INSIDE, OUTSIDE, COMPARED = 0.06, 0.10, 0.8
 ROUNDS = 2
 #: How far from a hand before a face its shadow is, face widths.
 SHADOW = 0.025
