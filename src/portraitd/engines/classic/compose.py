@@ -109,17 +109,18 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
     # The key's colour shows on the lit side only; the far side keeps the ambient.
     tint = np.asarray(light.key_colour, np.float32) ** (0.5 + 0.5 * np.clip(facing, -1, 1))[..., None]
     ambient = 1 + light.ambient * (_ambient(backdrop, (facing.shape[1], facing.shape[0])) - 1)
-    gain = cv2.resize(shade[..., None] * tint * ambient, (width, height), interpolation=cv2.INTER_LINEAR)
-    lit = linear * gain
+    gain = np.asarray(shade[..., None] * tint * ambient, np.float32)
+    gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    lit = cv2.multiply(linear, gain)
     if light.rim > 0:
         # Hair and cloth send the light back in their own colour, and a little of it as it is.
         edge = _rim(cutout.alpha, light.rim_deg)
         behind = cv2.merge([edge * (light.rim * part) for part in light.rim_colour])
-        lit += cv2.multiply(cv2.addWeighted(linear, 0.95, linear, 0, 0.05), behind)
+        lit = cv2.add(lit, cv2.multiply(cv2.addWeighted(linear, 0.95, linear, 0, 0.05), behind))
     if light.haze > 0:
         air = np.minimum(backdrop[::16, ::16], 1.5).mean(axis=(0, 1)) * np.float32(light.haze)
-        lit *= np.float32(1 - light.haze)
-        lit += air
+        thinned = np.column_stack([np.eye(3) * (1 - light.haze), air])
+        lit = cv2.transform(lit, thinned)
     return np.asarray(lit, np.float32)
 
 

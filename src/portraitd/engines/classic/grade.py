@@ -42,15 +42,18 @@ def finish(linear: Floats, grade: Grade, rng: np.random.Generator) -> Image:
         glow = cv2.GaussianBlur(np.clip(small, 0, 3), (0, 0), 5, borderType=cv2.BORDER_REPLICATE)
         glow = cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
         linear = np.asarray(cv2.addWeighted(linear, 1 - 0.5 * grade.bloom, glow, grade.bloom, 0), np.float32)
-    light = linear * _exposure(width, height, grade.vignette)
+    light = cv2.multiply(linear, _exposure(width, height, grade.vignette))
     steps = np.clip(light, 0, 65535, out=light).astype(np.uint16)
     image: Floats = _development(grade.contrast, grade.fade)[steps]
     mixer = grade.saturation * np.eye(3, dtype=np.float32) + (1 - grade.saturation) * LUMA[None]
     image = np.asarray(cv2.transform(image, mixer), np.float32)
     luma = np.clip(cv2.transform(image, LUMA[None]), 0, 255).astype(np.uint8)
-    image += _tints(grade.shadows, grade.highlights)[luma]
+    image = np.asarray(
+        cv2.add(image, cv2.LUT(cv2.merge([luma] * 3), _tints(grade.shadows, grade.highlights)[None])), np.float32
+    )
     if grade.grain > 0:
-        image += (_grain(rng, (height, width), grade.grain) * _GRAIN_SHARE[luma])[..., None]
+        grain = cv2.multiply(_grain(rng, (height, width), grade.grain), cv2.LUT(luma, _GRAIN_SHARE))
+        image = np.asarray(cv2.add(image, cv2.merge([grain] * 3)), np.float32)
     return np.asarray(cv2.convertScaleAbs(np.maximum(image, 0, out=image)), np.uint8)
 
 

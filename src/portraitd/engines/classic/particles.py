@@ -72,8 +72,10 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
     merged = layers[0]
     for layer in layers[1:]:
         merged = layer + merged * (1 - layer[..., 3:])
-    large = cv2.resize(merged, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(picture * (1 - large[..., 3:]) + large[..., :3] * np.float32(light), np.float32)
+    lit = merged * np.array([light, light, light, 1], np.float32)
+    *colours, opaque = cv2.split(cv2.resize(lit, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
+    beyond = cv2.multiply(picture, cv2.merge([np.float32(1) - opaque] * 3))
+    return np.asarray(cv2.add(beyond, cv2.merge(colours)), np.float32)
 
 
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:
