@@ -25,8 +25,11 @@ from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
+from portraitd.faces.hands import JOINTS, PALMS
+from portraitd.faces.mesh import NETWORK as MESH_NETWORK
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import NETWORK as SEGMENT_NETWORK
 from portraitd.images import Image
 
 _log = logging.getLogger(__name__)
@@ -50,8 +53,8 @@ class ClassicEngine:
         """Load networks and libraries by looking at a grey picture. Raises SetupError when weights are missing."""
         grey = np.full((256, 256, 3), 128, np.uint8)
         detect_faces(self._models, grey)
-        for name in ("face_landmark", "selfie_segmentation", "palm_detection_lite", "hand_landmark_full"):
-            self._models.network(f"{name}.tflite")
+        for network in (MESH_NETWORK, SEGMENT_NETWORK, PALMS, JOINTS):
+            self._models.network(network)
 
     def train(self, photos: Sequence[Photo]) -> Trained:
         """One person's identity. Raises the first photo's error when no photo is usable."""

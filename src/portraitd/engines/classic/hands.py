@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from portraitd.engines.classic.grabcut import foreground, window_around
 from portraitd.engines.classic.region import ROOM, cut_out, region_box
 from portraitd.faces import regions
 from portraitd.faces.hands import WRIST, Hand, find_hands
@@ -47,7 +48,6 @@ FORESHORTENED = 0.75
 #: How far inside that shape a pixel is surely the hand's, how far outside surely not, and how far around it pixels are
 #: compared, widths of the palm.
 INSIDE, OUTSIDE, COMPARED = 0.06, 0.10, 0.8
-ROUNDS = 2
 #: How far from a hand before a face its shadow is, face widths.
 SHADOW = 0.025
 #: Fewer pixels of the small picture than this say nothing.
@@ -91,22 +91,17 @@ def _reaches(hand: Hand, mesh: FaceMesh) -> bool:
 def hand_at(image: Image, joints: Points) -> Mask:
     """(h, w) 1 on the hand with these (21, 2) joints, px, in the (h, w, 3) image.
 
-    The shape that joints and bones make, its edge moved to where colours change (GrabCut, Rother et al. 2004).
+    The shape that joints and bones make, its edge moved to where colours change (GrabCut).
     """
     shape = image.shape[:2]
     whole, core = drawn(joints, shape, 0.0), drawn(joints, shape, -INSIDE)
     near, compared = drawn(joints, shape, OUTSIDE), drawn(joints, shape, COMPARED)
-    rows, columns = (np.flatnonzero(compared.any(axis=axis)) for axis in (1, 0))
     if min(core.sum(), (compared & ~near).sum()) < LEAST_PX:
         return whole.astype(np.float32)
-    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     known = np.where(whole, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     known[~near], known[core] = cv2.GC_BGD, cv2.GC_FGD
-    labels, models = np.ascontiguousarray(known[part]), (np.zeros((1, 65)), np.zeros((1, 65)))
-    cv2.setRNGSeed(0)  # its clusters are drawn at random: the same picture must give the same hand
-    cv2.grabCut(np.ascontiguousarray(image[part]), labels, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found = np.zeros(shape, np.float32)
-    found[part] = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
+    window, found = window_around(compared), np.zeros(shape, np.float32)
+    found[window] = foreground(image, known, window)
     return np.asarray(cv2.medianBlur(found, 3), np.float32)
 
 

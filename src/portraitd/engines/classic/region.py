@@ -90,22 +90,25 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequen
 
 @dataclass(frozen=True)
 class Nearby:
-    """How surely what lies near a face is a person's, or something else: a small picture of what is around it."""
+    """How surely what lies near a face is a person's."""
 
-    #: (h, w)
+    #: (n, n) of a square around the face, small.
     probability: Mask
-    #: (2, 3): the picture's pixels to its own.
+    #: (2, 3): the picture's pixels to the square's.
     matrix: Floats
 
     def within(self, box: Box, size: tuple[int, int]) -> Mask:
         """(h, w) of a box of the picture's whole pixels, as a picture of this width and height shows it."""
-        step = np.array([box.width / size[0], box.height / size[1]])
-        turn = self.matrix[:, :2] * step
-        corner = np.array([box.x0, box.y0]) + step / 2 - 0.5
-        matrix = np.column_stack([turn, self.matrix[:, :2] @ corner + self.matrix[:, 2]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        found = cv2.warpAffine(self.probability, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(found, np.float32)
+        return _sampled(self.probability, self.matrix, box, size)
+
+
+def _sampled(small: Mask, matrix: Floats, box: Box, size: tuple[int, int]) -> Mask:
+    """(h, w) what a small mask, to whose pixels the (2, 3) matrix leads from the picture's, says of a box of these."""
+    step = np.array([box.width / size[0], box.height / size[1]])
+    corner = np.array([box.x0, box.y0]) + step / 2 - 0.5
+    way = np.column_stack([matrix[:, :2] * step, matrix[:, :2] @ corner + matrix[:, 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(small, way, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def cut_out(mask: Mask, box: Box, inner: Box) -> Mask:
@@ -114,7 +117,7 @@ def cut_out(mask: Mask, box: Box, inner: Box) -> Mask:
     shift = (0.5 - np.array([box.x0, box.y0])) * step - 0.5
     matrix = np.column_stack([np.diag(step), shift]).astype(np.float32)
     size = (max(8, round(inner.width * step[0])), max(8, round(inner.height * step[1])))
-    return Nearby(mask, matrix).within(inner, size)
+    return _sampled(mask, matrix, inner, size)
 
 
 def look_nearby(models: FaceModels, picture: Image, mesh: FaceMesh) -> Nearby:
@@ -137,7 +140,7 @@ def backdrop_in_region(near: Nearby, shape: tuple[int, ...], mesh: FaceMesh) -> 
 
 
 def covered_by(face: FaceRegion, over: Sequence[Mask]) -> FaceRegion:
-    """The face, these covering it, too: of its region, each as read a small one."""
+    """The face, these covering it, too, each (h, w) on a small picture of its region."""
     fitted = [cv2.resize(mask, face.hair.shape[::-1], interpolation=cv2.INTER_LINEAR) for mask in over]
     return replace(face, hair=np.asarray(np.maximum.reduce([face.hair, *fitted]), np.float32))
 

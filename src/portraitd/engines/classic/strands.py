@@ -10,11 +10,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover
 from portraitd.engines.classic.cover import AgainstSkin
 from portraitd.engines.classic.geometry import at_points
+from portraitd.engines.classic.grabcut import Flags, foreground, window_around
 from portraitd.engines.classic.region import ROOM, Nearby, cut_out, region_box, region_seen
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -39,13 +39,10 @@ ASIDE = (0.40, 0.55)
 FEATURES = (0.03, 0.10)
 #: Codes for each natural log of light: what a face shows fits into 8 bits.
 CODES = 70.0
-ROUNDS = 2
 #: How far around where hair may be over the face it and skin are compared, face widths.
 COMPARED = 0.15
 #: Fewer pixels than this say nothing.
 LEAST_PX = 60
-
-Flags = NDArray[np.bool_]
 
 
 def strands_in_region(near: Nearby, picture: Image, mesh: FaceMesh) -> Mask:
@@ -75,7 +72,7 @@ def _anybody_beside(near: Nearby, mesh: FaceMesh) -> bool:
 def strands(seen: AgainstSkin, person: Flags) -> Flags:
     """(h, w) where hair hangs over the face; person: (h, w) where anybody is.
 
-    GrabCut (Rother et al. 2004) between the skin in the middle of the face and the hair beside it.
+    GrabCut between the skin in the middle of the face and the hair beside it.
     """
     inside, clear = seen.inside > 0.5, ~_features(seen, FEATURES[1])
     beyond = ~(cv2.dilate(seen.inside, np.ones((5, 5), np.uint8)) > 0.5)
@@ -87,8 +84,8 @@ def strands(seen: AgainstSkin, person: Flags) -> Flags:
     skin = inside & ~maybe & clear
     if not maybe.any():
         return np.zeros(seen.shape, np.bool_)
-    part = _around(maybe, round(COMPARED * float(np.ptp(seen.at[:, 0]))))
-    if min(hair[part].sum(), skin[part].sum()) < LEAST_PX:  # GrabCut fails where one of the two is missing
+    window = window_around(maybe, round(COMPARED * float(np.ptp(seen.at[:, 0]))))
+    if min(hair[window].sum(), skin[window].sum()) < LEAST_PX:  # GrabCut fails where one of the two is missing
         return np.zeros(seen.shape, np.bool_)
     known = np.full(seen.shape, cv2.GC_PR_FGD, np.uint8)
     known[hair], known[skin] = cv2.GC_BGD, cv2.GC_FGD
@@ -97,21 +94,9 @@ def strands(seen: AgainstSkin, person: Flags) -> Flags:
     nothing = below | (beyond & ~hair & ~person)
     codes[nothing], known[nothing] = 128, cv2.GC_FGD
     like_hair = hair.copy()
-    labels, models = np.ascontiguousarray(known[part]), (np.zeros((1, 65)), np.zeros((1, 65)))
-    cv2.setRNGSeed(0)  # its clusters are drawn at random: the same picture must give the same hair
-    cv2.grabCut(np.ascontiguousarray(codes[part]), labels, (0, 0, 0, 0), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
-    like_hair[part] = np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD))
+    like_hair[window] = ~foreground(codes, known, window)
     found = like_hair & maybe & ((np.abs(seen.dark) > ODD) | (seen.tint > ODD))
     return np.asarray(found & _hanging_from(hair, like_hair & (found | ~inside)), np.bool_)
-
-
-def _around(flags: Flags, reach: int) -> tuple[slice, slice]:
-    """Rows and columns of the least box around what is set, and as much around it."""
-    rows, columns = (np.flatnonzero(flags.any(axis=axis)) for axis in (1, 0))
-    return np.s_[
-        max(0, int(rows[0]) - reach) : int(rows[-1]) + 1 + reach,
-        max(0, int(columns[0]) - reach) : int(columns[-1]) + 1 + reach,
-    ]
 
 
 def _features(seen: AgainstSkin, around: float) -> Flags:

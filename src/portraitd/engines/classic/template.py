@@ -155,9 +155,8 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
     off = tone - carried
     grey = light.grey_of(off)
     shade = np.maximum(-grey, 0) * (1 - ramp(outside / JAW_REACH))
-    tint = off - grey[:, :, None]
-    redder = np.minimum(np.maximum(tint @ light.REDDER, 0), JAW_REDDER * shade)
-    tint = np.sqrt(3 * light.grey_of((tint - redder[:, :, None] * light.REDDER) ** 2))
+    redder = np.minimum(np.maximum(off @ light.REDDER, 0), JAW_REDDER * shade)
+    tint = cover.tint_of(np.asarray(off - redder[:, :, None] * light.REDDER, np.float32))
     alike = np.exp(-(((grey + JAW_SHADE * shade) / ALIKE[0]) ** 2) - (tint / ALIKE[1]) ** 2)
     # Hair and backdrops unlike skin stay as they are.
     alike = np.clip((alike - STRANGE) / (1 - STRANGE), 0, 1)
