@@ -47,6 +47,14 @@ def look(picture: Image, person: Flags | None = None) -> tuple[AgainstSkin, Flag
     return seen, strands(seen, small > 0)
 
 
+def hidden_in(picture: Image, mesh: FaceMesh = MESH) -> Flags:
+    """(H, W) of the face's region: what strands hide of it, were a person everywhere."""
+    everywhere = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
+    x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape))
+    found = strands_in_region(everywhere, picture, mesh)
+    return np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+
+
 def fitted(flags: Flags, seen: AgainstSkin) -> Flags:
     x0, y0, x1, y1 = (int(v) for v in region_box(MESH, flags.shape, AROUND))
     small = cv2.resize(flags[y0:y1, x0:x1].astype(np.float32), seen.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -110,10 +118,8 @@ def test_a_beard_is_no_hair_of_the_head_nor_is_the_middle_of_a_forehead() -> Non
 
 def test_it_is_given_in_the_faces_region() -> None:
     picture, strand = with_strand(head(BROWN, BROWN), BROWN)
-    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
-    found = strands_in_region(nearby, with_noise(picture), MESH)
+    large = hidden_in(with_noise(picture))
     x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
-    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
     truth = strand[y0:y1, x0:x1]
     assert (large & truth).sum() > 0.85 * truth.sum()
     assert (large & ~truth).sum() < 0.6 * truth.sum()
@@ -186,10 +192,8 @@ def test_a_brow_in_a_strand_is_hidden_in_part() -> None:
     picture, brow = head(BROWN, BROWN), MESH.xy[list(regions.LEFT_BROW)]
     (x, y), height = brow[brow[:, 0].argmin()], float(np.ptp(brow[:, 1]))
     cv2.line(picture, (round(x), round(y - 4 * height)), (round(x), round(y + 4 * height)), BROWN, 2 * BROADER)
-    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
-    found = strands_in_region(nearby, with_noise(picture), MESH)
-    x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
-    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
+    large = hidden_in(with_noise(picture))
+    x0, y0 = (int(v) for v in region_box(MESH, picture.shape)[:2])
     mask = np.zeros(large.shape, np.uint8)
     cv2.fillPoly(mask, [np.rint(brow - [x0, y0]).astype(np.int32)], 1)
     mask[:, round(x - x0) + BROADER :] = 0
@@ -209,10 +213,8 @@ def test_hair_is_darker_than_skin_or_brighter_or_of_another_colour(hair: Colour)
 
 def test_a_strands_soft_edge_is_hidden_with_it() -> None:
     picture, strand = with_strand(head(BROWN, BROWN), BROWN)
-    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
-    found = strands_in_region(nearby, with_noise(picture), MESH)
+    large = hidden_in(with_noise(picture))
     x0, y0, x1, y1 = (int(v) for v in region_box(MESH, picture.shape))
-    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
     assert large[strand[y0:y1, x0:x1]].mean() > 0.95
 
 
@@ -222,10 +224,8 @@ def test_it_is_given_in_the_region_of_a_face_at_a_pictures_edge() -> None:
     cut = int(MESH.box.y0) - 10
     mesh = FaceMesh(MESH.points - np.float32([0, cut, 0]), 1.0)
     picture, strand = with_noise(picture)[cut:], strand[cut:]
-    nearby = Nearby(np.ones((8, 8), np.float32), np.array([[0.02, 0, 0], [0, 0.02, 0]], np.float32))
-    found = strands_in_region(nearby, picture, mesh)
+    large = hidden_in(picture, mesh)
     x0, y0, x1, y1 = (int(v) for v in region_box(mesh, picture.shape))
-    large = np.asarray(cv2.resize(found, (x1 - x0, y1 - y0)), np.float32) > 0.5
     truth = strand[y0:y1, x0:x1]
     assert (large & truth).sum() > 0.85 * truth.sum()
     assert (large & ~truth).sum() < 0.6 * truth.sum()
