@@ -8,6 +8,7 @@ import pytest
 
 from portraitd.engines.classic.cover import (
     FEATURES,
+    WORK_PX,
     against_skin,
     cover_zone,
     drawn_along,
@@ -244,3 +245,12 @@ def test_shine_on_the_cheek_belongs_to_the_face() -> None:
     x, y = at(50)
     cv2.circle(image, (x, y), 6, (250, 245, 240), -1)
     assert found(image)[y, x] < 0.2
+
+
+def test_the_middle_of_the_picture_is_the_middle_of_the_small_one() -> None:
+    """Pixel centres are at integers: shrinking by 2 moves them by half of one."""
+    points = (POINTS - POINTS[regions.NOSE_TIP]) * np.float32(2 * WORK_PX / np.ptp(POINTS[:, 0]))
+    points[:, :2] += (359 / 2, 439 / 2)
+    seen = against_skin(np.full((440, 360, 3), 120, np.uint8), points.astype(np.float32), FACING, LIGHT)
+    assert seen.shape == (220, 180)
+    assert seen.at[regions.NOSE_TIP, :2] == pytest.approx((179 / 2, 219 / 2), abs=1e-3)

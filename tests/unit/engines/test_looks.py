@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.engines.base import fresh_seed
+from portraitd.engines.classic.expression import Mouth, smiling
 from portraitd.engines.classic.looks import LOOKS, Look, look_of
 
 SEEDS = st.integers(0, 2**63)
@@ -37,3 +39,8 @@ def test_no_look_makes_another_person() -> None:
         assert 0 <= look.smile <= 0.15
         assert 0.5 <= look.modelling <= 1.5
         assert look.view_rank >= 0
+
+
+def test_a_look_s_smile_is_a_resting_mouth_s_whole() -> None:
+    for look in LOOKS:
+        assert smiling(Mouth(0.0, 0.02), look.smile).smile == pytest.approx(0.02 + look.smile)
