@@ -5,6 +5,7 @@ Landmark network: MediaPipe face mesh (Google, Apache-2.0; Kartynnik et al. 2019
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,6 +20,8 @@ NETWORK = "face_landmark.tflite"
 INPUT = 192
 #: Side of the square crop, in longer sides of the face's box.
 MARGIN = 1.5
+#: A detection counts as a face when the landmark network agrees.
+MESH_SCORE = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,22 @@ def fit_mesh(models: FaceModels, image: Image, face: DetectedFace) -> FaceMesh:
     centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
     first = _pass(models, image, centre, max(box.width, box.height) * MARGIN, _angle(left, right))
     return refit_mesh(models, image, first)
+
+
+def main_mesh(models: FaceModels, image: Image, detected: Sequence[DetectedFace]) -> FaceMesh | None:
+    """The mesh of the picture's main face; None where nothing was detected.
+
+    detected: largest first. The main face is the largest that the landmark network agrees is one: a print on a shirt,
+    or half a face at the edge, may be larger. Where it agrees to none, the likeliest.
+    """
+    likeliest: FaceMesh | None = None
+    for face in detected:
+        mesh = fit_mesh(models, image, face)
+        if mesh.score >= MESH_SCORE:
+            return mesh
+        if likeliest is None or mesh.score > likeliest.score:
+            likeliest = mesh
+    return likeliest
 
 
 def refit_mesh(models: FaceModels, image: Image, mesh: FaceMesh) -> FaceMesh:

@@ -20,7 +20,7 @@ from portraitd.faces.cover import CoverHints, measure_cover
 from portraitd.faces.detect import DetectedFace, detect_faces
 from portraitd.faces.light import Light, measure_light
 from portraitd.faces.look import CROP_PX, MARGIN, FaceCrop, face_crop
-from portraitd.faces.mesh import FaceMesh, fit_mesh
+from portraitd.faces.mesh import MESH_SCORE, FaceMesh, fit_mesh, main_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import Pose, pose_of
 from portraitd.faces.sharpness import blur_share
@@ -33,8 +33,6 @@ WORK_PX = 1199
 TILED_PX = 2399
 #: Crown to chin over hairline to chin.
 HEAD_PER_FACE = 1.28
-#: A detection counts as a face when the landmark network agrees.
-MESH_SCORE = 0.5
 #: A second face is looked for with less confidence asked of the detector and more of the landmark network: true ones
 #: reach 0.99 there, helmets and folds of cloth 0.85.
 OTHER_SCORE = 0.4
@@ -186,8 +184,8 @@ def _find(models: FaceModels, image: Image, other_share: float) -> tuple[Image, 
     for work_px in (WORK_PX, TILED_PX):
         small, shrink = _reduced(image, work_px)
         detected = detect_faces(models, small)
-        main = _main_face(models, small, detected)
-        if main is not None:
+        main = main_mesh(models, small, detected)
+        if main is not None and main.score >= MESH_SCORE:
             return small, shrink, [main, *_other_faces(models, small, main, detected, other_share)]
     return image, 1, []
 
@@ -200,15 +198,6 @@ def _reduced(image: Image, work_px: int) -> tuple[Image, int]:
     size = (max(1, image.shape[1] // shrink), max(1, image.shape[0] // shrink))
     whole = image[: size[1] * shrink, : size[0] * shrink]
     return shrunk(whole, *size), shrink
-
-
-def _main_face(models: FaceModels, image: Image, detected: tuple[DetectedFace, ...]) -> FaceMesh | None:
-    """The mesh of the largest detection that is a face."""
-    for face in detected:
-        mesh = fit_mesh(models, image, face)
-        if mesh.score >= MESH_SCORE:
-            return mesh
-    return None
 
 
 def _other_faces(

@@ -51,6 +51,14 @@ def test_dark_skin_in_good_light_is_dark() -> None:
     assert lifted(dark) == 0
 
 
+def test_an_eye_beyond_the_edge_says_nothing() -> None:
+    picture, mesh = heads.head(), heads.MESH
+    middle = int(mesh.xy[:, 0].mean())
+    half = read_region(np.ascontiguousarray(picture[:, :middle]), mesh)
+    assert half.mesh.xy[list(regions.RIGHT_EYE), 0].min() > half.image.shape[1]
+    assert np.isfinite(complexion_of(half)).all()
+
+
 @pytest.mark.parametrize("dim", [0.2, 0.1])
 def test_a_dim_photo_does_not_make_skin_dark(dim: float) -> None:
     assert lifted(face(230, dim)) > 0.3

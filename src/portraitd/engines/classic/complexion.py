@@ -77,7 +77,8 @@ def complexion_of(face: FaceRegion) -> Floats:
             continue
         eye = np.zeros(grey.shape, np.uint8)
         cv2.fillPoly(eye, [np.rint(points).astype(np.int32)], 1)
-        whites.append(float(np.percentile(grey[eye > 0], 90)))
+        if eye.any():  # one beyond the picture's edge has none
+            whites.append(float(np.percentile(grey[eye > 0], 90)))
     lacking = max(0.0, WHITE - max(whites)) if whites else 0.0
     return np.asarray(face.skin + np.float32(min(MOST_DIM, WHITE_SHARE * lacking)), np.float32)
 

@@ -30,7 +30,7 @@ from portraitd.errors import AlgorithmFailed, NoHumanFace, NoUsablePhoto, Portra
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
 from portraitd.faces.matte import person_matte
-from portraitd.faces.mesh import FaceMesh, fit_mesh
+from portraitd.faces.mesh import FaceMesh, main_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.regions import POINT_COUNT
 from portraitd.faces.shape import Pose, align_to_mean, mean_face, pose_of
@@ -320,10 +320,9 @@ def train_identity(
 
 def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
     """The photo as a view; raises NoHumanFace."""
-    faces = detect_faces(models, photo.image)
-    if not faces:
+    mesh = main_mesh(models, photo.image, detect_faces(models, photo.image))
+    if mesh is None:
         raise NoHumanFace
-    mesh = fit_mesh(models, photo.image, faces[0])
     image, mesh = _cut_to_size(photo.image, mesh)
     try:
         embedding = embedder.embed(image, mesh)

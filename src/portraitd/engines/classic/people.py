@@ -16,7 +16,7 @@ from portraitd.engines.classic.texture import hidden, leaf_of
 from portraitd.errors import NoHumanFace, NoUsablePhoto, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity
-from portraitd.faces.mesh import FaceMesh, fit_mesh
+from portraitd.faces.mesh import FaceMesh, main_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.verdict import VerdictLimits, judge
 from portraitd.images import Image
@@ -63,10 +63,10 @@ class People:
 
     def mesh(self, image: Image) -> FaceMesh:
         """The mesh of the picture's face; raises NoHumanFace."""
-        faces = detect_faces(self._models, image)
-        if not faces:
+        mesh = main_mesh(self._models, image, detect_faces(self._models, image))
+        if mesh is None:
             raise NoHumanFace
-        return fit_mesh(self._models, image, faces[0])
+        return mesh
 
     def likeness(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
         """0 to 1 against the person's mean embedding; None without a face or while the embedder's weights are missing.
