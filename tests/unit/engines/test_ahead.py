@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from portraitd.engines.classic import ahead
-from portraitd.engines.classic.ahead import in_order
+from portraitd.engines.classic.ahead import beside, in_order
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 3, 9])
@@ -73,3 +73,54 @@ def test_who_has_seen_enough_is_made_no_more(at_once: int) -> None:
 def test_one_picture_needs_no_thread() -> None:
     (take,) = in_order(lambda seed: threading.current_thread(), [7], 4)
     assert take() is threading.current_thread()
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_goes_on_beside_gives_what_it_gives_or_raises_it(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(ahead, "cores", lambda: cores)
+    with beside(lambda: 7) as seven:
+        assert seven() == 7
+
+    def fail() -> int:
+        raise ValueError("no face")
+
+    with pytest.raises(ValueError, match="no face"), beside(fail) as result:
+        result()
+
+
+def test_with_two_cores_both_go_on_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "cores", lambda: 2)
+    here, there = threading.Event(), threading.Event()
+
+    def work() -> bool:
+        there.set()
+        return here.wait(5)
+
+    with beside(work) as met:
+        assert there.wait(5)
+        here.set()
+        assert met()
+
+
+def test_with_one_core_nothing_is_done_before_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "cores", lambda: 1)
+    asked: list[str] = []
+    with beside(lambda: asked.append("then")) as work:
+        asked.append("first")
+        work()
+    assert asked == ["first", "then"]
+
+
+def test_nothing_is_left_going_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even when nobody asks for what it gives, because something else failed."""
+    monkeypatch.setattr(ahead, "cores", lambda: 2)
+    ended = threading.Event()
+
+    def work() -> None:
+        time.sleep(0.05)
+        ended.set()
+        raise ValueError("nobody hears this")
+
+    with pytest.raises(KeyError), beside(work):
+        raise KeyError
+    assert ended.is_set()

@@ -1,15 +1,16 @@
-"""The pictures of a job made side by side and handed out in order.
+"""Work done side by side: the pictures of a job, handed out in order, and what one picture needs before it is made.
 
-numpy and OpenCV let other threads work while they do, and most of a picture's steps are too small to be shared among
-cores by OpenCV itself.
+numpy, OpenCV and the networks let other threads work while they do, and most of a picture's steps are too small to be
+shared among cores by themselves.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -24,6 +25,19 @@ def cores() -> int:
     """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+@contextmanager
+def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+    """Work that goes on beside what the `with` block does, where there is a second core.
+
+    Gives a call that waits for what the work gives, or raises what it raised. The block ends when the work has ended.
+    """
+    if cores() < 2:
+        yield work
+        return
+    with ThreadPoolExecutor(1, "beside") as pool:
+        yield pool.submit(work).result
 
 
 def in_order(make: Callable[[int], T], seeds: Sequence[int], at_once: int) -> Generator[Callable[[], T], None, None]:

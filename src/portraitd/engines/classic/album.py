@@ -43,6 +43,13 @@ class Texture:
     lender: Lender | None
 
 
+def opened(identity: Identity) -> Identity:
+    """The identity, the faces of its best photos decoded: portraits take from them."""
+    for view in identity.views[: MOST_OTHERS + 1]:
+        view.face()
+    return identity
+
+
 def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:
     """What the view's face, which may have been retouched, and the person's best photos say together.
 
