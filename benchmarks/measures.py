@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
-from portraitd.engines.classic.complexion import bare_skin
+from portraitd.engines.classic.bare import bare_skin_in
 from portraitd.engines.classic.template import read_template
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
@@ -157,7 +157,7 @@ def changed_outside(models: FaceModels, result: Image, template: Seen) -> int:
     if result.shape != template.image.shape:
         return int(result.shape[0] * result.shape[1])
     allowed = _grown(_hull(template), MAY_CHANGE * template.mesh.box.width)
-    skin = bare_skin(models, read_template(template.image, template.mesh))
+    skin = bare_skin_in(models, template.image, template.mesh, read_template(template.image, template.mesh).face.skin)
     return int(((result != template.image).any(axis=2) & (allowed == 0) & (skin == 0)).sum())
 
 

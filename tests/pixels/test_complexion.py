@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, TemplateJob
-from portraitd.engines.classic.complexion import bare_skin, shift_between, step_between, with_complexion
+from portraitd.engines.classic.bare import bare_skin_in
+from portraitd.engines.classic.complexion import shift_between, step_between, with_complexion
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.light import MELANIN
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import fit_mesh
 from portraitd.faces.models import FaceModels
-from portraitd.images import Image, decode, from_linear, to_linear
+from portraitd.images import Image, Mask, decode, from_linear, to_linear
 
 Read: TypeAlias = Callable[[str], TemplateFace]
 CHEEKS = (50, 280)
@@ -36,6 +37,10 @@ def read(models: FaceModels, portraits_folder: Path) -> Read:
 
 def face_in(models: FaceModels, picture: Image) -> TemplateFace:
     return read_template(picture, fit_mesh(models, picture, detect_faces(models, picture)[0]))
+
+
+def bare_skin(models: FaceModels, face: TemplateFace) -> Mask:
+    return bare_skin_in(models, face.picture, face.whole_mesh, face.face.skin)
 
 
 def below_chin(face: TemplateFace) -> tuple[slice, slice]:

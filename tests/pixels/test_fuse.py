@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from skimage.data import coffee
 
 from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, TemplateJob, Trained, TrainFreeJob
+from portraitd.engines.classic.bare import bare_skin_in
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.expression import mouth_in_picture
 from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.packs import cut
-from portraitd.errors import NoHumanFace
+from portraitd.engines.classic.region import read_region
+from portraitd.errors import AlgorithmFailed, NoHumanFace
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance
@@ -91,7 +93,15 @@ def filled(shape: tuple[int, ...], polygon: Floats, grow_px: int = 0) -> NDArray
     return grown(mask, grow_px)
 
 
+@pytest.fixture(scope="module")
+def bare(embedder_folder: Path) -> Callable[[Image, Seen], NDArray[np.bool_]]:
+    """(H, W) where a picture shows bare skin."""
+    models = FaceModels(embedder_folder)
+    return lambda picture, seen: bare_skin_in(models, picture, seen.mesh, read_region(picture, seen.mesh).skin) > 0
+
+
 Look = Callable[[Image], Seen]
+Bare = Callable[[Image, Seen], NDArray[np.bool_]]
 Load = Callable[[str], Image]
 
 
@@ -161,13 +171,13 @@ def change(a: Image, b: Image) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_result_is_the_template_but_for_the_face(
-    results: dict[tuple[str, str], list[Image]], load: Load, look: Look, pair: tuple[str, str]
+    results: dict[tuple[str, str], list[Image]], load: Load, look: Look, bare: Bare, pair: tuple[str, str]
 ) -> None:
-    """Outside the template's face every byte stays but for what is right beside it: skin, whose tone goes along, and
-    below the brows what gives way to another jaw. Inside, another face is seen."""
+    """Outside the template's face every byte stays but for its bare skin and what is right beside it, below the brows
+    what gives way to another jaw. Inside, another face is seen."""
     template = load(pair[1])
     face = look(template)
-    outside = ~face.oval(template.shape, face.yielding_px)
+    outside = ~face.oval(template.shape, face.yielding_px) & ~bare(template, face)
     for image in results[pair]:
         assert image.shape == template.shape
         assert image.dtype == np.uint8
@@ -359,6 +369,13 @@ def put(engine: ClassicEngine, people: dict[str, Trained]) -> Callable[[Image], 
     return put
 
 
+def test_of_two_things_wrong_the_identity_is_named(engine: ClassicEngine) -> None:
+    """The template is looked at meanwhile; what is said does not depend on which is done first."""
+    nothing = np.full((300, 300, 3), 128, np.uint8)
+    with pytest.raises(AlgorithmFailed):
+        list(engine.generate(TemplateJob(nothing, b"no identity", 1, 0)))
+
+
 class TestHardPictures:
     """Nothing here is refused or comes out broken, though not all of it can be beautiful."""
 
@@ -403,14 +420,14 @@ class TestHardPictures:
         template = cv2.cvtColor(load("Gentleman"), cv2.COLOR_RGB2GRAY)[:, :, None].repeat(3, axis=2)
         assert np.ptp(put(template).astype(int), axis=2).max() <= 2
 
-    def test_a_tiny_face(self, put: Callable[[Image], Image], load: Load, look: Look) -> None:
+    def test_a_tiny_face(self, put: Callable[[Image], Image], load: Load, look: Look, bare: Bare) -> None:
         small = cv2.resize(load("Gentleman"), None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
         template = np.full((512, 512, 3), 128, np.uint8)
         template[150 : 150 + small.shape[0], 100 : 100 + small.shape[1]] = small
         face = look(template)
         assert face.mesh.box.height < 70
         image = put(template)
-        outside = ~face.oval(template.shape, face.yielding_px)
+        outside = ~face.oval(template.shape, face.yielding_px) & ~bare(template, face)
         assert (image[outside] == template[outside]).all()
         assert change(image, template)[face.oval(template.shape, -4)].mean() > 2
 

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
+import cv2
 import numpy as np
 import pytest
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.region import Nearby, backdrop_in_region, covered_by, has_room, mirrored, read_region
+from portraitd.engines.classic.region import (
+    Nearby,
+    backdrop_in_region,
+    covered_by,
+    enlarged,
+    has_room,
+    look_everywhere,
+    mirrored,
+    read_region,
+)
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import mean_face
+from portraitd.images import Floats
 from tests.fakes import heads
 
 
@@ -93,3 +108,32 @@ def test_a_face_is_covered_by_whatever_lies_over_it() -> None:
     assert np.array_equal(covered_by(face, ()).hair, face.hair)
     hairy = covered_by(face, masks[:1])
     assert (covered_by(hairy, masks[1:]).hair >= hairy.hair).all()
+
+
+def test_a_small_picture_is_enlarged_pixel_for_pixel_within_a_part() -> None:
+    small = np.random.default_rng(3).random((30, 40, 2)).astype(np.float32)
+    box = Box(20, 10, 20 + 120, 10 + 90)
+    whole = cv2.resize(small, (120, 90), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(enlarged(small, box, box), whole, atol=0.02)
+    part = enlarged(small, box, Box(53, 31, 80, 71))
+    assert part.shape == (40, 27, 2)
+    np.testing.assert_allclose(part, whole[21:61, 33:60], atol=0.02)
+
+
+class OneOnTheLeft:
+    """Models that see a person in the left half of every picture."""
+
+    def network(self, _: str) -> Callable[[Floats], list[Floats]]:
+        def look(batch: Floats) -> list[Floats]:
+            seen = np.zeros((*batch.shape[:3], 1), np.float32)
+            seen[:, :, : batch.shape[2] // 2] = 1
+            return [seen]
+
+        return look
+
+
+def test_a_person_is_looked_for_everywhere() -> None:
+    near = look_everywhere(cast("FaceModels", OneOnTheLeft()), np.zeros((300, 800, 3), np.uint8))
+    probability = near.within(Box(200, 100, 600, 200), (400, 100))
+    np.testing.assert_array_equal(probability[:, :190], 1)
+    np.testing.assert_array_equal(probability[:, 210:], 0)

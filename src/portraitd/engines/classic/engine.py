@@ -11,8 +11,10 @@ from functools import lru_cache
 import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
-from portraitd.engines.classic.ahead import cores, in_order
+from portraitd.engines.classic.ahead import beside, cores, in_order
+from portraitd.engines.classic.album import opened
 from portraitd.engines.classic.complexion import step_between, with_complexion
+from portraitd.engines.classic.fill import with_fill
 from portraitd.engines.classic.fuse import fuse, pick_view
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.looks import look_of
@@ -74,12 +76,13 @@ class ClassicEngine:
             is_light = isinstance(read_recipe(job.style), IdPhotoRecipe) and not job.style.templates
             at_once = min(at_once, 2 if is_light else 1)
         else:
-            identity = (
-                self._people.read(job.identity)
-                if hasattr(job, "identity")
-                else self._people.of_photos(job.photos, job.retouch)
-            )
-            template = self._templates.read(job.template)
+            with beside(lambda: self._templates.read(job.template)) as read:
+                identity = opened(
+                    self._people.read(job.identity)
+                    if hasattr(job, "identity")
+                    else self._people.of_photos(job.photos, job.retouch)
+                )
+                template = read()
             make = self._template_maker(template, identity)
             if template.covered.size > MOST_AT_ONCE_PX:
                 at_once = 1
@@ -128,7 +131,7 @@ class ClassicEngine:
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
-        worn = with_outline(coloured, identity.shape)
+        worn = with_outline(with_fill(coloured), identity.shape)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)

@@ -1,63 +1,155 @@
-"""Face, neck and ears of one tone: the face goes part of the way to the template's bare skin around it."""
+"""Face, neck and ears of one tone: the template's neck goes part of the way to the cheeks, the face part of the rest.
+
+A neck lies in the chin's shadow. Were all of the way the face's, it would be much darker than the model's was.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
+from portraitd.engines.classic.bare import bare_skin
 from portraitd.engines.classic.cover import tint_of
-from portraitd.engines.classic.geometry import at_points
+from portraitd.engines.classic.geometry import at_points, beside_ring
+from portraitd.engines.classic.region import Nearby
 from portraitd.faces import regions
+from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
-from portraitd.images import Floats, Image, Points
+from portraitd.images import Floats, Image, Mask, Points
 
-#: Face width at which skin is looked for, px.
+#: Face width at which skin is looked for, px, and how far beside and below the face, face widths.
 WORK_PX = 64
-#: How near to the face's contour and how far from it skin is looked for, face widths.
+ROOM = 1.3
+#: How near to the face's contour and how far from it skin is taken for the neck's or an ear's, face widths.
 REACH = (0.03, 0.35)
 #: What counts as the same person's skin: how much darker or brighter than the face, and how far off in colour.
 SHADE = (-1.1, 0.35)
 TINT = 0.30
 #: Of the way from the cheeks' tone to the neck's, how much the face goes: a neck lies in the chin's shadow, and is a
 #: little yellower than cheeks by nature.
-SHARE, TINT_SHARE = 0.68, 0.52
+SHARE, TINT_SHARE = 0.53, 0.52
 #: How far the face goes at most, natural log of light.
-MOST = 0.48
+MOST = 0.34
+#: Of the way from the neck's tone to the cheeks', how much the neck goes before that, in fill light, and how much at
+#: most and at least, natural log of light.
+FILL_SHARE, MOST_FILL, LEAST_FILL = 0.4, 0.4, 0.04
+#: Over which distance from the face's contour fill light begins, and over which it ends, face widths; and the scale of
+#: shade.
+FILL_BEGINS, FILL_ENDS = 0.03, (0.8, ROOM)
+SHADE_SCALE = 0.05
+#: How surely a pixel is bare skin by which the neck hangs together with the face.
+JOINED = 0.4
 #: Faces darker than this (log linear light) are left alone: what colours their surroundings have is mostly noise.
 TOO_DARK = -3.0
 #: Points of the cheeks; those of the other side are their mirror twins.
 CHEEK = (117, 50, 205, 36, 100)
 
 
-def skin_around(picture: Image, mesh: FaceMesh, skin: Floats) -> Floats | None:
-    """(3,) log linear light of the bare skin around the face in the (H, W, 3) picture; None where none can be told.
+@dataclass(frozen=True)
+class Surroundings:
+    """A face and what lies beside and below it, small."""
+
+    #: The whole pixels of the picture that it shows.
+    box: Box
+    #: (h, w, 3) log linear light.
+    tone: Floats
+    #: (468, 2) the mesh on it.
+    points: Points
+    #: (h, w) how far outside the face's contour a pixel lies, face widths.
+    outside: Mask
+
+
+@dataclass(frozen=True)
+class FillLight:
+    """By how much fill light brightens a picture, on a small copy of a part of it."""
+
+    #: The whole pixels of the part.
+    box: Box
+    #: (h, w) how surely a pixel is bare skin.
+    bare: Mask
+    #: (h, w) by how much what is bare skin is brightened there, natural log of light.
+    lift: Mask
+    #: By how much that brightens the skin around the face.
+    brighter: float
+
+
+def surroundings(picture: Image, mesh: FaceMesh) -> Surroundings:
+    """What lies around the face with this mesh in the (H, W, 3) picture."""
+    face, (height, width) = mesh.box, picture.shape[:2]
+    reach = ROOM * face.width
+    x0, x1 = max(0, int(face.x0 - reach)), min(width, int(face.x1 + reach) + 1)
+    y0, y1 = max(0, int(face.y0)), min(height, int(face.y1 + reach) + 1)
+    scale = min(1.0, WORK_PX / face.width)
+    size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
+    small = shrunk(np.ascontiguousarray(picture[y0:y1, x0:x1]), *size)
+    step = np.array(size) / (x1 - x0, y1 - y0)
+    points = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * step - 0.5, np.float32)
+    _, outside = beside_ring(points[list(regions.FACE_OVAL)], size)
+    return Surroundings(Box(x0, y0, x1, y1), light.log_light(small), points, outside / np.float32(np.ptp(points[:, 0])))
+
+
+def skin_around(near: Surroundings, skin: Floats) -> Floats | None:
+    """(3,) log linear light of the bare skin around the face; None where none can be told.
 
     skin: (3,) that of the face.
     """
+    found = _found(near, skin)
+    return None if found is None else np.asarray(np.median(near.tone[found], axis=0), np.float32)
+
+
+def _found(near: Surroundings, skin: Floats) -> NDArray[np.bool_] | None:
+    """(h, w) the skin of neck and ears; None where there is too little."""
     if float(skin.mean()) < TOO_DARK:
         return None
-    box, (height, width) = mesh.box, picture.shape[:2]
-    reach = REACH[1] * box.width
-    x0, x1 = max(0, int(box.x0 - reach)), min(width, int(box.x1 + reach) + 1)
-    y0, y1 = max(0, int(mesh.eye_centres[:, 1].max())), min(height, int(box.y1 + reach) + 1)
-    if y1 - y0 < 8 or x1 - x0 < 8:
+    off = near.tone - skin
+    grey, tint = light.grey_of(off), tint_of(off)
+    found = (near.outside > REACH[0]) & (near.outside < REACH[1]) & (tint < TINT)
+    found &= (grey > SHADE[0]) & (grey < SHADE[1])
+    found[: max(0, int(near.points[[*regions.LEFT_EYE, *regions.RIGHT_EYE], 1].max()))] = False
+    return found if found.sum() >= 0.01 * np.ptp(near.points[:, 0]) ** 2 else None
+
+
+def fill_light(near: Surroundings, skin: Floats, person: Callable[[], Nearby]) -> FillLight | None:
+    """The fill light for the shade beside and below the face; None where it needs none, or no skin shows.
+
+    skin: (3,) log linear light of the face's. person: gives where a person is.
+    """
+    found = _found(near, skin)
+    if found is None:
         return None
-    scale = min(1.0, WORK_PX / box.width)
-    size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
-    off = light.log_light(shrunk(np.ascontiguousarray(picture[y0:y1, x0:x1]), *size)) - skin
-    oval = (mesh.xy[list(regions.FACE_OVAL)] - np.array([x0, y0]) + 0.5) * scale - 0.5
-    outside = np.ones(size[::-1], np.uint8)
-    cv2.fillPoly(outside, [np.rint(oval).astype(np.int32)], 0)
-    away = cv2.distanceTransform(outside, cv2.DIST_L2, 5) / (scale * box.width)
-    grey = light.grey_of(off)
-    tint = tint_of(off)
-    found = (away > REACH[0]) & (away < REACH[1]) & (tint < TINT) & (grey > SHADE[0]) & (grey < SHADE[1])
-    if found.sum() < 0.01 * (scale * box.width) ** 2:
+    cheeks, around = _cheeks(near.tone, near.points).mean(), np.median(near.tone[found], axis=0)
+    gap = float(cheeks - around.mean())
+    lift = min(MOST_FILL, FILL_SHARE * gap)
+    if lift < LEAST_FILL:
         return None
-    return np.asarray(np.median(off[found], axis=0) + skin, np.float32)
+    oval = near.points[list(regions.FACE_OVAL)]
+    bare = bare_skin(near.tone, oval, skin, person().within(near.box, near.outside.shape[::-1]))
+    bare = _joined_to_face(bare, near.outside)
+    shown = bare * (near.outside > 0) + np.float32(1e-3)
+    sigma = SHADE_SCALE * float(np.ptp(near.points[:, 0]))
+    total, weight = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light.grey_of(near.tone) * shown, shown))
+    shade = np.clip((cheeks - total / weight) / gap, 0, 1)
+    shade *= np.clip(near.outside / FILL_BEGINS, 0, 1)
+    shade *= np.clip((FILL_ENDS[1] - near.outside) / (FILL_ENDS[1] - FILL_ENDS[0]), 0, 1)
+    lifted = np.asarray(lift * shade * (bare > 0), np.float32)
+    # What counts as the skin around the face is not all surely bare.
+    then = np.median(near.tone[found] + (bare * lifted)[found][:, None], axis=0)
+    return FillLight(near.box, bare, lifted, float((then - around).mean()))
+
+
+def _joined_to_face(bare: Mask, outside: Mask) -> Mask:
+    """(h, w) the bare skin that hangs together with the face, outside of which a pixel is or is not."""
+    face = outside == 0
+    _, labels = cv2.connectedComponents(((bare > JOINED) | face).astype(np.uint8), connectivity=4)
+    own = np.isin(labels, np.unique(labels[face]))
+    return np.asarray(bare * cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)), np.float32)
 
 
 def step_to_neck(lit: Floats, points: Points, around: Floats) -> Floats:
@@ -65,7 +157,12 @@ def step_to_neck(lit: Floats, points: Points, around: Floats) -> Floats:
 
     lit: (h, w, 3) log linear light. points: (468, 2) the mesh on it.
     """
-    cheeks = at_points(lit, points[[*CHEEK, *mean_face().mirror[list(CHEEK)]]])
-    gap = around - np.median(cheeks, axis=0)
+    gap = around - _cheeks(lit, points)
     grey = float(gap.mean())
     return np.asarray(np.clip(SHARE * grey, -MOST, MOST) + TINT_SHARE * (gap - grey), np.float32)
+
+
+def _cheeks(tone: Floats, points: Points) -> Floats:
+    """(3,) the cheeks' (h, w, 3) tone, the middle of it."""
+    colours = at_points(tone, points[[*CHEEK, *mean_face().mirror[list(CHEEK)]]])
+    return np.asarray(np.median(colours, axis=0), np.float32)

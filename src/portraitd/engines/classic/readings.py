@@ -51,4 +51,5 @@ def _with_picture(template: TemplateFace, picture: Image) -> TemplateFace:
 
 def _size(template: TemplateFace) -> int:
     """Bytes, but for what every template takes, which is little."""
-    return template.covered.nbytes + template.face.hair.nbytes
+    fill = 0 if template.fill is None else template.fill.bare.nbytes + template.fill.lift.nbytes
+    return template.covered.nbytes + template.face.hair.nbytes + fill

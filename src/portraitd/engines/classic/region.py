@@ -19,6 +19,7 @@ from portraitd.faces.mesh import FaceMesh, crop_square
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import INPUT, person_probability
 from portraitd.faces.shape import mean_face
+from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask
 
 #: Room around a photo's mesh, in face sizes.
@@ -92,9 +93,9 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequen
 class Nearby:
     """How surely what lies near a face is a person's."""
 
-    #: (n, n) of a square around the face, small.
+    #: (n, n) of a square around the face, or of the whole picture, small.
     probability: Mask
-    #: (2, 3): the picture's pixels to the square's.
+    #: (2, 3): the picture's pixels to those.
     matrix: Floats
 
     def within(self, box: Box, size: tuple[int, int]) -> Mask:
@@ -113,11 +114,27 @@ def _sampled(small: Mask, matrix: Floats, box: Box, size: tuple[int, int]) -> Ma
 
 def cut_out(mask: Mask, box: Box, inner: Box) -> Mask:
     """(h', w') of a small (h, w) mask of one box of the picture's whole pixels: what it says of another one inside."""
-    step = np.array([mask.shape[1] / box.width, mask.shape[0] / box.height])
-    shift = (0.5 - np.array([box.x0, box.y0])) * step - 0.5
-    matrix = np.column_stack([np.diag(step), shift]).astype(np.float32)
+    step, matrix = _shrinking(mask, box)
     size = (max(8, round(inner.width * step[0])), max(8, round(inner.height * step[1])))
     return _sampled(mask, matrix, inner, size)
+
+
+def enlarged(small: Floats, box: Box, inner: Box) -> Floats:
+    """(h', w'[, C]) each of the picture's pixels in `inner`: what a small (h, w[, C]) picture of the box says of it."""
+    return _sampled(small, _shrinking(small, box)[1], inner, (int(inner.width), int(inner.height)))
+
+
+def _shrinking(small: Floats | Image, box: Box) -> tuple[Floats, Floats]:
+    """(2,) small px a pixel of the picture, and (2, 3) from the picture's pixels to those of a small one of the box."""
+    step = np.array([small.shape[1] / box.width, small.shape[0] / box.height])
+    shift = (0.5 - np.array([box.x0, box.y0])) * step - 0.5
+    return step, np.column_stack([np.diag(step), shift]).astype(np.float32)
+
+
+def look_everywhere(models: FaceModels, picture: Image) -> Nearby:
+    """Where a person is in the (H, W, 3) picture."""
+    small, whole = shrunk(picture, INPUT, INPUT), Box(0, 0, picture.shape[1], picture.shape[0])
+    return Nearby(person_probability(models, small), _shrinking(small, whole)[1])
 
 
 def look_nearby(models: FaceModels, picture: Image, mesh: FaceMesh) -> Nearby:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
+from portraitd.engines.classic.ahead import beside
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.geometry import Part, beside_ring
 from portraitd.engines.classic.hands import hands_in_region
-from portraitd.engines.classic.neck import skin_around
-from portraitd.engines.classic.region import FaceRegion, region_box, region_seen
+from portraitd.engines.classic.neck import FillLight, fill_light, skin_around, surroundings
+from portraitd.engines.classic.region import FaceRegion, Nearby, look_everywhere, region_box, region_seen
 from portraitd.engines.classic.things import things_over
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
@@ -88,6 +90,8 @@ class TemplateFace:
     covered: Mask
     #: (3,) log linear light of the bare skin around the face; None where none shows.
     around: Floats | None
+    #: None where it needs none, or nobody looked.
+    fill: FillLight | None = None
 
     @property
     def whole_mesh(self) -> FaceMesh:
@@ -165,22 +169,29 @@ def _beyond(tone: Floats, points: Points, bare: Mask) -> Mask:
 
 def look_at(models: FaceModels, picture: Image, mesh: FaceMesh) -> TemplateFace:
     """`read_template`, with what the networks see before the face."""
-    return read_template(picture, mesh, hands_in_region(models, picture, mesh, ROOM))
+    with beside(lambda: hands_in_region(models, picture, mesh, ROOM)) as hands:
+        return read_template(picture, mesh, lambda: look_everywhere(models, picture), hands)
 
 
-def read_template(picture: Image, mesh: FaceMesh, hands: Mask | None = None) -> TemplateFace:
+def read_template(
+    picture: Image,
+    mesh: FaceMesh,
+    person: Callable[[], Nearby] | None = None,
+    hands: Callable[[], Mask] | None = None,
+) -> TemplateFace:
     """The template's face, ready for `fuse`; picture (H, W, 3), mesh in its pixels.
 
-    hands: what `hands_in_region` says of it, with room ROOM, if it was asked.
+    person: gives where a person is around the face and below it; without it there is no fill light. hands: gives what
+    `hands_in_region` says of it, with room ROOM; asked last.
     """
     face, seen = region_seen(picture, mesh, ROOM)
-    things = things_over(seen)
+    near = surroundings(picture, mesh)
+    things, around = things_over(seen), skin_around(near, face.skin)
+    fill = None if person is None else fill_light(near, face.skin, person)
     if hands is not None:
-        things = np.maximum(things, cv2.resize(hands, things.shape[::-1], interpolation=cv2.INTER_LINEAR))
+        things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
     covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
         covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-    return TemplateFace(
-        picture, region_box(mesh, picture.shape, ROOM), face, covered, skin_around(picture, mesh, face.skin)
-    )
+    return TemplateFace(picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill)
