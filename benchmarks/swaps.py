@@ -115,6 +115,7 @@ def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, floa
         "contour_seam": measures.contour_seam(result, template),
         "wide_seam": measures.seam(result.image, template, measures.WIDE_SEAM_REACH),
         **measures.face_against_neck(result, template, neck),
+        "brighter": float(measures.cheek_colour(result)[0] - measures.cheek_colour(template)[0]),
         "outside": float(measures.changed_outside(models, result.image, template)),
         "sharpness": measures.sharpness_ratio(result.image, template),
         "detail": measures.detail_ratio(result.image, template),
