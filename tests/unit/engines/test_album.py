@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from portraitd.engines.classic.album import MOST_OTHERS, opened
+from portraitd.engines.classic.album import MOST_OTHERS, open_faces
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces.shape import mean_face
@@ -23,6 +23,5 @@ def test_the_best_photos_faces_are_decoded_and_no_others() -> None:
     plain = view_of("plain", heads.head(), heads.MESH, 1.0)
     names = [f"photo_{i}" for i in range(9)]
     views = tuple(replace(plain, name=name, face=lambda name=name: counted(name)) for name in names)
-    identity = Identity(views, np.asarray(mean_face().points, np.float32), None)
-    assert opened(identity) is identity
+    open_faces(Identity(views, np.asarray(mean_face().points, np.float32), None))
     assert decoded == names[: MOST_OTHERS + 1]

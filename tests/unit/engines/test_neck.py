@@ -20,7 +20,7 @@ from portraitd.engines.classic.neck import (
     step_to_neck,
     surroundings,
 )
-from portraitd.engines.classic.region import Nearby, enlarged
+from portraitd.engines.classic.region import Nearby
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
@@ -46,14 +46,14 @@ def log_of(colour: tuple[int, ...]) -> Floats:
 
 
 def test_the_skin_around_a_face_is_found_beside_the_backdrop() -> None:
-    found = skin_around(surroundings(picture(FACE, NECK), MESH), log_of(FACE))
+    found = skin_around(surroundings(picture(FACE, NECK), MESH, log_of(FACE)))
     assert found is not None
     assert found == pytest.approx(log_of(NECK), abs=0.03)
 
 
 @pytest.mark.parametrize(("face", "around"), [(FACE, WALL), (FACE, (20, 14, 12)), ((20, 14, 12), (16, 11, 9))])
 def test_no_skin_shows_or_it_is_too_dark_to_tell(face: tuple[int, ...], around: tuple[int, ...]) -> None:
-    assert skin_around(surroundings(picture(face, around), MESH), log_of(face)) is None
+    assert skin_around(surroundings(picture(face, around), MESH, log_of(face))) is None
 
 
 def test_the_face_goes_part_of_the_way_and_no_farther_than_allowed() -> None:
@@ -71,7 +71,7 @@ def people_at(shown: float) -> Nearby:
 
 
 def filled(image: Image, person: float = 1.0) -> FillLight | None:
-    return fill_light(surroundings(image, MESH), log_of(FACE), lambda: people_at(person))
+    return fill_light(surroundings(image, MESH, log_of(FACE)), lambda: people_at(person))
 
 
 def lift_in(fill: FillLight, image: Image) -> Mask:
@@ -79,7 +79,7 @@ def lift_in(fill: FillLight, image: Image) -> Mask:
     whole = Box(0, 0, image.shape[1], image.shape[0])
     lift = np.zeros(image.shape[:2], np.float32)
     x0, y0, x1, y1 = (int(v) for v in fill.box)
-    lift[y0:y1, x0:x1] = enlarged(fill.bare * fill.lift, fill.box, fill.box)
+    lift[y0:y1, x0:x1] = cv2.resize(fill.bare * fill.lift, (x1 - x0, y1 - y0))
     assert fill.box == Box(max(whole.x0, x0), max(whole.y0, y0), min(whole.x1, x1), min(whole.y1, y1))
     return lift
 
@@ -97,7 +97,7 @@ def test_the_neck_in_shade_comes_part_of_the_way_to_the_cheeks() -> None:
 
 
 def test_fill_light_is_not_stronger_than_allowed() -> None:
-    dark = tuple(int(v) for v in from_linear(to_linear(np.array([[FACE]], np.uint8)) * np.float32(np.exp(-1.04)))[0, 0])
+    dark = tuple(int(v) for v in from_linear(to_linear(np.array([[FACE]], np.uint8)) * np.float32(np.exp(-1.07)))[0, 0])
     image = picture(FACE, dark)
     fill = filled(image)
     assert fill is not None
@@ -147,12 +147,33 @@ def test_no_shade_no_fill_light(neck: tuple[int, ...]) -> None:
 
 
 def test_nobody_is_looked_for_where_no_fill_light_is_needed() -> None:
-    fill_light(surroundings(picture(FACE, FACE), MESH), log_of(FACE), lambda: pytest.fail("somebody was"))
+    fill_light(surroundings(picture(FACE, FACE), MESH, log_of(FACE)), lambda: pytest.fail("somebody was"))
 
 
 def test_a_wall_of_skins_colour_stays() -> None:
-    """What is nobody's is not brightened, though it looks like a neck; and the face is not told it was."""
-    fill = filled(picture(FACE, NECK), person=0.0)
+    """What is nobody's is not brightened, though it looks like a neck."""
+    assert filled(picture(FACE, NECK), person=0.0) is None
+
+
+def test_what_looks_like_skin_but_is_not_surely_bare_tells_the_face_of_no_fill_light() -> None:
+    """Skin on a hand beside the cheek, say: it stays, and so the face must come to it as it is."""
+    image = picture(FACE, WALL)
+    image[150:175, 205:245] = NECK
+    image[185:230, 130:170] = NECK
+    fill = filled(image)
     assert fill is not None
-    assert np.abs(fill.bare * fill.lift).max() == pytest.approx(0, abs=1e-3)
-    assert fill.brighter == pytest.approx(0, abs=1e-3)
+    assert 0 < fill.brighter < 0.95 * fill.lift.max()
+
+
+def test_forehead_and_temples_keep_their_shade() -> None:
+    """No line where the small picture ends, at the top of the face."""
+    image = picture(FACE, NECK)
+    image[:, 80:220] = NECK
+    cv2.fillPoly(image, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], FACE)
+    fill = filled(image)
+    assert fill is not None
+    lift, eyes = lift_in(fill, image), int(POINTS[[*regions.LEFT_EYE, *regions.RIGHT_EYE], 1].max())
+    assert lift[: eyes - 1].max() == 0
+    assert lift[250:260, 90:210].max() > 0.05
+    rows = lift[eyes - 2 : eyes + 30, 90]
+    assert np.abs(np.diff(rows)).max() < 0.02

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +13,6 @@ from portraitd.engines.classic.region import (
     Nearby,
     backdrop_in_region,
     covered_by,
-    enlarged,
     has_room,
     look_everywhere,
     mirrored,
@@ -108,16 +106,6 @@ def test_a_face_is_covered_by_whatever_lies_over_it() -> None:
     assert np.array_equal(covered_by(face, ()).hair, face.hair)
     hairy = covered_by(face, masks[:1])
     assert (covered_by(hairy, masks[1:]).hair >= hairy.hair).all()
-
-
-def test_a_small_picture_is_enlarged_pixel_for_pixel_within_a_part() -> None:
-    small = np.random.default_rng(3).random((30, 40, 2)).astype(np.float32)
-    box = Box(20, 10, 20 + 120, 10 + 90)
-    whole = cv2.resize(small, (120, 90), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(enlarged(small, box, box), whole, atol=0.02)
-    part = enlarged(small, box, Box(53, 31, 80, 71))
-    assert part.shape == (40, 27, 2)
-    np.testing.assert_allclose(part, whole[21:61, 33:60], atol=0.02)
 
 
 class OneOnTheLeft:

@@ -43,11 +43,10 @@ class Texture:
     lender: Lender | None
 
 
-def opened(identity: Identity) -> Identity:
-    """The identity, the faces of its best photos decoded: portraits take from them."""
+def open_faces(identity: Identity) -> None:
+    """Decode the faces of the person's best photos: portraits take from them."""
     for view in identity.views[: MOST_OTHERS + 1]:
         view.face()
-    return identity
 
 
 def texture_of(identity: Identity, view: View, face: FaceRegion) -> Texture:

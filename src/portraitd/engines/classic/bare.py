@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from portraitd.engines.classic import light
 from portraitd.engines.classic.light import REDDER
 from portraitd.faces import regions
+from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import person_probability
@@ -40,14 +41,15 @@ def bare_skin_in(models: FaceModels, picture: Image, mesh: FaceMesh, skin: Float
     oval = np.asarray((mesh.xy[list(regions.FACE_OVAL)] + 0.5) * scale - 0.5, np.float32)
     person = cv2.resize(person_probability(models, picture), size, interpolation=cv2.INTER_AREA)
     likely = bare_skin(light.log_light(shrunk(picture, *size)), oval, skin, np.asarray(person, np.float32))
-    return drawn_along(np.maximum(likely, _face(oval, likely.shape)), picture)
+    return at_full_size(np.maximum(likely, _face(oval, likely.shape)), picture)
 
 
 def bare_skin(tone: Floats, oval: Points, skin: Floats, person: Mask) -> Mask:
     """(h, w) how surely a pixel of a picture is bare skin.
 
-    tone: (h, w, 3) its log linear light. oval: (N, 2) px, the face's contour. skin: (3,) log linear light of the
-    face's. person: (h, w) probability that a pixel is a person.
+    tone: (h, w, 3) its log linear light, small: the face is WORK_PX wide, or as wide as it is if that is less. oval:
+    (N, 2) px, the face's contour. skin: (3,) log linear light of the face's. person: (h, w) probability that a pixel is
+    a person.
     """
     face, width = _face(oval, tone.shape), float(np.ptp(oval[:, 0]))
     likely = _skin_coloured(tone - skin, skin) * person * _where_skin_shows(face, width)
@@ -115,7 +117,7 @@ def _joined(likely: Mask, face_area: float) -> Mask:
     return np.asarray(likely * near, np.float32)
 
 
-def drawn_along(small: Mask, picture: Image) -> Mask:
+def at_full_size(small: Mask, picture: Image) -> Mask:
     """(H, W) the small mask at full size, its edges the picture's own (fast guided filter, arXiv:1505.00996)."""
     height, width = picture.shape[:2]
     grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
@@ -127,3 +129,14 @@ def drawn_along(small: Mask, picture: Image) -> Mask:
     large = cv2.resize(np.asarray(lines, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     drawn = cv2.multiply(large[:, :, 0], grey, dtype=cv2.CV_32F) + large[:, :, 1]
     return np.asarray(np.clip((drawn - 0.1) / 0.75, 0, 1), np.float32)
+
+
+def brightened(picture: Image, box: Box, gain: Floats) -> Image:
+    """The (H, W, 3) picture, multiplied by (h, w, 3) within a box of its whole pixels; elsewhere its own bytes.
+
+    On the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
+    """
+    x0, y0, x1, y1 = (int(v) for v in box)
+    out = picture.copy()
+    out[y0:y1, x0:x1] = cv2.multiply(np.ascontiguousarray(picture[y0:y1, x0:x1]), gain, dtype=cv2.CV_8U)
+    return out

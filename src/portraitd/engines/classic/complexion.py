@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.bare import bare_skin_in
+from portraitd.engines.classic.bare import bare_skin_in, brightened
 from portraitd.engines.classic.light import MELANIN
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.faces import regions
+from portraitd.faces.detect import Box
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask
@@ -121,14 +122,11 @@ def with_complexion(models: FaceModels, template: TemplateFace, step: Floats) ->
 
 
 def _moved(picture: Image, skin: Mask, step: Floats) -> Image:
-    """The (H, W, 3) picture, its light multiplied by exp(step) on skin; elsewhere its own bytes.
-
-    Done on the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
-    """
-    out = picture.copy()
+    """The (H, W, 3) picture, its light multiplied by exp(step) on skin."""
     rows, columns = (np.flatnonzero(skin.any(axis=axis)) for axis in (1, 0))
-    if rows.size:
-        part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        gain = cv2.merge([1 + skin[part] * np.float32(factor - 1) for factor in np.exp(step / 2.2)])
-        out[part] = cv2.multiply(np.ascontiguousarray(picture[part]), gain, dtype=cv2.CV_8U)
-    return out
+    if not rows.size:
+        return picture
+    box = Box(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    part = skin[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    gain = cv2.merge([1 + part * np.float32(factor - 1) for factor in np.exp(step / 2.2)])
+    return brightened(picture, box, np.asarray(gain, np.float32))

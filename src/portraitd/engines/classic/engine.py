@@ -12,7 +12,7 @@ import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.ahead import beside, cores, in_order
-from portraitd.engines.classic.album import opened
+from portraitd.engines.classic.album import open_faces
 from portraitd.engines.classic.complexion import step_between, with_complexion
 from portraitd.engines.classic.fill import with_fill
 from portraitd.engines.classic.fuse import fuse, pick_view
@@ -77,11 +77,13 @@ class ClassicEngine:
             at_once = min(at_once, 2 if is_light else 1)
         else:
             with beside(lambda: self._templates.read(job.template)) as read:
-                identity = opened(
+                identity = (
                     self._people.read(job.identity)
                     if hasattr(job, "identity")
                     else self._people.of_photos(job.photos, job.retouch)
                 )
+                if at_once > 1:  # with one core it is early enough when a portrait wants them
+                    open_faces(identity)
                 template = read()
             make = self._template_maker(template, identity)
             if template.covered.size > MOST_AT_ONCE_PX:

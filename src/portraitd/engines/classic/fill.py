@@ -7,9 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.bare import drawn_along
+from portraitd.engines.classic.bare import at_full_size, brightened
+from portraitd.engines.classic.geometry import part_of
 from portraitd.engines.classic.neck import FillLight
-from portraitd.engines.classic.region import cut_out, enlarged
+from portraitd.engines.classic.region import cut_out
 from portraitd.engines.classic.template import TemplateFace
 from portraitd.faces.detect import Box
 from portraitd.images import Image
@@ -23,33 +24,29 @@ FAINT = 0.05
 def with_fill(template: TemplateFace) -> TemplateFace:
     """The template with the shade beside and below its face brightened; as it is where it needs no fill light."""
     fill = template.fill
-    if fill is None or template.around is None or not fill.lift.any():
+    if fill is None or template.around is None:
         return template
-    picture = _brightened(template.picture, fill)
+    picture = _lit(template.picture, fill)
     x0, y0, x1, y1 = (int(v) for v in template.box)
     face = replace(template.face, image=np.ascontiguousarray(picture[y0:y1, x0:x1]))
     return replace(template, picture=picture, face=face, around=template.around + fill.brighter)
 
 
-def _brightened(picture: Image, fill: FillLight) -> Image:
-    """The (H, W, 3) picture, its light multiplied by exp(lift) on skin; elsewhere its own bytes.
-
-    Done on the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
-    """
-    part = _part_of(fill)
-    x0, y0, x1, y1 = (int(v) for v in part)
-    old = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    skin = np.clip((drawn_along(cut_out(fill.bare, fill.box, part), old) - FAINT) / (1 - FAINT), 0, 1)
-    gain = 1 + skin * (enlarged(np.exp(fill.lift / np.float32(2.2)), fill.box, part) - 1)
-    out = picture.copy()
-    out[y0:y1, x0:x1] = cv2.multiply(old, cv2.merge([gain, gain, gain]), dtype=cv2.CV_8U)
-    return out
+def _lit(picture: Image, fill: FillLight) -> Image:
+    """The (H, W, 3) picture, its light multiplied by exp(lift) on skin."""
+    part, (x, y) = _lit_part(fill), (int(fill.box.x0), int(fill.box.y0))
+    inner = (int(part.x0) - x, int(part.y0) - y, int(part.x1) - x, int(part.y1) - y)
+    old = np.ascontiguousarray(picture[int(part.y0) : int(part.y1), int(part.x0) : int(part.x1)])
+    skin = at_full_size(cut_out(fill.bare, fill.box, part), old)
+    skin = np.clip((skin - FAINT) / (1 - FAINT), 0, 1)
+    gain = part_of(np.exp(fill.lift / np.float32(2.2)), (int(fill.box.width), int(fill.box.height)), inner)
+    return brightened(picture, part, cv2.merge([1 + skin * (gain - 1)] * 3))
 
 
-def _part_of(fill: FillLight) -> Box:
+def _lit_part(fill: FillLight) -> Box:
     """The whole pixels of the picture in which something is brightened, and a little room."""
-    step, ends = fill.box.width / fill.lift.shape[1], []
+    ends = []
     for axis, (start, end) in ((0, (fill.box.x0, fill.box.x1)), (1, (fill.box.y0, fill.box.y1))):
-        lit = np.flatnonzero(fill.lift.any(axis=axis))
+        lit, step = np.flatnonzero(fill.lift.any(axis=axis)), (end - start) / fill.lift.shape[1 - axis]
         ends.append((max(start, int(start + (lit[0] - ROOM) * step)), min(end, int(start + (lit[-1] + ROOM) * step))))
     return Box(ends[0][0], ends[1][0], ends[0][1], ends[1][1])

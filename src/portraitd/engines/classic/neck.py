@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.bare import bare_skin
+from portraitd.engines.classic.bare import WORK_PX, bare_skin
 from portraitd.engines.classic.cover import tint_of
 from portraitd.engines.classic.geometry import at_points, beside_ring
 from portraitd.engines.classic.region import Nearby
@@ -24,8 +25,7 @@ from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
-#: Face width at which skin is looked for, px, and how far beside and below the face, face widths.
-WORK_PX = 64
+#: How far beside and below the face skin is looked for, face widths.
 ROOM = 1.3
 #: How near to the face's contour and how far from it skin is taken for the neck's or an ear's, face widths.
 REACH = (0.03, 0.35)
@@ -40,9 +40,10 @@ MOST = 0.34
 #: Of the way from the neck's tone to the cheeks', how much the neck goes before that, in fill light, and how much at
 #: most and at least, natural log of light.
 FILL_SHARE, MOST_FILL, LEAST_FILL = 0.4, 0.4, 0.04
-#: Over which distance from the face's contour fill light begins, and over which it ends, face widths; and the scale of
-#: shade.
+#: Over which distance from the face's contour fill light begins, and over which it ends; over which below the eyes it
+#: begins: brows, temples and hair keep their shade; and the scale of shade. All in face widths.
 FILL_BEGINS, FILL_ENDS = 0.03, (0.8, ROOM)
+BELOW_EYES = 0.15
 SHADE_SCALE = 0.05
 #: How surely a pixel is bare skin by which the neck hangs together with the face.
 JOINED = 0.4
@@ -64,6 +65,30 @@ class Surroundings:
     points: Points
     #: (h, w) how far outside the face's contour a pixel lies, face widths.
     outside: Mask
+    #: (3,) log linear light of the face's bare skin.
+    skin: Floats
+
+    @property
+    def width(self) -> float:
+        """Of the face, px."""
+        return float(np.ptp(self.points[:, 0]))
+
+    @property
+    def below_eyes(self) -> Floats:
+        """(h, 1) how far each row lies below the lower eye, face widths."""
+        eyes = self.points[[*regions.LEFT_EYE, *regions.RIGHT_EYE], 1]
+        return np.asarray((np.arange(len(self.tone))[:, None] - eyes.max()) / self.width, np.float32)
+
+    @cached_property
+    def found(self) -> NDArray[np.bool_] | None:
+        """(h, w) the skin of neck and ears; None where there is too little, or it is too dark to tell."""
+        if float(self.skin.mean()) < TOO_DARK:
+            return None
+        off = self.tone - self.skin
+        grey, tint = light.grey_of(off), tint_of(off)
+        found = (self.outside > REACH[0]) & (self.outside < REACH[1]) & (self.below_eyes > 0)
+        found &= (tint < TINT) & (grey > SHADE[0]) & (grey < SHADE[1])
+        return found if found.sum() >= 0.01 * self.width**2 else None
 
 
 @dataclass(frozen=True)
@@ -80,8 +105,8 @@ class FillLight:
     brighter: float
 
 
-def surroundings(picture: Image, mesh: FaceMesh) -> Surroundings:
-    """What lies around the face with this mesh in the (H, W, 3) picture."""
+def surroundings(picture: Image, mesh: FaceMesh, skin: Floats) -> Surroundings:
+    """What lies around the face with this mesh in the (H, W, 3) picture; skin: (3,) log linear light of the face's."""
     face, (height, width) = mesh.box, picture.shape[:2]
     reach = ROOM * face.width
     x0, x1 = max(0, int(face.x0 - reach)), min(width, int(face.x1 + reach) + 1)
@@ -92,53 +117,41 @@ def surroundings(picture: Image, mesh: FaceMesh) -> Surroundings:
     step = np.array(size) / (x1 - x0, y1 - y0)
     points = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * step - 0.5, np.float32)
     _, outside = beside_ring(points[list(regions.FACE_OVAL)], size)
-    return Surroundings(Box(x0, y0, x1, y1), light.log_light(small), points, outside / np.float32(np.ptp(points[:, 0])))
+    away = np.asarray(outside / np.float32(np.ptp(points[:, 0])), np.float32)
+    return Surroundings(Box(x0, y0, x1, y1), light.log_light(small), points, away, skin)
 
 
-def skin_around(near: Surroundings, skin: Floats) -> Floats | None:
-    """(3,) log linear light of the bare skin around the face; None where none can be told.
-
-    skin: (3,) that of the face.
-    """
-    found = _found(near, skin)
-    return None if found is None else np.asarray(np.median(near.tone[found], axis=0), np.float32)
+def skin_around(near: Surroundings) -> Floats | None:
+    """(3,) log linear light of the bare skin around the face; None where none can be told."""
+    return None if near.found is None else np.asarray(np.median(near.tone[near.found], axis=0), np.float32)
 
 
-def _found(near: Surroundings, skin: Floats) -> NDArray[np.bool_] | None:
-    """(h, w) the skin of neck and ears; None where there is too little."""
-    if float(skin.mean()) < TOO_DARK:
-        return None
-    off = near.tone - skin
-    grey, tint = light.grey_of(off), tint_of(off)
-    found = (near.outside > REACH[0]) & (near.outside < REACH[1]) & (tint < TINT)
-    found &= (grey > SHADE[0]) & (grey < SHADE[1])
-    found[: max(0, int(near.points[[*regions.LEFT_EYE, *regions.RIGHT_EYE], 1].max()))] = False
-    return found if found.sum() >= 0.01 * np.ptp(near.points[:, 0]) ** 2 else None
-
-
-def fill_light(near: Surroundings, skin: Floats, person: Callable[[], Nearby]) -> FillLight | None:
+def fill_light(near: Surroundings, person: Callable[[], Nearby]) -> FillLight | None:
     """The fill light for the shade beside and below the face; None where it needs none, or no skin shows.
 
-    skin: (3,) log linear light of the face's. person: gives where a person is.
+    person: gives where a person is.
     """
-    found = _found(near, skin)
-    if found is None:
+    found, around = near.found, skin_around(near)
+    if found is None or around is None:
         return None
-    cheeks, around = _cheeks(near.tone, near.points).mean(), np.median(near.tone[found], axis=0)
+    cheeks = _cheeks(near.tone, near.points).mean()
     gap = float(cheeks - around.mean())
     lift = min(MOST_FILL, FILL_SHARE * gap)
     if lift < LEAST_FILL:
         return None
     oval = near.points[list(regions.FACE_OVAL)]
-    bare = bare_skin(near.tone, oval, skin, person().within(near.box, near.outside.shape[::-1]))
+    bare = bare_skin(near.tone, oval, near.skin, person().within(near.box, near.outside.shape[::-1]))
     bare = _joined_to_face(bare, near.outside)
     shown = bare * (near.outside > 0) + np.float32(1e-3)
-    sigma = SHADE_SCALE * float(np.ptp(near.points[:, 0]))
+    sigma = SHADE_SCALE * near.width
     total, weight = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light.grey_of(near.tone) * shown, shown))
     shade = np.clip((cheeks - total / weight) / gap, 0, 1)
     shade *= np.clip(near.outside / FILL_BEGINS, 0, 1)
     shade *= np.clip((FILL_ENDS[1] - near.outside) / (FILL_ENDS[1] - FILL_ENDS[0]), 0, 1)
+    shade *= np.clip(near.below_eyes / BELOW_EYES, 0, 1)
     lifted = np.asarray(lift * shade * (bare > 0), np.float32)
+    if not lifted.any():
+        return None
     # What counts as the skin around the face is not all surely bare.
     then = np.median(near.tone[found] + (bare * lifted)[found][:, None], axis=0)
     return FillLight(near.box, bare, lifted, float((then - around).mean()))

@@ -91,7 +91,7 @@ def read_region(picture: Image, mesh: FaceMesh, room: float = ROOM, over: Sequen
 
 @dataclass(frozen=True)
 class Nearby:
-    """How surely what lies near a face is a person's."""
+    """How surely a pixel is a person's, near a face or in all of a picture."""
 
     #: (n, n) of a square around the face, or of the whole picture, small.
     probability: Mask
@@ -117,11 +117,6 @@ def cut_out(mask: Mask, box: Box, inner: Box) -> Mask:
     step, matrix = _shrinking(mask, box)
     size = (max(8, round(inner.width * step[0])), max(8, round(inner.height * step[1])))
     return _sampled(mask, matrix, inner, size)
-
-
-def enlarged(small: Floats, box: Box, inner: Box) -> Floats:
-    """(h', w'[, C]) each of the picture's pixels in `inner`: what a small (h, w[, C]) picture of the box says of it."""
-    return _sampled(small, _shrinking(small, box)[1], inner, (int(inner.width), int(inner.height)))
 
 
 def _shrinking(small: Floats | Image, box: Box) -> tuple[Floats, Floats]:

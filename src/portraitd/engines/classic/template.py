@@ -185,9 +185,9 @@ def read_template(
     `hands_in_region` says of it, with room ROOM; asked last.
     """
     face, seen = region_seen(picture, mesh, ROOM)
-    near = surroundings(picture, mesh)
-    things, around = things_over(seen), skin_around(near, face.skin)
-    fill = None if person is None else fill_light(near, face.skin, person)
+    near = surroundings(picture, mesh, face.skin)
+    things, around = things_over(seen), skin_around(near)
+    fill = None if person is None else fill_light(near, person)
     if hands is not None:
         things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
     covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
