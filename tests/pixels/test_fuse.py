@@ -24,6 +24,7 @@ from portraitd.engines.classic.identity import Identity
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.packs import cut
 from portraitd.engines.classic.region import read_region
+from portraitd.engines.classic.template import look_at
 from portraitd.errors import AlgorithmFailed, NoHumanFace
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
@@ -367,6 +368,23 @@ def put(engine: ClassicEngine, people: dict[str, Trained]) -> Callable[[Image], 
         return image
 
     return put
+
+
+def test_a_neck_in_shade_is_brightened(
+    put: Callable[[Image], Image], load: Load, look: Look, embedder_folder: Path
+) -> None:
+    template = load("Flowers")
+    face = look(template)
+    fill = look_at(FaceModels(embedder_folder), template, face.mesh).fill
+    assert fill is not None
+    lift = np.zeros(template.shape[:2], np.float32)
+    x0, y0, x1, y1 = (int(v) for v in fill.box)
+    lift[y0:y1, x0:x1] = cv2.resize(fill.bare * fill.lift, (x1 - x0, y1 - y0))
+    neck = (lift > 0.12) & ~face.oval(template.shape, face.yielding_px)
+    assert neck.sum() > 1000
+    image = put(template)
+    gain = np.log(to_linear(image[neck]).mean() / to_linear(template[neck]).mean())
+    assert gain == pytest.approx(lift[neck].mean(), rel=0.4)
 
 
 def test_of_two_things_wrong_the_identity_is_named(engine: ClassicEngine) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
@@ -12,14 +15,16 @@ from portraitd.engines.classic.complexion import (
     complexion_of,
     shift_between,
     step_between,
+    with_complexion,
 )
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.light import MELANIN
 from portraitd.engines.classic.region import FaceRegion, read_region
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions
+from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import mean_face
-from portraitd.images import Floats
+from portraitd.images import Floats, to_linear
 from tests.fakes import heads
 
 EYES = (regions.LEFT_EYE, regions.RIGHT_EYE)
@@ -129,3 +134,30 @@ def test_a_ruddy_person_does_not_turn_blue(fair: TemplateFace) -> None:
     pink = tint_for(fair, np.float32((0.2, -0.1, 0.1)))
     assert pink[0] > 0.07
     assert pink[2] == pytest.approx(pink[1], abs=1e-5)
+
+
+class Seeing:
+    """Models that see a person everywhere, or nowhere."""
+
+    def __init__(self, shown: float) -> None:
+        self._shown = np.float32(shown)
+
+    def network(self, _: str) -> Callable[[Floats], list[Floats]]:
+        return lambda batch: [np.full((*batch.shape[:3], 1), self._shown, np.float32)]
+
+
+def test_the_face_takes_the_step_where_it_lies_in_the_picture() -> None:
+    template = read_template(heads.head((40, 90, 160), (40, 90, 160)), heads.MESH)
+    worn = with_complexion(cast("FaceModels", Seeing(0.0)), template, -1.0 * MELANIN)
+    changed = np.argwhere((worn.picture != template.picture).any(axis=2))
+    oval = heads.MESH.xy[list(regions.FACE_OVAL)]
+    assert changed.min(axis=0) == pytest.approx(oval.min(axis=0)[::-1], abs=9)
+    assert changed.max(axis=0) == pytest.approx(oval.max(axis=0)[::-1], abs=9)
+
+
+def test_skin_is_what_has_the_faces_own_colour_and_not_the_new_one() -> None:
+    template = read_template(heads.head(), heads.MESH)
+    worn = with_complexion(cast("FaceModels", Seeing(1.0)), template, -1.0 * MELANIN)
+    neck = np.s_[360:390, 180:220]
+    moved = np.log(to_linear(worn.picture[neck]) / to_linear(template.picture[neck])).mean(axis=(0, 1))
+    assert moved == pytest.approx(-MELANIN, abs=0.12)

@@ -105,3 +105,36 @@ def test_a_picture_that_ends_within_the_neck(cut: tuple[int, int]) -> None:
     lit = with_fill(read_template(image, mesh, somebody))
     assert lit.picture.shape == image.shape
     assert (lit.picture[-1, 180:220].astype(int) > image[-1, 180:220]).all()
+
+
+def test_bare_shoulders_from_edge_to_edge() -> None:
+    image = picture()
+    image[330:] = NECK
+    template = read(image)
+    assert template.fill is not None
+    assert template.fill.lift.any(axis=0).all()
+    lit = with_fill(template)
+    assert (lit.picture[340:350, 5:-5].astype(int) > image[340:350, 5:-5]).all()
+
+
+@pytest.mark.parametrize(("sure", "share"), [(0.13, 0.0), (0.55, 0.58), (1.0, 1.0)])
+def test_what_is_half_surely_skin_is_brightened_half_and_what_hardly_is_keeps_its_bytes(
+    sure: float, share: float
+) -> None:
+    template = read(picture())
+    assert template.fill is not None
+    everywhere = np.full_like(template.fill.bare, sure)
+    lit = with_fill(replace(template, fill=replace(template.fill, bare=everywhere)))
+    neck = np.s_[310:330, 180:220]
+    gain = 1 + share * (np.exp(template.fill.lift.max() / 2.2) - 1)
+    assert lit.picture[neck].mean(axis=(0, 1)) == pytest.approx(np.array(NECK) * gain, abs=0.0 if not share else 1.0)
+
+
+def test_a_necks_edge_is_the_pictures_own() -> None:
+    """And not that of the small copy."""
+    before = picture()
+    gained = with_fill(read(before)).picture[310:330].astype(int) - before[310:330]
+    across = gained[:, :, 0].mean(axis=0)
+    middle = across[200]
+    assert min(across[AT[0]], across[AT[1] - 1]) > 0.4 * middle
+    assert max(across[AT[0] - 1], across[AT[1]]) == 0

@@ -9,6 +9,7 @@ import pytest
 from portraitd.engines.classic import light
 from portraitd.engines.classic.neck import (
     FILL_SHARE,
+    JOINED,
     MOST,
     MOST_FILL,
     ROOM,
@@ -41,6 +42,13 @@ def picture(face: tuple[int, ...], around: tuple[int, ...]) -> Image:
     return image
 
 
+def lit(colour: tuple[int, ...], step: float) -> tuple[int, ...]:
+    """The colour, its light exp(step) as much."""
+    return tuple(
+        int(v) for v in from_linear(to_linear(np.array([[colour]], np.uint8)) * np.float32(np.exp(step)))[0, 0]
+    )
+
+
 def log_of(colour: tuple[int, ...]) -> Floats:
     return light.log_light(np.array([[colour]], np.uint8))[0, 0]
 
@@ -54,6 +62,89 @@ def test_the_skin_around_a_face_is_found_beside_the_backdrop() -> None:
 @pytest.mark.parametrize(("face", "around"), [(FACE, WALL), (FACE, (20, 14, 12)), ((20, 14, 12), (16, 11, 9))])
 def test_no_skin_shows_or_it_is_too_dark_to_tell(face: tuple[int, ...], around: tuple[int, ...]) -> None:
     assert skin_around(surroundings(picture(face, around), MESH, log_of(face))) is None
+
+
+def test_what_is_shown_is_the_face_and_room_beside_and_below_it() -> None:
+    box, reach = MESH.box, ROOM * MESH.box.width
+    wide = np.full((700, 700, 3), WALL, np.uint8)
+    mesh = FaceMesh(POINTS + np.array([200, 100, 0], np.float32), 1.0)
+    near = surroundings(wide, mesh, log_of(FACE))
+    x0, y0, x1, y1 = (int(v) for v in (200 + box.x0 - reach, 100 + box.y0, 200 + box.x1 + reach, 100 + box.y1 + reach))
+    assert near.box == Box(x0, y0, x1 + 1, y1 + 1)
+    assert np.ptp(near.points[:, 0]) == pytest.approx(64, abs=0.5)
+
+
+def test_a_small_face_is_not_enlarged() -> None:
+    near = surroundings(np.full((100, 100, 3), WALL, np.uint8), FaceMesh(POINTS / 4, 1.0), log_of(FACE))
+    assert near.tone.shape[:2] == (near.box.height, near.box.width)
+
+
+def test_a_forehead_beyond_the_upper_edge() -> None:
+    image, cut = picture(FACE, NECK), int(MESH.box.y0) + 20
+    mesh = FaceMesh(POINTS - np.array([0, cut, 0], np.float32), 1.0)
+    near = surroundings(np.ascontiguousarray(image[cut:]), mesh, log_of(FACE))
+    assert near.box.y0 == 0
+    found = skin_around(near)
+    assert found is not None
+    assert found == pytest.approx(log_of(NECK), abs=0.03)
+
+
+def beside_face(rows: slice, columns: slice, colour: tuple[int, ...] = NECK) -> Image:
+    """A face before a blue wall with a patch of this colour behind it."""
+    image = picture(FACE, WALL)
+    image[rows, columns] = colour
+    cv2.fillPoly(image, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], FACE)
+    return image
+
+
+def test_most_of_the_skin_around_tells_its_tone() -> None:
+    """Not a reflection on it."""
+    image = picture(FACE, NECK)
+    image[205:, 110:135] = lit(NECK, 0.5)
+    found = skin_around(surroundings(image, MESH, log_of(FACE)))
+    assert found is not None
+    assert found == pytest.approx(log_of(NECK), abs=0.03)
+
+
+@pytest.mark.parametrize("step", [-1.4, 0.5])
+def test_what_is_much_darker_or_brighter_than_the_face_is_not_its_skin(step: float) -> None:
+    face = lit(FACE, -0.6)
+    image = picture(face, lit(face, step))
+    assert skin_around(surroundings(image, MESH, log_of(face))) is None
+
+
+def test_the_skin_around_is_below_the_eyes_and_near_but_not_the_faces_own_rim() -> None:
+    above = beside_face(slice(0, int(POINTS[list(regions.LEFT_EYE), 1].min()) - 8), slice(0, 300))
+    far = beside_face(slice(int(POINTS[152, 1]) + int(0.4 * MESH.box.width), 340), slice(0, 300))
+    rim = picture(FACE, WALL)
+    cv2.polylines(rim, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], True, NECK, 5)
+    for image in (above, far, rim):
+        assert skin_around(surroundings(image, MESH, log_of(FACE))) is None
+
+
+@pytest.mark.parametrize(("side", "told"), [(9, False), (22, True)])
+def test_a_spot_is_not_enough_to_tell_the_skin_around(side: int, told: bool) -> None:
+    """Of 130 px from side to side."""
+    top = int(POINTS[152, 1]) + 12
+    image = beside_face(slice(top, top + side), slice(140, 140 + side))
+    assert (skin_around(surroundings(image, MESH, log_of(FACE))) is not None) == told
+
+
+def test_light_from_either_side_asks_for_the_same_step() -> None:
+    steps = []
+    for half in (np.s_[:, :150], np.s_[:, 150:]):
+        image = picture(FACE, NECK)
+        image[half] = lit(FACE, -0.5)
+        steps.append(step_to_neck(light.log_light(image), POINTS[:, :2], log_of(NECK)))
+    assert steps[0] == pytest.approx(steps[1], abs=0.02)
+
+
+def test_a_glint_on_a_cheek_does_not_count() -> None:
+    image = picture(FACE, NECK)
+    plain = step_to_neck(light.log_light(image), POINTS[:, :2], log_of(NECK))
+    x, y = np.rint(POINTS[50, :2]).astype(int)
+    cv2.circle(image, (int(x), int(y)), 3, (255, 255, 255), -1)
+    assert step_to_neck(light.log_light(image), POINTS[:, :2], log_of(NECK)) == pytest.approx(plain, abs=1e-3)
 
 
 def test_the_face_goes_part_of_the_way_and_no_farther_than_allowed() -> None:
@@ -97,7 +188,7 @@ def test_the_neck_in_shade_comes_part_of_the_way_to_the_cheeks() -> None:
 
 
 def test_fill_light_is_not_stronger_than_allowed() -> None:
-    dark = tuple(int(v) for v in from_linear(to_linear(np.array([[FACE]], np.uint8)) * np.float32(np.exp(-1.07)))[0, 0])
+    dark = lit(FACE, -1.07)
     image = picture(FACE, dark)
     fill = filled(image)
     assert fill is not None
@@ -113,7 +204,102 @@ def test_the_deepest_shade_is_brightened_no_more_than_shade_and_light_not_at_all
     assert fill is not None
     lift = lift_in(fill, image)
     assert lift[256:264, 130:170].mean() == pytest.approx(fill.lift.max(), rel=0.1)
-    assert lift[310:330, 130:170].max() < 0.2 * fill.lift.max()
+    assert fill.lift.max() == pytest.approx(FILL_SHARE * float((log_of(FACE) - log_of(NECK)).mean()), abs=0.01)
+    assert lift[310:330, 108:192].max() < 0.02, "nor beside a dark wall"
+
+
+def test_lighter_than_the_cheeks_is_not_darkened() -> None:
+    image = picture(FACE, NECK)
+    image[290:, 110:190] = (240, 200, 180)
+    fill = filled(image)
+    assert fill is not None
+    assert fill.lift.min() == 0
+
+
+def test_right_below_the_chin_and_beside_a_white_wall_it_is_as_strong() -> None:
+    image = picture(FACE, NECK)
+    image[(image == WALL).all(axis=2)] = (250, 250, 250)
+    fill = filled(image)
+    assert fill is not None
+    whole, width = lift_in(fill, image), MESH.box.width
+    at_chin = whole[int(POINTS[152, 1] + 0.055 * width), 145:155]
+    assert at_chin.mean() == pytest.approx(whole[250, 150], rel=0.1)
+    assert whole[250, 114] == pytest.approx(whole[250, 150], rel=0.1)
+
+
+def test_a_thin_line_on_the_neck_is_brightened_like_what_is_beside_it() -> None:
+    image = picture(FACE, NECK)
+    image[260:262, 110:190] = FACE
+    fill = filled(image)
+    assert fill is not None
+    lift = lift_in(fill, image)[:, 140:160].mean(axis=1)
+    assert lift[255:267].min() > 0.7 * lift[245]
+
+
+def test_faint_shade_is_brightened_as_well() -> None:
+    fill = filled(picture(FACE, lit(FACE, -0.16)))
+    assert fill is not None
+    assert fill.lift.max() == pytest.approx(FILL_SHARE * 0.16, abs=0.01)
+
+
+def test_how_far_the_cheeks_are_off_the_middle_of_the_skin_does_not_matter() -> None:
+    image = picture(FACE, NECK)
+    fill, other = (
+        fill_light(surroundings(image, MESH, log_of(FACE) + np.float32(step)), lambda: people_at(1.0))
+        for step in (0.0, -0.12)
+    )
+    assert fill is not None
+    assert other is not None
+    assert other.lift.max() == pytest.approx(fill.lift.max(), abs=1e-3)
+
+
+def test_skin_is_told_by_the_face_and_not_by_the_shade() -> None:
+    """A brown coat below a shaded neck."""
+    image = picture(FACE, lit(FACE, -0.6))
+    image[270:, 60:240] = lit(FACE, -1.9)
+    fill = filled(image)
+    assert fill is not None
+    lift = lift_in(fill, image)
+    assert lift[255:262, 140:160].min() > 0.2
+    assert lift[275:].max() < 0.02
+
+
+def test_half_sure_skin_is_brightened_half() -> None:
+    """That is said by how sure it is, and not by the lift, too."""
+    sure, half = filled(picture(FACE, NECK)), filled(picture(FACE, NECK), person=0.6)
+    assert sure is not None
+    assert half is not None
+    assert half.lift.max() == pytest.approx(sure.lift.max(), abs=0.01)
+    assert half.bare.max() == pytest.approx(0.6, abs=0.01)
+    assert half.brighter == pytest.approx(0.6 * sure.brighter, abs=0.01)
+
+
+def test_a_person_is_looked_for_where_the_neck_is() -> None:
+    """The picture is larger than what lies around the face: only the neck's left half is somebody's."""
+    wide = cv2.copyMakeBorder(picture(FACE, NECK), 150, 0, 250, 50, cv2.BORDER_CONSTANT, value=WALL)
+    mesh = FaceMesh(POINTS + np.array([250, 150, 0], np.float32), 1.0)
+    left = np.zeros((49, 60), np.float32)  # a tenth of the picture's size
+    left[:, :40] = 1
+    near = Nearby(left, np.array([[0.1, 0, -0.45], [0, 0.1, -0.45]], np.float32))
+    fill = fill_light(surroundings(np.asarray(wide, np.uint8), mesh, log_of(FACE)), lambda: near)
+    assert fill is not None
+    lift = lift_in(fill, np.asarray(wide, np.uint8))
+    assert lift[395:415, 370:390].min() > 0.05
+    assert lift[395:415, 412:].max() < 0.01
+    assert lift[:, :350].max() < 0.01
+
+
+def test_skin_fades_out_at_its_edge_and_no_farther() -> None:
+    """What hangs together with the face is joined by what is less surely skin right beside it, and by nothing else."""
+    across = np.clip((np.arange(300) - 120) / 80, 0, 1).astype(np.float32)
+    near = Nearby(np.tile(across, (340, 1)), np.array([[1, 0, 0], [0, 1, 0]], np.float32))
+    image = picture(FACE, NECK)
+    fill = fill_light(surroundings(image, MESH, log_of(FACE)), lambda: near)
+    assert fill is not None
+    row = fill.bare[-8]
+    faint, sure = np.flatnonzero((row > 0) & (row < JOINED)), np.flatnonzero(row >= JOINED)
+    assert faint.size == 1
+    assert faint[0] == sure[0] - 1
 
 
 def test_fill_light_ends_farther_down() -> None:
@@ -133,11 +319,11 @@ def test_fill_light_ends_farther_down() -> None:
 def test_skin_that_does_not_hang_together_with_the_face_stays() -> None:
     """A hand, a beige coat."""
     image = picture(FACE, NECK)
-    image[290:, 215:275] = NECK
+    image[290:, 195:275] = NECK
     fill = filled(image)
     assert fill is not None
     lift = lift_in(fill, image)
-    assert lift[300:, 218:].max() == 0
+    assert lift[300:, 196:].max() == 0
     assert lift[300:320, 130:170].min() > 0.05
 
 

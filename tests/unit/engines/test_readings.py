@@ -7,6 +7,7 @@ import pytest
 
 from portraitd.engines.classic import readings
 from portraitd.engines.classic.readings import Readings
+from portraitd.engines.classic.region import Nearby
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.errors import NoHumanFace
 from portraitd.faces.mesh import FaceMesh
@@ -121,3 +122,17 @@ def test_a_picture_without_a_face_is_refused_each_time() -> None:
     for _ in range(2):
         with pytest.raises(NoHumanFace):
             kept.read(np.zeros((50, 50, 3), np.uint8))
+
+
+def with_neck_in_shade(picture: Image) -> TemplateFace:
+    everywhere = Nearby(np.ones((8, 8), np.float32), np.array([[1, 0, 0], [0, 1, 0]], np.float32))
+    return read_template(picture, MESH, lambda: everywhere)
+
+
+def test_fill_light_is_kept_and_counted() -> None:
+    kept, picture = Readings(with_neck_in_shade), head((168, 125, 105), (168, 125, 105))
+    first, again = kept.read(picture), kept.read(picture)
+    assert first.fill is not None
+    assert again.fill is first.fill
+    bytes_of_fill = first.fill.bare.nbytes + first.fill.lift.nbytes
+    assert readings._size(first) == first.covered.nbytes + first.face.hair.nbytes + bytes_of_fill

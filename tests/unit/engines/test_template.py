@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import cast
+
 import cv2
 import numpy as np
 import pytest
 
 from portraitd.engines.classic import hands
 from portraitd.engines.classic.light import REDDER
-from portraitd.engines.classic.region import read_region
+from portraitd.engines.classic.neck import fill_light, surroundings
+from portraitd.engines.classic.region import look_everywhere, read_region
 from portraitd.engines.classic.template import (
     JAW_REACH,
     REACH,
@@ -21,7 +25,7 @@ from portraitd.engines.classic.template import (
 from portraitd.faces import regions
 from portraitd.faces.hands import Hand
 from portraitd.faces.models import FaceModels
-from portraitd.images import Image, Mask, from_linear, to_linear
+from portraitd.images import Floats, Image, Mask, from_linear, to_linear
 from tests.fakes.hands import placed, with_hand
 from tests.fakes.heads import HAIR, MESH, SKIN, WIDTH, head
 
@@ -108,3 +112,25 @@ def test_a_hand_the_networks_see_covers_what_it_does(monkeypatch: pytest.MonkeyP
     assert (found & hand).sum() / (found | hand).sum() > 0.85
     bare = read_template(picture, MESH).covered > 0.5
     assert (bare & hand).sum() < 0.3 * hand.sum()
+
+
+class RedIsAPerson:
+    """Models that see a person wherever a picture is more red than blue."""
+
+    def network(self, _: str) -> Callable[[Floats], list[Floats]]:
+        return lambda batch: [np.asarray(batch[..., :1] > batch[..., 2:], np.float32)]
+
+
+def test_fill_light_is_looked_for_where_the_networks_see_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, models = head((40, 90, 160), (40, 90, 160)), cast("FaceModels", RedIsAPerson())
+    picture[round(float(MESH.box.y1)) - 20 :, 150:250] = lit_less(0.7)
+    cv2.fillPoly(picture, [np.rint(MESH.xy[list(regions.FACE_OVAL)]).astype(np.int32)], SKIN)
+    monkeypatch.setattr(hands, "find_hands", lambda *_: ())
+    template = look_at(models, picture, MESH)
+    assert template.fill is not None
+    assert (template.fill.bare * template.fill.lift).max() > 0.05
+    near = surroundings(picture, MESH, template.face.skin)
+    expected = fill_light(near, lambda: look_everywhere(models, picture))
+    assert expected is not None
+    assert np.array_equal(template.fill.lift, expected.lift)
+    assert np.array_equal(template.fill.bare, expected.bare)

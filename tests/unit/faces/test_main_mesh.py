@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from skimage.data import astronaut
 
 from portraitd.engines.base import Photo
 from portraitd.engines.classic import identity, people
+from portraitd.faces import mesh as meshes
 from portraitd.faces import verdict
 from portraitd.faces.detect import Box, DetectedFace, detect_faces
 from portraitd.faces.embed import DlibEmbedder
-from portraitd.faces.mesh import MESH_SCORE, fit_mesh, main_mesh
+from portraitd.faces.mesh import MESH_SCORE, FaceMesh, fit_mesh, main_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image
 
@@ -47,6 +50,24 @@ def test_the_largest_of_several_faces_is_the_main_one(face_models: FaceModels, p
     mesh = main_mesh(face_models, two, detected)
     assert mesh is not None
     assert mesh.box.x0 > 512
+
+
+def test_a_larger_face_is_it_though_a_smaller_one_is_surer(
+    face_models: FaceModels, picture: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And whoever comes after it is not looked at."""
+    looked: list[float] = []
+
+    def fit(_models: FaceModels, _image: Image, face: DetectedFace) -> FaceMesh:
+        looked.append(face.score)
+        return FaceMesh(np.zeros((468, 3), np.float32), face.score)
+
+    monkeypatch.setattr(meshes, "fit_mesh", fit)
+    detected = [replace(on_nothing(0, 0, side), score=score) for side, score in ((300, 0.4), (200, 0.6), (100, 0.9))]
+    mesh = main_mesh(face_models, picture, detected)
+    assert mesh is not None
+    assert mesh.score == 0.6
+    assert looked == [0.4, 0.6]
 
 
 def test_where_none_is_a_face_the_likeliest_is_it(face_models: FaceModels, picture: Image) -> None:
