@@ -121,7 +121,12 @@ class ClassicEngine:
         return id_photo
 
     def _dressed(self, picture: PackPicture, identity: Identity, choice: int) -> Identity:
-        """The person in a pack's picture, its clothes and hair, as whoever an ID photo is made of."""
+        """The person in a pack's picture, its clothes and hair, as whoever an ID photo is made of.
+
+        Raises HeadCutOff for a picture that ends at the chin.
+        """
+        if not picture.shows_neck:
+            raise HeadCutOff
         image, _ = self._template_maker(picture.template, identity)(choice)
         # Found on the pack's own picture, whose face may have had another outline.
         matte = with_outline(replace(picture.template, picture=picture.matte), identity.shape).picture

@@ -27,6 +27,8 @@ from portraitd.faces.shape import pose_of
 from portraitd.images import Image, Size, decode
 
 SIZE = Size(768, 1024)
+#: Least of a picture below the chin, heights of the face.
+LEAST_NECK = 0.1
 #: Where the face's centre lies in the cut picture, as a share of its height.
 FACE_AT = 0.4
 #: How many pictures are kept as read: about 5 MB each, and one more with its matte.
@@ -39,6 +41,12 @@ class PackPicture:
 
     template: TemplateFace
     _models: FaceModels
+
+    @property
+    def shows_neck(self) -> bool:
+        """Whether it goes on below the chin: what ends there has no clothes to put on."""
+        box = self.template.whole_mesh.box
+        return bool(self.template.picture.shape[0] - box.y1 > LEAST_NECK * box.height)
 
     @cached_property
     def matte(self) -> Image:
