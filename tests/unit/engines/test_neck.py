@@ -8,6 +8,7 @@ import pytest
 
 from portraitd.engines.classic import light
 from portraitd.engines.classic.neck import (
+    BELOW_EYES,
     FILL_SHARE,
     JOINED,
     MOST,
@@ -352,14 +353,16 @@ def test_what_looks_like_skin_but_is_not_surely_bare_tells_the_face_of_no_fill_l
 
 
 def test_forehead_and_temples_keep_their_shade() -> None:
-    """No line where the small picture ends, at the top of the face."""
+    """No line at the top of the face, where the small picture ends, nor below the eyes, where the light begins."""
     image = picture(FACE, NECK)
-    image[:, 80:220] = NECK
+    image[:, 60:240] = NECK
     cv2.fillPoly(image, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], FACE)
     fill = filled(image)
     assert fill is not None
     lift, eyes = lift_in(fill, image), int(POINTS[[*regions.LEFT_EYE, *regions.RIGHT_EYE], 1].max())
     assert lift[: eyes - 1].max() == 0
-    assert lift[250:260, 90:210].max() > 0.05
-    rows = lift[eyes - 2 : eyes + 30, 90]
-    assert np.abs(np.diff(rows)).max() < 0.02
+    beside, reach = lift[:, 75], BELOW_EYES * MESH.box.width
+    full = beside[int(eyes + 1.3 * reach)]
+    assert full > 0.05
+    assert beside[int(eyes + 0.5 * reach)] == pytest.approx(full / 2, rel=0.25)
+    assert np.abs(np.diff(beside[eyes - 2 : int(eyes + 1.3 * reach)])).max() < 0.2 * full
