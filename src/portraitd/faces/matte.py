@@ -12,18 +12,18 @@ from numpy.typing import NDArray
 
 from portraitd.faces import regions
 from portraitd.faces.matting import Prior, Trimap, solve_matte
-from portraitd.faces.mesh import FaceMesh, crop_square
+from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
-from portraitd.faces.segment import person_probability
+from portraitd.faces.segment import head_probability
 from portraitd.faces.spill import without_spill
-from portraitd.images import Floats, Image, Mask
+from portraitd.images import Floats, Image, Mask, Size
 
 #: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
 SOLVE_PX = 640
 #: Least pull of the prior on the solution; a pixel's own windows pull with up to 9.
-PRIOR_WEIGHT = 0.004
+PRIOR_WEIGHT = 0.008
 #: What it gains at clothes.
-CLOTHES_WEIGHT = 0.15
+CLOTHES_WEIGHT = 0.03
 #: The same where the network is sure of the backdrop, and from which probability on it begins to be.
 BACKDROP_WEIGHT = 0.05
 SURELY_BACKDROP = 0.08
@@ -31,44 +31,30 @@ SURELY_BACKDROP = 0.08
 #: from the backdrop's nearby.
 TRIM_DOUBT = 0.15
 TRIM_APART = 0.35
-#: Side of the head's own segmentation crop, in face heights.
-HEAD_CROP = 2.6
+#: How far outside the outline a soft edge begins to be mist, and where all of it is; and how wide a strand there may
+#: be. In face widths.
+MIST = (0.015, 0.04)
+STRAND = 0.03
 
 
 def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     """(H, W) float32 in [0, 1]: how much of each pixel is the person whose face `mesh` is. Solid inside, hair-true."""
     height, width = image.shape[:2]
-    probability = _probability(models, image, mesh)
     scale = min(1.0, SOLVE_PX / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
+    probability = head_probability(models, image, mesh, size)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
     colours = np.asarray(small, np.float32) / 255.0
     face_px = mesh.box.width * scale
     points = (mesh.xy + 0.5) * scale - 0.5
-    rough = np.asarray(cv2.resize(probability, size, interpolation=cv2.INTER_AREA), np.float32)
-    rough = _own_region(rough, points)
+    rough = _own_region(probability, points)
     rough = _with_trim(rough, colours, points, face_px)
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
+        probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return _cleaned(alpha, probability, mesh)
-
-
-def _probability(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
-    """The network's view of the whole picture, and within the head's surroundings its closer look."""
-    whole = person_probability(models, image)
-    box = mesh.box
-    side = box.height * HEAD_CROP
-    crop = crop_square(image, ((box.x0 + box.x1) / 2, box.y0 + 0.42 * box.height), side, 0.0, 256)
-    near = person_probability(models, crop.image)
-    height, width = whole.shape
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    back = cv2.warpAffine(near, crop.matrix, (width, height), flags=flags)
-    weight = np.zeros((256, 256), np.float32)
-    weight[16:208, 16:240] = 1.0
-    trust = 0.7 * cv2.warpAffine(cv2.GaussianBlur(weight, (0, 0), 8), crop.matrix, (width, height), flags=flags)
-    return np.asarray(whole * (1 - trust) + back * trust, np.float32)
 
 
 def _own_region(rough: Mask, points: Floats) -> Mask:
@@ -123,7 +109,7 @@ def make_trimap(rough: Mask, points: Floats, face_px: float) -> Trimap:
     person, backdrop = (rough > 0.5).astype(np.uint8), (rough < 0.5).astype(np.uint8)
     inward = cv2.distanceTransform(person, cv2.DIST_L2, 5)
     outward = cv2.distanceTransform(backdrop, cv2.DIST_L2, 5)
-    sure = inward > face_px * (0.03 + 0.09 * hair)
+    sure = inward > face_px * (0.03 + 0.05 * hair)
     sure &= (rough > 0.9) & (_jaw_zone(rough, points, face_px) < 0.05)
     oval = points[list(regions.FACE_OVAL)]
     sure |= _filled(rough.shape, oval.mean(axis=0) + 0.96 * (oval - oval.mean(axis=0)))
@@ -162,7 +148,7 @@ def make_prior(colours: Floats, rough: Mask, trimap: Trimap, points: Floats, fac
     backdrop = _mean_nearby(colours, trimap.backdrop, window)
     off2 = ((colours - backdrop) ** 2).sum(axis=2)
     jaw = _jaw_zone(rough, points, face_px)
-    opinion = np.clip((rough - 0.3) / 0.4, 0, 1)
+    opinion = np.clip((rough - 0.1) / 0.8, 0, 1)
     # The network draws jaws too wide: beside one, a pixel of the backdrop's colour and not of skin's is backdrop.
     skin = _mean_nearby(colours, trimap.person, 2 * max(1, round(0.06 * face_px)) + 1)
     apart2 = ((skin - backdrop) ** 2).sum(axis=2)
@@ -174,7 +160,7 @@ def make_prior(colours: Floats, rough: Mask, trimap: Trimap, points: Floats, fac
         PRIOR_WEIGHT
         + CLOTHES_WEIGHT * clothes
         + BACKDROP_WEIGHT * doubtless
-        + 0.4 * np.maximum(np.exp(-off2 / 0.06**2), 0.5 * jaw)
+        + 0.4 * np.maximum(np.exp(-off2 / 0.04**2), 0.5 * jaw)
     )
     return Prior(opinion.astype(np.float32), weight.astype(np.float32))
 
@@ -245,7 +231,16 @@ def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
         centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)
         own = cv2.dilate((labels == labels[centre[1], centre[0]]).astype(np.uint8), np.ones((5, 5), np.uint8))
         clear = clear * own
-    return np.asarray(clear, np.float32)
+    return _without_mist(np.asarray(clear, np.float32), mesh.box.width)
+
+
+def _without_mist(alpha: Mask, face_px: float) -> Mask:
+    """Alpha without the haze that a backdrop like hair leaves about a head: what is faint, far out, and no strand."""
+    outward = cv2.distanceTransform((alpha < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / face_px
+    near = np.clip((MIST[1] - outward) / (MIST[1] - MIST[0]), 0, 1)
+    side = 2 * max(1, round(STRAND / 2 * face_px)) + 1
+    broad = cv2.morphologyEx(alpha, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return np.asarray(np.maximum(alpha * near, alpha - broad), np.float32)
 
 
 def estimate_foreground(image: Image, alpha: Mask) -> Image:

@@ -1,0 +1,132 @@
+"""The looks at a head: each lies where it was taken, and the nearer ones count where the picture is far away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.faces.matte import _without_mist
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.models import FaceModels, Network
+from portraitd.faces.segment import CERTAIN, FAR, INPUT, head_probability
+from portraitd.faces.shape import mean_face
+from portraitd.images import Floats, Image, Mask, Size
+
+
+class Eyes(FaceModels):
+    """A network that sees what it is told to in the pictures that it is shown, which are counted."""
+
+    def __init__(self, sees: Callable[[Floats], Floats]) -> None:
+        super().__init__(Path())
+        self.sees = sees
+        self.shown: list[Floats] = []
+
+    def network(self, name: str) -> Network:
+        def look(batch: Floats) -> list[Floats]:
+            self.shown.append(batch[0])
+            return [np.asarray(self.sees(batch[0]), np.float32).reshape(1, INPUT, INPUT, 1)]
+
+        network: Any = look
+        return network
+
+
+def red(shown: Floats) -> Floats:
+    """Persons are what is red, faintly or fully."""
+    return shown[..., 0]
+
+
+def mesh_at(x: float, y: float, height: float) -> FaceMesh:
+    points = mean_face().points * (height / float(np.ptp(mean_face().points[:, 1])))
+    return FaceMesh((points + np.array([x, y, 0]) - np.append(points[:, :2].mean(axis=0), 0)).astype(np.float32), 1.0)
+
+
+def picture_of(width: int, height: int, middle: tuple[int, int], radius: int) -> Image:
+    """A red disc on black, and a red bar right of it: nothing about it is symmetrical."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(picture, middle, radius, (255, 0, 0), -1)
+    cv2.rectangle(picture, (middle[0], middle[1]), (middle[0] + 2 * radius, middle[1] + radius // 3), (255, 0, 0), -1)
+    return picture
+
+
+@pytest.mark.parametrize("face_px", [260, 90])
+@pytest.mark.parametrize("scale", [1.0, 0.61])
+def test_all_looks_lie_where_they_were_taken(face_px: int, scale: float) -> None:
+    picture = picture_of(620, 480, (350, 210), round(0.5 * face_px))
+    size = Size(round(620 * scale), round(480 * scale))
+    seen = head_probability(Eyes(red), picture, mesh_at(350, 210, face_px), size)
+    assert (seen.dtype, seen.shape) == (np.float32, (size.height, size.width))
+    wanted = cv2.resize(picture[..., 0], size, interpolation=cv2.INTER_AREA) > 127
+    edge = cv2.morphologyEx(wanted.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0
+    assert ((seen > 0.5) == wanted)[~edge].all()
+    assert ((seen > 0.5) == wanted).mean() > 0.99
+
+
+def test_one_look_is_taken_in_the_mirror() -> None:
+    eyes = Eyes(red)
+    head_probability(eyes, picture_of(400, 400, (200, 200), 60), mesh_at(200, 200, 160), Size(400, 400))
+    middles = [float((shown[..., 0] * np.arange(INPUT)).sum() / shown[..., 0].sum()) for shown in eyes.shown]
+    right = [middle > INPUT / 2 for middle in middles]
+    assert right == [True, True, False]  # the bar is on the right
+
+
+def test_a_far_picture_shows_shoulders_once_more() -> None:
+    near, far = Eyes(red), Eyes(red)
+    picture = picture_of(400, 400, (200, 200), 30)
+    head_probability(near, picture, mesh_at(200, 200, 400 / FAR + 4), Size(400, 400))
+    head_probability(far, picture, mesh_at(200, 200, 400 / FAR - 4), Size(400, 400))
+    assert (len(near.shown), len(far.shown)) == (3, 4)
+
+
+def unsure_from_afar(shown: Floats) -> Floats:
+    """All of the picture shows a small disc: there the network sees persons everywhere, else what is red."""
+    return np.full(shown.shape[:2], 0.9) if (shown[..., 0] > 0.5).mean() < 0.03 else red(shown)
+
+
+def test_the_nearer_looks_decide_where_the_face_is_small() -> None:
+    picture = picture_of(1000, 1000, (500, 400), 40)
+    seen = head_probability(Eyes(unsure_from_afar), picture, mesh_at(500, 400, 90), Size(500, 500))
+    assert seen[200, 250] > 0.95
+    assert seen[170, 220] < 0.1  # beside the disc, seen by all
+    assert seen[450, 450] == pytest.approx(0.9, abs=1e-3)  # seen by one look only
+
+
+def test_who_is_certain_outvotes_who_wavers() -> None:
+    answers = iter([0.6, 0.0, 0.6])
+
+    def wavering(shown: Floats) -> Floats:
+        return np.full(shown.shape[:2], next(answers))
+
+    seen = head_probability(Eyes(wavering), np.zeros((300, 300, 3), np.uint8), mesh_at(150, 150, 150), Size(300, 300))
+    odds = (2 * np.log(0.6 / 0.4) + np.log(CERTAIN / (1 - CERTAIN))) / 3
+    assert seen[150, 150] == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-3)
+    assert seen[150, 150] < 0.3
+
+
+def _with_haze() -> tuple[Mask, FaceMesh]:
+    """A disc; a soft rim around it; haze to its right, and a strand in the haze and one without."""
+    alpha = np.zeros((400, 400), np.float32)
+    cv2.circle(alpha, (200, 200), 110, 1.0, -1)
+    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 1.2), np.float32)
+    haze = np.zeros_like(alpha)
+    haze[180:240, 300:340] = 0.3
+    alpha = np.maximum(alpha, haze)
+    alpha[210:212, 305:335] = 0.45
+    alpha[100:102, 60:110] = 0.4
+    return alpha, mesh_at(200, 200, 200)
+
+
+def test_haze_beside_the_head_goes_and_strands_stay() -> None:
+    alpha, mesh = _with_haze()
+    clear = _without_mist(alpha, mesh.box.width)
+    assert (clear <= alpha).all()
+    assert clear[190:204, 322:338].max() == 0
+    assert clear[210, 325] == pytest.approx(0.15, abs=0.01)  # what it is more than the haze
+    assert clear[101, 65:80].min() == pytest.approx(0.4, abs=1e-3)
+    rim = np.hypot(*(np.mgrid[:400, :400] - 200)) < 112
+    rim[:, 290:] = False
+    assert np.abs(clear - alpha)[rim].max() < 1e-3
