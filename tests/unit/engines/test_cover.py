@@ -116,6 +116,20 @@ def test_a_beard_belongs_to_the_face() -> None:
     assert found(image)[y, x] < 0.2
 
 
+def test_a_white_beard_is_part_of_the_face_and_a_white_backdrop_beside_a_bare_chin_is_not() -> None:
+    white, chin = (235, 235, 240), at(152)
+    bare, bearded = painted(), painted()
+    for image in (bare, bearded):
+        image[chin[1] - 4 :] = white  # the backdrop, seen where the contour is drawn too low
+    beard = np.zeros(SIZE, np.uint8)
+    cv2.fillPoly(beard, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], 1)
+    beard[: at(18)[1]] = 0
+    bearded[beard > 0] = white
+    low = (chin[1] - 2, chin[0])
+    assert found(bare)[low] > 0.3
+    assert found(bearded)[low] < 0.1
+
+
 #: A point on the side of the cheek, below the cheekbone; one nearer to the nose, where hair ends; a brow's outer end.
 CHEEK_SIDE, HAIR_END, BROW_END = 147, 192, 46
 

@@ -35,6 +35,8 @@ BRIGHT = (0.3, 0.5)
 DARK_LOW = (0.6, 1.0)
 #: How much darker than skin, in the middle, a chin and the skin above its mouth are bare, and surely bearded.
 BEARDED = (0.2, 0.35)
+#: How much brighter than skin, and how far from its colour, a chin is bare, and surely in a white beard.
+WHITE, HOARY = (0.3, 0.45), (0.3, 0.4)
 #: How broad a frame of glasses may be, face widths: what is dark and broader may be hair.
 FRAME = 0.06
 #: How much darker than skin the edge of hair is, and how wide it is, face widths.
@@ -71,13 +73,20 @@ def hanging_zone() -> Floats:
 
 
 @lru_cache(maxsize=1)
+def _chin_points() -> NDArray[np.bool_]:
+    """(468,) the chin."""
+    x, y = np.abs(mean_face().points[:, 0]), mean_face().points[:, 1]
+    lips = mean_face().points[[*regions.LIPS_OUTER], 1]
+    return np.asarray((y > lips.max() + 0.08) & (x < 0.35) & (rim_gap() > 0.1), np.bool_)
+
+
+@lru_cache(maxsize=1)
 def _beard_points() -> NDArray[np.bool_]:
     """(468,) chin, and skin above the mouth: beards grow there, hair of the head seldom hangs there."""
     x, y = np.abs(mean_face().points[:, 0]), mean_face().points[:, 1]
     lips = mean_face().points[[*regions.LIPS_OUTER], 1]
-    beneath = (y > lips.max() + 0.08) & (x < 0.35) & (rim_gap() > 0.1)
     above = (y < lips.min() - 0.02) & (y > lips.min() - 0.16) & (x < 0.3)
-    return np.asarray(beneath | above, np.bool_)
+    return np.asarray(_chin_points() | above, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,15 @@ class AgainstSkin:
         """0 for a bare chin, 1 for a beard; what may be one, in between."""
         dark = np.median(at_points(self.dark, self.at[_beard_points(), :2]))
         return float(np.clip((dark - BEARDED[0]) / (BEARDED[1] - BEARDED[0]), 0, 1))
+
+    @cached_property
+    def white_bearded(self) -> float:
+        """The same of a white beard."""
+        chin = self.at[_chin_points(), :2]
+        bright, tint = (np.median(at_points(values, chin)) for values in (-self.dark, self.tint))
+        return float(
+            np.clip(min((bright - WHITE[0]) / (WHITE[1] - WHITE[0]), (tint - HOARY[0]) / (HOARY[1] - HOARY[0])), 0, 1)
+        )
 
     @cached_property
     def solid(self) -> Mask:
@@ -151,9 +169,11 @@ def hair_over(seen: AgainstSkin) -> Mask:
     clear = 1 - features(seen.at, seen.shape, EYES_AND_LIPS, AROUND_EYES)  # make-up is dark, too
     zone, hanging = zone * free, hanging * free * clear * np.float32(1 - seen.bearded)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
-    hair = np.maximum(
-        np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, _step(-dark, *BRIGHT) * beyond
-    )
+    bright = _step(-dark, *BRIGHT) * beyond
+    if seen.white_bearded > 0:  # what goes on to the chin is no backdrop
+        beard = _reaches_in(-dark > BRIGHT[0], (rim < 0.1) & (seen.inside > 0.5))
+        bright *= 1 - np.float32(seen.white_bearded) * beard
+    hair = np.maximum(np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, bright)
     deep = np.float32(DEEPER) * (1 - near)
     hair = np.maximum(hair, _step(dark - deep, *DARK_LOW) * hanging * seen.solid) * seen.inside
     # Low on the cheeks the contour's own points are out of sight: there the outline of what is drawn tells as much.
