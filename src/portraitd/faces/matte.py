@@ -27,10 +27,6 @@ CLOTHES_WEIGHT = 0.03
 #: The same where the network is sure of the backdrop, and from which probability on it begins to be.
 BACKDROP_WEIGHT = 0.05
 SURELY_BACKDROP = 0.08
-#: Trimmings that the network left out: how likely it still holds them to be of the person, or how far their colour lies
-#: from the backdrop's nearby.
-TRIM_DOUBT = 0.15
-TRIM_APART = 0.35
 #: How far outside the outline a soft edge begins to be mist, and where all of it is; and how wide a strand there may
 #: be. In face widths.
 MIST = (0.015, 0.04)
@@ -48,7 +44,6 @@ def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     face_px = mesh.box.width * scale
     points = (mesh.xy + 0.5) * scale - 0.5
     rough = _own_region(probability, points)
-    rough = _with_trim(rough, colours, points, face_px)
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
@@ -69,35 +64,6 @@ def _own_region(rough: Mask, points: Floats) -> Mask:
     keep = (labels == np.bincount(own).argmax()).astype(np.uint8)
     near = cv2.dilate(keep, np.ones((9, 9), np.uint8))
     return np.asarray(rough * near, np.float32)
-
-
-def _with_trim(rough: Mask, colours: Floats, points: Floats, face_px: float) -> Mask:
-    """`rough` with collars, straps and trimmings that the network left outside the clothes.
-
-    Narrow things along the outline below the face whose colour the backdrop nearby has not; what reaches farther out
-    is a shadow or a piece of furniture, and busy backdrops have everybody's colours.
-    """
-    outward = cv2.distanceTransform((rough < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    backdrop = (outward > 0.14 * face_px) & (rough < 0.1)
-    window = 2 * max(2, round(0.3 * face_px)) + 1
-    mean = _mean_nearby(colours, backdrop, window)
-    spread2 = _mean_nearby((colours - mean) ** 2, backdrop, window)
-    foreign = (((colours - mean) ** 2 / (spread2 + 0.03**2)).sum(axis=2) > 3.5**2) & (rough < 0.5)
-    y = np.arange(rough.shape[0], dtype=np.float32)[:, None]
-    below = (y - points[regions.CHIN][1]) / face_px
-    foreign &= (below > -0.3) & (below < 0.8) & (outward < 0.2 * face_px)
-    count, labels = cv2.connectedComponents(foreign.astype(np.uint8), connectivity=8)
-    sizes = np.bincount(labels.ravel(), minlength=count)
-    beyond = np.bincount(labels[outward > 0.12 * face_px], minlength=count)
-    touching = np.bincount(labels[(outward > 0) & (outward < 2)], minlength=count)
-    trim = (beyond < 0.05 * sizes) & (touching > 0.15 * face_px)
-    # A stained wall has foreign patches, too: there the network has no doubt, and the colour is nearly the wall's.
-    doubt = np.bincount(labels.ravel(), weights=rough.ravel(), minlength=count)
-    apart = np.bincount(labels.ravel(), weights=np.linalg.norm(colours - mean, axis=2).ravel(), minlength=count)
-    trim &= (doubt > TRIM_DOUBT * sizes) | (apart > TRIM_APART * sizes)
-    trim[0] = False
-    lifted = 0.96 * cv2.blur(trim[labels].astype(np.float32), (3, 3))
-    return np.asarray(np.maximum(rough, lifted), np.float32)
 
 
 def make_trimap(rough: Mask, points: Floats, face_px: float) -> Trimap:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import BACKDROP_WEIGHT, _with_trim, estimate_foreground, make_prior
+from portraitd.faces.matte import BACKDROP_WEIGHT, estimate_foreground, make_prior
 from portraitd.faces.matting import MattingLaplacian, Prior, Trimap, solve_matte
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask
@@ -98,28 +98,3 @@ def test_where_the_network_is_sure_of_the_backdrop_it_has_a_say_even_beside_hair
     }
     assert weight[0.2] == pytest.approx(weight[0.4])
     assert weight[0.0] == pytest.approx(weight[0.2] + BACKDROP_WEIGHT, rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("what", "colour", "doubt", "taken"),
-    [
-        ("collar", (0.75, 0.72, 0.70), 0.3, True),
-        ("stain", (0.75, 0.72, 0.70), 0.02, False),
-        ("red strap", (0.80, 0.10, 0.15), 0.02, True),
-    ],
-)
-def test_what_is_narrow_beside_the_neck_is_the_person_s_where_network_or_colour_say_so(
-    what: str, colour: tuple[float, float, float], doubt: float, taken: bool
-) -> None:
-    points = np.asarray(mean_face().points[:, :2] * 40 + 110, np.float32)
-    face_px = float(np.ptp(points[:, 0]))
-    colours = np.full((240, 220, 3), 0.6, np.float32)
-    colours += np.random.default_rng(3).normal(0, 0.005, colours.shape).astype(np.float32)
-    rough = np.zeros((240, 220), np.float32)
-    rough[40:, 70:150] = 1
-    chin = int(points[152, 1])
-    piece = np.s_[chin + 2 : chin + 28, 150:156]
-    colours[piece], rough[piece] = colour, doubt
-    lifted = _with_trim(rough, colours, points, face_px)
-    assert (lifted[piece][4:-4, 1:-1].min() > 0.5) == taken, what
-    assert (lifted[:, 160:] == rough[:, 160:]).all()
