@@ -54,8 +54,8 @@ def test_a_rim_adds_its_colour_at_the_outline_and_nothing_within() -> None:
     assert gain[HEIGHT // 2 :, WIDTH // 2 - 8 : WIDTH // 2 + 8].max() < 0.2 * gain[at][0]
 
 
-def flown(picture: Floats, light: float) -> Floats:
-    return particles.before("snow", np.random.default_rng(3), picture, person((1024, 768)), light)
+def flown(picture: Floats, light: float, what: str = "petals") -> Floats:
+    return particles.before(what, np.random.default_rng(3), picture, person((1024, 768)), light)
 
 
 def test_what_flies_hides_what_is_behind_it_and_is_lit_by_the_scene() -> None:
@@ -69,6 +69,17 @@ def test_what_flies_hides_what_is_behind_it_and_is_lit_by_the_scene() -> None:
     assert through.max() == pytest.approx(1, abs=1e-5)
     flake = full.max(axis=2) > 0.2
     assert through[flake].mean() < 0.9 < through[~flake].mean()
+
+
+def test_snow_is_never_darker_than_what_lies_behind_it() -> None:
+    """Before a bright sky grey flakes would look like dirt; before a dark wall they are as bright as ever."""
+    for level in (0.05, 0.9):
+        sky = np.full((1024, 768, 3), level, np.float32)
+        assert (flown(sky, 0.4, "snow") >= sky).all()
+        canvas = np.full((512, 384, 3), level, np.float32)
+        assert (particles.behind("snow", np.random.default_rng(3), canvas) >= canvas).all()
+    assert flown(np.full((1024, 768, 3), 0.05, np.float32), 0.4, "snow").max() > 0.25
+    assert flown(np.full((1024, 768, 3), 0.9, np.float32), 0.4, "petals").min() < 0.8
 
 
 def developed(level: float, grade: Grade) -> Floats:

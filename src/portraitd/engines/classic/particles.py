@@ -32,6 +32,8 @@ class Kind:
     colours: tuple[str, ...]
     behind: Depth
     before: tuple[Depth, ...]
+    #: Lets light through: it is never darker than what lies behind it. Grey specks before a bright sky look like dirt.
+    glows: bool = False
 
 
 KINDS = {
@@ -49,6 +51,7 @@ KINDS = {
         ("#e3e9f0", "#f6f8fa"),
         Depth(120, (0.8, 2.4), 1.5, 3),
         (Depth(26, (1.2, 2.6), 1.5, 5), Depth(9, (4, 8), 6, 9)),
+        glows=True,
     ),
 }
 
@@ -60,7 +63,8 @@ def behind(kind: str, rng: np.random.Generator, backdrop: Floats) -> Floats:
     what = KINDS[kind]
     light = float(np.clip(1.6 * np.median(backdrop @ LUMA) + 0.25, 0.3, 1.0))
     layer = _layer(what.colours, what.behind, rng, None).premultiplied * np.array((light, light, light, 1), np.float32)
-    return Layer(layer).over(backdrop)
+    flown = Layer(layer).over(backdrop)
+    return np.maximum(flown, backdrop) if what.glows else flown
 
 
 def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout, light: float) -> Floats:
@@ -75,7 +79,8 @@ def before(kind: str, rng: np.random.Generator, picture: Floats, cutout: Cutout,
     lit = merged * np.array([light, light, light, 1], np.float32)
     *colours, opaque = cv2.split(cv2.resize(lit, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR))
     beyond = cv2.multiply(picture, cv2.merge([np.float32(1) - opaque] * 3))
-    return np.asarray(cv2.add(beyond, cv2.merge(colours)), np.float32)
+    flown = np.asarray(cv2.add(beyond, cv2.merge(colours)), np.float32)
+    return np.maximum(flown, picture) if what.glows else flown
 
 
 def _layer(colours: tuple[str, ...], depth: Depth, rng: np.random.Generator, cutout: Cutout | None) -> Layer:
