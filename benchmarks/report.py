@@ -54,6 +54,7 @@ FIGURES = (
     Figure("  (in the template itself)", _named("neck_of_template"), "", 2),
     Figure("  tone: beyond the template's own difference", _named("neck_tone"), "", 2),
     Figure("cheeks brighter than the template's, L*", _named("brighter"), "", 1),
+    Figure("cheeks yellower than the template's, b*", _named("yellower"), "", 1),
     Figure("sharpness over the template's", _named("sharpness"), "0.8 to 1.25 in 90 %", 2),
     Figure("fine detail over the template's", _named("detail"), "", 2),
 )

@@ -108,6 +108,7 @@ def measured(studio: Studio, person: Person, template: Subject, image: Image) ->
 def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, float | None]:
     pose, face = measures.pose_error(result, template), measures.expression_error(result, template)
     neck = measures.neck_and_ears(models, result, template)
+    off = measures.cheek_colour(result) - measures.cheek_colour(template)
     return {
         **{f"pose_{key}": value for key, value in pose.items()},
         **{f"{key}_opening" if key != "smile" else key: value for key, value in face.items()},
@@ -115,7 +116,8 @@ def _figures(models: FaceModels, result: Seen, template: Seen) -> dict[str, floa
         "contour_seam": measures.contour_seam(result, template),
         "wide_seam": measures.seam(result.image, template, measures.WIDE_SEAM_REACH),
         **measures.face_against_neck(result, template, neck),
-        "brighter": float(measures.cheek_colour(result)[0] - measures.cheek_colour(template)[0]),
+        "brighter": float(off[0]),
+        "yellower": float(off[2]),
         "outside": float(measures.changed_outside(models, result.image, template)),
         "sharpness": measures.sharpness_ratio(result.image, template),
         "detail": measures.detail_ratio(result.image, template),

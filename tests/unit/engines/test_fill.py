@@ -12,7 +12,7 @@ from portraitd.engines.classic.fill import with_fill
 from portraitd.engines.classic.region import Nearby
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions
-from portraitd.images import Image, Mask
+from portraitd.images import Image, Mask, to_linear
 from tests.fakes import heads
 
 NECK, WALL = (168, 125, 105), (40, 90, 160)
@@ -49,11 +49,11 @@ def test_the_neck_is_brighter_by_what_was_found() -> None:
     assert template.fill is not None
     lit = with_fill(template)
     neck = np.s_[310:330, 180:220]
-    expected = np.array(NECK) * np.exp(template.fill.lift.max() / 2.2)
+    expected = np.array(NECK) * np.exp((template.fill.lift.max() + template.fill.tint) / 2.2)
     assert lit.picture[neck].mean(axis=(0, 1)) == pytest.approx(expected, abs=1.5)
     assert template.around is not None
-    assert lit.around == pytest.approx(template.around + template.fill.brighter, abs=1e-6)
-    assert template.fill.brighter > 0.05
+    assert lit.around == pytest.approx(template.around + template.fill.moved, abs=1e-6)
+    assert template.fill.moved.min() > 0.05
 
 
 def test_face_wall_and_the_template_itself_keep_their_bytes() -> None:
@@ -87,6 +87,23 @@ def test_a_template_that_needs_none_is_as_it_is() -> None:
     assert with_fill(unasked) is unasked
     wall = read_template(picture(), heads.MESH, lambda: replace(somebody(), probability=np.zeros((8, 8), np.float32)))
     assert wall.fill is None
+
+
+def test_a_neck_as_bright_as_the_face_changes_in_colour_alone() -> None:
+    sallow = (203, 160, 126)
+    before = picture(sallow)
+    template = read(before)
+    assert template.fill is not None
+    assert template.fill.lift.max() == 0
+    lit = with_fill(template)
+    neck = np.s_[310:330, 180:220]
+    red, _, blue = (lit.picture[neck].astype(float) - before[neck]).mean(axis=(0, 1))
+    assert blue > 4
+    assert red < 0
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    light = [float((to_linear(image[neck]) @ weights).mean()) for image in (before, lit.picture)]
+    assert light[1] == pytest.approx(light[0], rel=0.02)
+    assert not (lit.picture[:, :100] != before[:, :100]).any()
 
 
 def test_grey_stays_grey() -> None:
@@ -126,7 +143,7 @@ def test_what_is_half_surely_skin_is_brightened_half_and_what_hardly_is_keeps_it
     everywhere = np.full_like(template.fill.bare, sure)
     lit = with_fill(replace(template, fill=replace(template.fill, bare=everywhere)))
     neck = np.s_[310:330, 180:220]
-    gain = 1 + share * (np.exp(template.fill.lift.max() / 2.2) - 1)
+    gain = 1 + share * (np.exp((template.fill.lift.max() + template.fill.tint) / 2.2) - 1)
     assert lit.picture[neck].mean(axis=(0, 1)) == pytest.approx(np.array(NECK) * gain, abs=0.0 if not share else 1.0)
 
 

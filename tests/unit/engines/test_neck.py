@@ -10,11 +10,13 @@ from portraitd.engines.classic import light
 from portraitd.engines.classic.neck import (
     BELOW_EYES,
     FILL_SHARE,
+    FILL_TINT,
     JOINED,
     MOST,
     MOST_FILL,
     ROOM,
     SHARE,
+    SKIN_LUMA,
     TINT_SHARE,
     FillLight,
     fill_light,
@@ -182,7 +184,7 @@ def test_the_neck_in_shade_comes_part_of_the_way_to_the_cheeks() -> None:
     assert fill is not None
     lift, gap = lift_in(fill, image), float((log_of(FACE) - log_of(NECK)).mean())
     assert lift[245:260, 130:170] == pytest.approx(FILL_SHARE * gap, abs=0.02)
-    assert fill.brighter == pytest.approx(FILL_SHARE * gap, abs=0.02)
+    assert fill.moved @ SKIN_LUMA == pytest.approx(FILL_SHARE * gap, abs=0.02)
     assert np.abs(lift[90:170, 110:190]).max() == 0  # the face
     assert np.abs(lift[250:, :95]).max() == 0  # the wall
     assert np.abs(lift[250:, 205:]).max() == 0
@@ -272,7 +274,7 @@ def test_half_sure_skin_is_brightened_half() -> None:
     assert half is not None
     assert half.lift.max() == pytest.approx(sure.lift.max(), abs=0.01)
     assert half.bare.max() == pytest.approx(0.6, abs=0.01)
-    assert half.brighter == pytest.approx(0.6 * sure.brighter, abs=0.01)
+    assert half.moved == pytest.approx(0.6 * sure.moved, abs=0.01)
 
 
 def test_a_person_is_looked_for_where_the_neck_is() -> None:
@@ -328,9 +330,44 @@ def test_skin_that_does_not_hang_together_with_the_face_stays() -> None:
     assert lift[300:320, 130:170].min() > 0.05
 
 
-@pytest.mark.parametrize("neck", [FACE, (240, 200, 180), WALL])
+@pytest.mark.parametrize("neck", [FACE, lit(FACE, 0.2), WALL])
 def test_no_shade_no_fill_light(neck: tuple[int, ...]) -> None:
     assert filled(picture(FACE, neck)) is None
+
+
+#: As bright as the face, and yellower.
+SALLOW = (228, 181, 140)
+
+
+def test_a_sallow_neck_comes_part_of_the_way_to_the_cheeks_colour_and_is_no_darker() -> None:
+    image = picture(FACE, SALLOW)
+    fill = filled(image)
+    assert fill is not None
+    assert fill.lift.max() == 0
+    gap = log_of(FACE) - log_of(SALLOW)
+    wanted = FILL_TINT * (gap - gap.mean())
+    assert fill.tint - fill.tint.mean() == pytest.approx(wanted, abs=0.01)
+    assert fill.tint @ SKIN_LUMA == pytest.approx(0, abs=1e-5)
+    assert fill.moved == pytest.approx(fill.tint, abs=0.02)
+    whole = Box(0, 0, image.shape[1], image.shape[0])
+    x0, y0, x1, y1 = (int(v) for v in fill.box)
+    cast = np.zeros(image.shape[:2], np.float32)
+    cast[y0:y1, x0:x1] = cv2.resize(fill.bare * fill.cast, (x1 - x0, y1 - y0))
+    assert fill.box.x1 <= whole.x1
+    assert cast[245:260, 130:170] == pytest.approx(0.95, abs=0.05)
+    assert cast[90:170, 110:190].max() == 0  # the face
+    assert cast[250:, 205:].max() == 0  # the wall
+
+
+def test_what_has_the_cheeks_colour_already_keeps_it() -> None:
+    """Though most of the neck has not: shoulders in the light, say."""
+    image = picture(FACE, SALLOW)
+    image[290:, 60:240] = FACE
+    fill = filled(image)
+    assert fill is not None
+    lit_part, sallow = fill.cast[-12:, 60:90], fill.cast[80:90, 65:80]
+    assert sallow.min() > 0.6
+    assert lit_part.max() < 0.1
 
 
 def test_nobody_is_looked_for_where_no_fill_light_is_needed() -> None:
@@ -349,7 +386,7 @@ def test_what_looks_like_skin_but_is_not_surely_bare_tells_the_face_of_no_fill_l
     image[185:230, 130:170] = NECK
     fill = filled(image)
     assert fill is not None
-    assert 0 < fill.brighter < 0.95 * fill.lift.max()
+    assert 0 < fill.moved @ SKIN_LUMA < 0.95 * fill.lift.max()
 
 
 def test_forehead_and_temples_keep_their_shade() -> None:

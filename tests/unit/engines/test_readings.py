@@ -134,5 +134,5 @@ def test_fill_light_is_kept_and_counted() -> None:
     first, again = kept.read(picture), kept.read(picture)
     assert first.fill is not None
     assert again.fill is first.fill
-    bytes_of_fill = first.fill.bare.nbytes + first.fill.lift.nbytes
+    bytes_of_fill = first.fill.bare.nbytes + first.fill.lift.nbytes + first.fill.cast.nbytes
     assert readings._size(first) == first.covered.nbytes + first.face.hair.nbytes + bytes_of_fill

@@ -34,12 +34,16 @@ SHADE = (-1.1, 0.35)
 TINT = 0.30
 #: Of the way from the cheeks' tone to the neck's, how much the face goes: a neck lies in the chin's shadow, and is a
 #: little yellower than cheeks by nature.
-SHARE, TINT_SHARE = 0.53, 0.52
+SHARE, TINT_SHARE = 0.53, 0.40
 #: How far the face goes at most, natural log of light.
 MOST = 0.34
 #: Of the way from the neck's tone to the cheeks', how much the neck goes before that, in fill light, and how much at
 #: most and at least, natural log of light.
-FILL_SHARE, MOST_FILL, LEAST_FILL = 0.4, 0.4, 0.04
+FILL_SHARE, MOST_FILL, LEAST_FILL = 0.47, 0.4, 0.04
+#: The same of its colour: shade is lit by clothes and skin, and faces that took its colour would look sallow.
+FILL_TINT, LEAST_TINT = 0.4, 0.02
+#: Red's, green's and blue's share in the brightness of skin (Rec. 709, for linear light of 0.55, 0.33 and 0.25).
+SKIN_LUMA = np.array([0.315, 0.636, 0.049], np.float32)
 #: Over which distance from the face's contour fill light begins, and over which it ends; over which below the eyes it
 #: begins: brows, temples and hair keep their shade; and the scale of shade. All in face widths.
 FILL_BEGINS, FILL_ENDS = 0.03, (0.8, ROOM)
@@ -93,7 +97,7 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class FillLight:
-    """By how much fill light brightens a picture, on a small copy of a part of it."""
+    """By how much fill light brightens a picture, and which cast it takes out, on a small copy of a part of it."""
 
     #: The whole pixels of the part.
     box: Box
@@ -101,8 +105,11 @@ class FillLight:
     bare: Mask
     #: (h, w) by how much what is bare skin is brightened there, natural log of light.
     lift: Mask
-    #: By how much that brightens the skin around the face.
-    brighter: float
+    #: (3,) how what is bare skin changes in colour, natural log of light; and (h, w) how much of that it does.
+    tint: Floats
+    cast: Mask
+    #: (3,) how all that moves the skin around the face, natural log of light.
+    moved: Floats
 
 
 def surroundings(picture: Image, mesh: FaceMesh, skin: Floats) -> Surroundings:
@@ -134,27 +141,59 @@ def fill_light(near: Surroundings, person: Callable[[], Nearby]) -> FillLight | 
     found, around = near.found, skin_around(near)
     if found is None or around is None:
         return None
-    cheeks = _cheeks(near.tone, near.points).mean()
-    gap = float(cheeks - around.mean())
-    lift = min(MOST_FILL, FILL_SHARE * gap)
-    if lift < LEAST_FILL:
+    cheeks = _cheeks(near.tone, near.points)
+    gap = cheeks - around
+    dim, lift, tint = float(gap.mean()), *_wanted(gap)
+    if not lift and not tint.any():
         return None
     oval = near.points[list(regions.FACE_OVAL)]
     bare = bare_skin(near.tone, oval, near.skin, person().within(near.box, near.outside.shape[::-1]))
     bare = _joined_to_face(bare, near.outside)
-    shown = bare * (near.outside > 0) + np.float32(1e-3)
-    sigma = SHADE_SCALE * near.width
-    total, weight = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (light.grey_of(near.tone) * shown, shown))
-    shade = np.clip((cheeks - total / weight) / gap, 0, 1)
-    shade *= np.clip(near.outside / FILL_BEGINS, 0, 1)
-    shade *= np.clip((FILL_ENDS[1] - near.outside) / (FILL_ENDS[1] - FILL_ENDS[0]), 0, 1)
-    shade *= np.clip(near.below_eyes / BELOW_EYES, 0, 1)
-    lifted = np.asarray(lift * shade * (bare > 0), np.float32)
-    if not lifted.any():
+    off, reach = cheeks - _skin_nearby(near, bare), _reach(near) * (bare > 0)
+    shade = np.clip(light.grey_of(off) / max(dim, 1e-6), 0, 1)
+    lifted, cast = lift * shade * reach, _share_of(off, gap) * reach * np.float32(tint.any())
+    if not lifted.any() and not cast.any():
         return None
     # What counts as the skin around the face is not all surely bare.
-    then = np.median(near.tone[found] + (bare * lifted)[found][:, None], axis=0)
-    return FillLight(near.box, bare, lifted, float((then - around).mean()))
+    change = bare[found, None] * (lifted[found, None] + cast[found, None] * tint)
+    moved = np.median(near.tone[found] + change, axis=0) - around
+    return FillLight(
+        near.box, bare, np.asarray(lifted, np.float32), tint, np.asarray(cast, np.float32), moved.astype(np.float32)
+    )
+
+
+def _skin_nearby(near: Surroundings, bare: Mask) -> Floats:
+    """(h, w, 3) log linear light of the bare skin around each pixel, the face's left out."""
+    shown = bare * (near.outside > 0) + np.float32(1e-3)
+    sigma = SHADE_SCALE * near.width
+    total, weight = (cv2.GaussianBlur(part, (0, 0), sigma) for part in (near.tone * shown[:, :, None], shown))
+    return np.asarray(total / weight[:, :, None], np.float32)
+
+
+def _share_of(off: Floats, gap: Floats) -> Mask:
+    """(h, w) 0 to 1: how much of the (3,) gap in colour, brightness left out, is in the (h, w, 3) differences."""
+    towards = gap - gap.mean()
+    tint = off - light.grey_of(off)[:, :, None]
+    return np.asarray(np.clip(tint @ towards / max(float(towards @ towards), 1e-6), 0, 1), np.float32)
+
+
+def _wanted(gap: Floats) -> tuple[float, Floats]:
+    """How much brighter skin becomes that is (3,) `gap` from the cheeks, and (3,) how it changes in colour; natural log
+    of light, 0 for less than can be seen."""
+    dim = float(gap.mean())
+    lift = min(MOST_FILL, FILL_SHARE * dim)
+    tint = np.float32(FILL_TINT) * (gap - np.float32(dim))
+    seen = bool(np.abs(tint).max() >= LEAST_TINT)
+    tint -= tint @ SKIN_LUMA  # no darker by it
+    return lift if lift >= LEAST_FILL else 0.0, np.asarray(tint * seen, np.float32)
+
+
+def _reach(near: Surroundings) -> Mask:
+    """(h, w) how much of the fill light falls where: beside and below the face, to 0."""
+    below = np.clip(near.below_eyes / BELOW_EYES, 0, 1)
+    begins = np.clip(near.outside / FILL_BEGINS, 0, 1)
+    ends = np.clip((FILL_ENDS[1] - near.outside) / (FILL_ENDS[1] - FILL_ENDS[0]), 0, 1)
+    return np.asarray(below * begins * ends, np.float32)
 
 
 def _joined_to_face(bare: Mask, outside: Mask) -> Mask:
