@@ -1,0 +1,168 @@
+"""How well people are cut out: photos with a plain backdrop, laid before busy ones, and cut out again.
+
+The truth is what the engine itself cuts out of the plain photo, where that is easy: what is measured is how much of it
+a busy backdrop costs. Next to it stands the segmentation network alone, asked for the whole picture, as tutorials do.
+Prints a table and writes `mattes.json`. Usage: python benchmarks/mattes.py [--portraits FOLDER] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from portraitd.faces import regions
+from portraitd.faces.detect import detect_faces
+from portraitd.faces.matte import estimate_foreground, person_matte
+from portraitd.faces.mesh import FaceMesh, main_mesh
+from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import person_probability
+from portraitd.images import Image, Mask, decode, encode_jpeg
+from portraitd.weights.store import WeightStore
+
+PORTRAITS = Path(__file__).parents[2] / "shared" / "testdata" / "portraits"
+#: Side of a template's picture that may serve as a backdrop, how much of its height, and how sure the network must be
+#: that nobody is there.
+STRIP, STRIP_HEIGHT = 0.25, 0.5
+NOBODY = 0.1
+#: A table with a cup, a cat's fur, a brick wall.
+BUSY = ("coffee", "cat", "brick")
+#: How far out of focus backdrops are, in shares of the picture's longer side; and the camera's noise, steps of 255.
+BLURS = (0.0, 0.003, 0.008, 0.016)
+NOISE = 2.0
+QUALITY = 90
+#: How far from the outline, and from the chin downwards, errors count, face widths.
+REACH, BELOW = 0.5, 0.35
+
+Matte: TypeAlias = Callable[[FaceModels, Image, FaceMesh], Mask]
+
+
+@dataclass(frozen=True)
+class Error:
+    """Of one picture's matte, in per cent of the face's width: as wide a stripe along the outline would be as wrong."""
+
+    method: str
+    person: str
+    backdrop: str
+    #: Backdrop taken for the person, and the person for backdrop.
+    taken: float
+    lost: float
+    milliseconds: float
+
+    @property
+    def both(self) -> float:
+        return self.taken + self.lost
+
+
+def network_alone(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
+    """The baseline."""
+    return person_probability(models, image)
+
+
+METHODS: dict[str, Matte] = {"engine": person_matte, "network alone": network_alone}
+
+
+def main_face(models: FaceModels, image: Image) -> FaceMesh | None:
+    return main_mesh(models, image, detect_faces(models, image))
+
+
+def backdrops(models: FaceModels, folder: Path) -> Iterator[tuple[str, Image]]:
+    """The sides of the templates' pictures on which nobody is; and three busy pictures of scikit-image."""
+    from skimage import data
+
+    for name in BUSY:
+        picture = getattr(data, name)()
+        yield name, picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
+    for path in sorted(folder.glob("*.*")):
+        picture = decode(path.read_bytes())
+        height, width = (int(share * side) for share, side in zip((STRIP_HEIGHT, STRIP), picture.shape, strict=False))
+        person = person_probability(models, picture)
+        for side, columns in (("left", slice(0, width)), ("right", slice(-width, None))):
+            if person[:height, columns].max() < NOBODY:
+                yield f"{path.stem} {side}", np.ascontiguousarray(picture[:height, columns])
+
+
+def laid_before(backdrop: Image, person: Image, alpha: Mask, blur: float, rng: np.random.Generator) -> Image:
+    """The (H, W, 3) colours of a person with this matte, photographed before the backdrop."""
+    height, width = alpha.shape
+    scale = max(height / backdrop.shape[0], width / backdrop.shape[1])
+    large = cv2.resize(backdrop, None, fx=1.01 * scale, fy=1.01 * scale, interpolation=cv2.INTER_CUBIC)
+    behind = large[:height, :width].astype(np.float32)
+    if blur:
+        behind = cv2.GaussianBlur(behind, (0, 0), blur * max(height, width))
+    share = alpha[:, :, None]
+    seen = person * share + behind * (1 - share) + rng.normal(0, NOISE, behind.shape)
+    return decode(encode_jpeg(np.clip(seen, 0, 255).astype(np.uint8), quality=QUALITY))
+
+
+def error_of(alpha: Mask, truth: Mask, mesh: FaceMesh) -> tuple[float, float]:
+    """What is taken and what is lost, per cent of the face's width along an outline as long as the one there is."""
+    width, solid = mesh.box.width, (truth > 0.5).astype(np.uint8)
+    away = cv2.distanceTransform(solid, cv2.DIST_L2, 5) + cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
+    rows = np.arange(truth.shape[0])[:, None]
+    counted = (away < REACH * width) & (rows < mesh.xy[regions.CHIN, 1] + BELOW * width)
+    outline = float(((away <= 1) & counted).sum()) / 2
+    off = (alpha - truth)[counted] / (max(1.0, outline) * width) * 100
+    return float(np.clip(off, 0, None).sum()), float(np.clip(-off, 0, None).sum())
+
+
+def measure(models: FaceModels, folder: Path) -> Iterator[Error]:
+    """Every person before every backdrop, by every method."""
+    behind = list(backdrops(models, folder / "templates"))
+    for path in sorted(folder.glob("*.png")):
+        photo = decode(path.read_bytes())
+        mesh = main_face(models, photo)
+        if mesh is None:
+            continue
+        truth = person_matte(models, photo, mesh)
+        person, rng = estimate_foreground(photo, truth), np.random.default_rng(0)
+        for number, (name, backdrop) in enumerate(behind):
+            seen = laid_before(backdrop, person, truth, BLURS[number % len(BLURS)], rng)
+            found = main_face(models, seen)
+            if found is None:
+                continue
+            for method, matte in METHODS.items():
+                start = time.perf_counter()
+                alpha = matte(models, seen, found)
+                milliseconds = 1e3 * (time.perf_counter() - start)
+                yield Error(method, path.stem, name, *error_of(alpha, truth, found), milliseconds)
+
+
+def report(errors: list[Error]) -> None:
+    print(f"{'10 / 50 / 90 %, per cent of the face':38s} {'pictures':>8s} {'both':>18s} {'taken':>18s} {'lost':>18s}")
+    for method in METHODS:
+        own = [error for error in errors if error.method == method]
+        columns = (
+            " / ".join(f"{value:.2f}" for value in np.percentile([getattr(error, key) for error in own], [10, 50, 90]))
+            for key in ("both", "taken", "lost")
+        )
+        middle = float(np.median([error.milliseconds for error in own]))
+        print(f"{method + f', {middle:.0f} ms':38s} {len(own):8d} " + " ".join(f"{column:>18s}" for column in columns))
+    worst = sorted((e for e in errors if e.method == "engine"), key=lambda error: -error.both)[:8]
+    print("worst: " + ", ".join(f"{error.person} before {error.backdrop} {error.both:.1f}" for error in worst))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--portraits", type=Path, default=PORTRAITS, help="photos, and a folder `templates` beside them"
+    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_name("out") / "mattes.json")
+    arguments = parser.parse_args()
+    store = WeightStore()
+    store.ensure(("classic",))
+    errors = list(measure(FaceModels(store.folder), arguments.portraits))
+    report(errors)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps([asdict(error) for error in errors], indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
