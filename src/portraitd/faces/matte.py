@@ -175,7 +175,7 @@ def _upsampled(alpha: Mask, colours: Floats, image: Image) -> Mask:
 
 
 def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
-    """Alpha without mist (nearly 0 is 0, nearly 1 is 1), loose islands, and holes the network knows nothing of."""
+    """Alpha without haze (nearly 0 is 0, nearly 1 is 1), loose islands, and holes the network knows nothing of."""
     clear = np.clip((alpha - 0.04) / 0.91, 0, 1)
     solid = (clear > 0.5).astype(np.uint8)
     holes, labels, stats, _ = cv2.connectedComponentsWithStats(1 - solid, connectivity=4)
@@ -192,12 +192,19 @@ def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
     reach = 2 * max(1, round(0.03 * mesh.box.width)) + 1
     closed = cv2.morphologyEx(clear, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     clear = np.maximum(clear, closed * np.clip((probability - 0.8) / 0.15, 0, 1))
-    islands, labels = cv2.connectedComponents((clear > 0.15).astype(np.uint8), connectivity=8)
-    if islands > 2:
-        centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)
-        own = cv2.dilate((labels == labels[centre[1], centre[0]]).astype(np.uint8), np.ones((5, 5), np.uint8))
-        clear = clear * own
-    return _without_mist(np.asarray(clear, np.float32), mesh.box.width)
+    # What mist alone joined to the person is an island without it.
+    return _own_island(_without_mist(np.asarray(clear, np.float32), mesh.box.width), mesh)
+
+
+def _own_island(alpha: Mask, mesh: FaceMesh) -> Mask:
+    """Alpha of what hangs together with the face."""
+    islands, labels = cv2.connectedComponents((alpha > 0.15).astype(np.uint8), connectivity=8)
+    if islands <= 2:
+        return alpha
+    height, width = alpha.shape
+    centre = np.clip(mesh.xy.mean(axis=0), 0, (width - 1, height - 1)).astype(int)
+    own = cv2.dilate((labels == labels[centre[1], centre[0]]).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.asarray(alpha * own, np.float32)
 
 
 def _without_mist(alpha: Mask, face_px: float) -> Mask:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import _without_mist
+from portraitd.faces.matte import _cleaned, _without_mist
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
 from portraitd.faces.segment import CERTAIN, FAR, INPUT, head_probability
@@ -130,3 +130,12 @@ def test_haze_beside_the_head_goes_and_strands_stay() -> None:
     rim = np.hypot(*(np.mgrid[:400, :400] - 200)) < 112
     rim[:, 290:] = False
     assert np.abs(clear - alpha)[rim].max() < 1e-3
+
+
+def test_what_only_haze_joins_to_the_head_goes_with_it() -> None:
+    alpha, mesh = _with_haze()
+    alpha[180:240, 340:380] = 0.8
+    clear = _cleaned(alpha, np.zeros_like(alpha), mesh)
+    assert clear[:, 345:].max() == 0
+    assert clear[200, 200] == 1
+    assert clear[101, 65:80].max() == 0  # loose from the start
