@@ -20,6 +20,8 @@ _AROUND_LIPS = (57, 186, 92, 165, 167, 164, 393, 391, 322, 410, 287, 273, 335, 4
 
 #: Lightness (Lab's L) of skin in good light: in worse light all colours are nearer to each other.
 LIT = 60.0
+#: Area between the lips, over its width squared, from which on a mouth is open.
+OPEN = 0.08
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class EyeHints:
     lightest: float
     #: Lightest minus darkest over the skin's: lashes and iris make it 0.4 and more.
     contrast: float
+
+    @property
+    def white_seen(self) -> bool:
+        """The white of an eye beside its iris. Strands of hair are less bright, dark glasses less contrasting."""
+        return self.contrast > 1.05 and self.lightest > 1.3 and self.under > 0.8
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class CoverHints:
     lips_apart: float
     #: How much redder (Lab's a) the lips are than what is around them.
     lips_redder: float
+    #: How much lighter (Lab's L) what is between open lips is than these: teeth; 0 where they are shut.
+    teeth: float
     #: Distance in Lab's a, b between cheeks and forehead: a coloured mask lies on the cheeks.
     cheek_colour: float
     #: Share of the mesh outside the picture.
@@ -63,14 +72,16 @@ class CoverHints:
         behind_glass = max(e.under for e in eyes) < 0.62 and max(e.lightest for e in eyes) < 0.65
         blank = all(e.contrast < 0.25 and e.likeness < 0.6 for e in eyes)
         one_covered = any(e.likeness < 0.45 and e.contrast < 0.25 for e in eyes)
-        return behind_glass or blank or one_covered or min(e.likeness for e in eyes) < 0.24
+        unlike = any(e.likeness < 0.24 and not e.white_seen for e in eyes)
+        return behind_glass or blank or one_covered or unlike
 
     @property
     def lips_seen(self) -> bool:
-        """Lips below a bare nose: whatever is around them is a beard. Pale lips go unseen, which proves nothing."""
+        """Lips below a bare nose: whatever is around them is a beard; or teeth between them. Pale lips go unseen, which
+        proves nothing."""
         in_dark_beard = self.around_lips < 0.85 and self.lips_apart > 15 and self.nose_likeness > 0.0
-        red = self.lips_redder > 8 and self.nose_likeness > 0.15
-        return in_dark_beard or red or (self.lips_apart > 8 and self.nose_likeness > 0.3)
+        open_or_red = (self.lips_redder > 8 or self.teeth > 10) and self.nose_likeness > 0.15
+        return in_dark_beard or open_or_red or (self.lips_apart > 8 and self.nose_likeness > 0.3)
 
     @property
     def mouth_hidden(self) -> bool:
@@ -116,9 +127,19 @@ def measure_cover(crop: FaceCrop, outside_share: float) -> CoverHints:
         around_lips=float(_median(lab, around)[0] / max(float(upper[0]), 1.0)),
         lips_apart=float(np.linalg.norm(apart)) * dimmed,
         lips_redder=float(apart[1]) * dimmed,
+        teeth=_teeth(lab, crop, float(_median(lab, lips)[0])),
         cheek_colour=float(np.linalg.norm(colour_step)),
         outside_share=outside_share,
     )
+
+
+def _teeth(lab: Floats, crop: FaceCrop, lips_lightness: float) -> float:
+    """How much lighter than the lips the lighter part of what is between them is; 0 where they are as good as shut."""
+    ring = crop.points[list(regions.LIPS_INNER)]
+    between = crop.polygon(regions.LIPS_INNER)
+    if cv2.contourArea(cv2.convexHull(ring)) < OPEN * float(np.ptp(ring[:, 0])) ** 2 or not between.any():
+        return 0.0
+    return float(np.percentile(lab[..., 0][between], 75)) - lips_lightness
 
 
 def _eye_hints(lab: Floats, ring: Points, skin_lightness: float, likeness: float) -> EyeHints:
