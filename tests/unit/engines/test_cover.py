@@ -116,6 +116,16 @@ def test_a_beard_belongs_to_the_face() -> None:
     assert found(image)[y, x] < 0.2
 
 
+def test_a_moustache_that_a_dark_cheek_joins_to_the_hair_is_none() -> None:
+    """In hard light from one side all of that is dark."""
+    image = with_long_hair()
+    corner, nose = at(61), at(2)
+    image[nose[1] : corner[1], : corner[0] + 4] = HAIR
+    row = found(image)[corner[1] - 4]
+    assert row[corner[0] - 9] < 0.2
+    assert row[corner[0] - 38] > 0.6  # what hangs beside it is hair
+
+
 def test_a_white_beard_is_part_of_the_face_and_a_white_backdrop_beside_a_bare_chin_is_not() -> None:
     white, chin = (235, 235, 240), at(152)
     bare, bearded = painted(), painted()

@@ -19,8 +19,8 @@ from portraitd.images import Floats, Image, Mask, Points
 EYES_AND_LIPS = (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_OUTER)
 BROWS = (regions.LEFT_BROW, regions.RIGHT_BROW)
 FEATURES = (*EYES_AND_LIPS, *BROWS)
-#: How far around eyes and lips dark is no hair that hangs over a cheek, eye distances.
-AROUND_EYES = 0.12
+#: How far around eyes and lips dark is no hair that hangs over a cheek, eye distances: make-up, and a moustache's tips.
+AROUND_EYES, AROUND_LIPS = 0.12, 0.3
 #: How high a brow is that hair may lie over, in diagonals of the face.
 BROW = 0.08
 #: Face width at which hair is looked for, px; its edges are then drawn along the full picture's.
@@ -166,7 +166,8 @@ def hair_over(seen: AgainstSkin) -> Mask:
     spread = seen.raster.interpolate(np.column_stack([cover_zone(), hanging_zone(), rim_weights()]))
     zone, hanging, near, rim = cv2.split(spread)
     dark, free = seen.dark, 1 - features(seen.at, seen.shape, FEATURES, 0.01)
-    clear = 1 - features(seen.at, seen.shape, EYES_AND_LIPS, AROUND_EYES)  # make-up is dark, too
+    clear = 1 - features(seen.at, seen.shape, (regions.LEFT_EYE, regions.RIGHT_EYE), AROUND_EYES)
+    clear *= 1 - features(seen.at, seen.shape, (regions.LIPS_OUTER,), AROUND_LIPS)
     zone, hanging = zone * free, hanging * free * clear * np.float32(1 - seen.bearded)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     bright = _step(-dark, *BRIGHT) * beyond
