@@ -13,6 +13,7 @@ import numpy as np
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.ahead import beside, cores, in_order
 from portraitd.engines.classic.album import open_faces
+from portraitd.engines.classic.beard import is_bearded
 from portraitd.engines.classic.complexion import step_between, with_complexion
 from portraitd.engines.classic.fill import with_fill
 from portraitd.engines.classic.fuse import fuse, pick_view
@@ -24,6 +25,7 @@ from portraitd.engines.classic.people import People
 from portraitd.engines.classic.presets import make_preset
 from portraitd.engines.classic.readings import Readings
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.shave import shaved
 from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
@@ -138,7 +140,8 @@ class ClassicEngine:
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
-        worn = with_outline(with_fill(coloured), identity.shape)
+        bearded = template.bearded and any(is_bearded(view.face()) for view in identity.views)
+        worn = with_outline(shaved(with_fill(coloured), person_bearded=bearded), identity.shape)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)

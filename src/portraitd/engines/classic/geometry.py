@@ -103,6 +103,19 @@ def beside_ring(ring: Points, size: tuple[int, int]) -> tuple[Floats, Floats]:
     return np.asarray(inside, np.float32), np.asarray(outside, np.float32)
 
 
+def outward(points: Points) -> Floats:
+    """(36, 2) unit vectors across the contour of a face with these (468, 2) points, away from it."""
+    ring = points[list(regions.FACE_OVAL)]
+    along = smoothed(np.roll(ring, -1, axis=0) - np.roll(ring, 1, axis=0))
+    across = np.column_stack([along[:, 1], -along[:, 0]])
+    return np.asarray(across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6), np.float32)
+
+
+def smoothed(ring: Floats) -> Floats:
+    """(N, C) each value of a closed ring with its two neighbours on either side, weighted."""
+    return np.asarray(sum(np.roll(ring, k, axis=0) * (3 - abs(k)) for k in range(-2, 3)) / 9, np.float32)
+
+
 @dataclass(frozen=True)
 class Raster:
     """Where the nodes of a coarse grid over a (height, width) picture lie on the mesh."""

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.expression import mouth_in_picture, with_mouth
-from portraitd.engines.classic.geometry import Part, at_points, beside_ring, sampled
+from portraitd.engines.classic.geometry import Part, at_points, beside_ring, outward, sampled, smoothed
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.region import region_box
 from portraitd.engines.classic.template import ROOM, TemplateFace, ramp
@@ -51,20 +51,31 @@ def with_outline(template: TemplateFace, shape: Points) -> TemplateFace:
     step = _step(mesh, shape, picture.shape)
     if float(np.linalg.norm(step, axis=1).max()) < LEAST * mesh.box.width:
         return template
-    x0, y0, x1, y1 = part = _part(mesh, picture.shape)
+    return pulled(template, mesh.xy[_OVAL], step)
+
+
+def pulled(template: TemplateFace, contour: Points, step: Points, *, carried: bool = True) -> TemplateFace:
+    """The template, what lies on the (36, 2) px contour moved by `step`, and what lies beside it less and less; and
+    with it the mesh, or not."""
+    mesh = template.whole_mesh
+    x0, y0, x1, y1 = part = _part(
+        mesh, template.picture.shape, float(np.linalg.norm(contour - mesh.xy[_OVAL], axis=1).max())
+    )
     scale = WORK_PX / mesh.box.width
     size = (max(8, round((x1 - x0) * scale)), max(8, round((y1 - y0) * scale)))
     grid = np.array([size[0] / (x1 - x0), size[1] / (y1 - y0)], np.float32)
-    on_sheet = np.asarray((mesh.xy - np.array([x0, y0]) + 0.5) * grid - 0.5, np.float32)
-    moves = _unfolded(_moves(on_sheet[_OVAL], step * grid, size))
+    on_sheet, ring = (np.asarray((at - np.array([x0, y0]) + 0.5) * grid - 0.5, np.float32) for at in (mesh.xy, contour))
+    moves = _unfolded(_moves(ring, step * grid, size))
     if not moves.any():  # the picture ends above the jaw
         return template
-    after = on_sheet
-    for _ in range(3):  # moves are those of where a pixel has come to
-        after = np.asarray(on_sheet + at_points(moves, after), np.float32)
-    points = mesh.points.copy()
-    points[:, :2] += (after - on_sheet) / grid
-    return _moved(template, FaceMesh(np.asarray(points, np.float32), mesh.score), part, moves / grid)
+    if carried:
+        after = on_sheet
+        for _ in range(3):  # moves are those of where a pixel has come to
+            after = np.asarray(on_sheet + at_points(moves, after), np.float32)
+        points = mesh.points.copy()
+        points[:, :2] += (after - on_sheet) / grid
+        mesh = FaceMesh(np.asarray(points, np.float32), mesh.score)
+    return _moved(template, mesh, part, moves / grid)
 
 
 def _moved(template: TemplateFace, mesh: FaceMesh, part: Part, moves: Floats) -> TemplateFace:
@@ -105,22 +116,15 @@ def _step(mesh: FaceMesh, shape: Points, picture: tuple[int, ...]) -> Points:
     # An open mouth has a longer face; results of one template share an outline, which is the first look's.
     own = with_mouth(shape, mouth_in_picture(mesh.points), LOOKS[0].expression)
     posed = fit_similarity(own, mesh.points, rigid_weights()).apply(own)
-    along = _smoothed(np.roll(mesh.xy[_OVAL], -1, axis=0) - np.roll(mesh.xy[_OVAL], 1, axis=0))
-    across = np.column_stack([-along[:, 1], along[:, 0]])
-    across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
+    across = outward(mesh.xy)
     # Along itself a contour may slide without being another.
     gap = ((posed - mesh.points)[_OVAL, :2] * across).sum(axis=1, keepdims=True) / mesh.box.width
     # One point's error is no bump in a jaw.
-    gap = MOST * np.tanh(_smoothed(gap * _movable()) / MOST) * mesh.box.width
+    gap = MOST * np.tanh(smoothed(gap * _movable()) / MOST) * mesh.box.width
     # What lies between the contour and the picture's edge must make up for the move.
     left, right = mesh.xy[_OVAL], np.array(picture[1::-1]) - 1 - mesh.xy[_OVAL]
     room = np.clip(np.minimum(left, right).min(axis=1, keepdims=True) / 2, 0, None)
     return np.asarray(np.clip(gap, -room, room) * across, np.float32)
-
-
-def _smoothed(ring: Floats) -> Floats:
-    """(N, C) each value of a closed ring with its two neighbours on either side, weighted."""
-    return np.asarray(sum(np.roll(ring, k, axis=0) * (3 - abs(k)) for k in range(-2, 3)) / 9, np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -130,9 +134,9 @@ def _movable() -> Floats:
     return np.asarray(np.clip((mean_face().points[_OVAL, 1:2] - low) / (high - low), 0, 1), np.float32)
 
 
-def _part(mesh: FaceMesh, shape: tuple[int, ...]) -> Part:
-    """The pixels of a (H, W, ...) picture that may move."""
-    box, reach = mesh.box, (REACH + 1 / WORK_PX) * mesh.box.width
+def _part(mesh: FaceMesh, shape: tuple[int, ...], beyond_px: float) -> Part:
+    """The pixels of a (H, W, ...) picture that may move where the contour lies so far beyond the mesh's."""
+    box, reach = mesh.box, (REACH + 1 / WORK_PX) * mesh.box.width + beyond_px
     x0, y0 = max(0, int(box.x0 - reach)), max(0, int(box.y0 - reach))
     return x0, y0, min(shape[1], int(box.x1 + reach) + 1), min(shape[0], int(box.y1 + reach) + 1)
 

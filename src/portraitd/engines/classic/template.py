@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.ahead import beside
+from portraitd.engines.classic.beard import beard_below, has_beard, tone_without_beard
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.geometry import Part, beside_ring
 from portraitd.engines.classic.hands import hands_in_region
@@ -92,6 +93,12 @@ class TemplateFace:
     around: Floats | None
     #: None where it needs none, or nobody looked.
     fill: FillLight | None = None
+    #: Whether it has a beard; and (36,) how far that goes on below each point of the contour, face widths, None where
+    #: it does not.
+    bearded: bool = False
+    beard: Floats | None = None
+    #: Whether skin is to be thought where the beard is.
+    shaven: bool = False
 
     @property
     def whole_mesh(self) -> FaceMesh:
@@ -114,6 +121,8 @@ class TemplateFace:
         )
         points = np.asarray((mesh.xy + 0.5) * np.float32(shrink) - 0.5, np.float32)
         tone, in_colour = light.log_light(small), not light.is_grey(small)
+        if self.shaven:
+            tone = tone_without_beard(small, self.face, points, deep)
         beyond = _beyond(tone, points, clear)
         part = _part_of(alpha)
         inner = np.ascontiguousarray(alpha[part[1] : part[3], part[0] : part[2]])
@@ -187,6 +196,8 @@ def read_template(
     face, seen = region_seen(picture, mesh, ROOM)
     near = surroundings(picture, mesh, face.skin)
     things, around = things_over(seen), skin_around(near)
+    bearded = has_beard(seen)
+    beard = beard_below(picture, mesh, face.skin, around) if bearded else None
     fill = None if person is None else fill_light(near, person)
     if hands is not None:
         things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -194,4 +205,4 @@ def read_template(
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
         covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-    return TemplateFace(picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill)
+    return TemplateFace(picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill, bearded, beard)

@@ -1,0 +1,102 @@
+"""A bearded template: its beard goes, and who has one brings their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.engines.base import Photo, Portrait, TemplateJob
+from portraitd.engines.classic.beard import is_bearded
+from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.region import read_region
+from portraitd.engines.classic.template import look_at
+from portraitd.faces import regions
+from portraitd.faces.detect import detect_faces
+from portraitd.faces.mesh import FaceMesh, fit_mesh
+from portraitd.faces.models import FaceModels
+from portraitd.images import Image, decode
+
+#: Mesh points around a full beard: up the jaws, over the cheeks, under the nose.
+BEARD = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 410, 391, 2, 165, 186)
+
+
+@pytest.fixture(scope="module")
+def models(embedder_folder: Path) -> FaceModels:
+    return FaceModels(embedder_folder)
+
+
+@pytest.fixture(scope="module")
+def engine(models: FaceModels) -> ClassicEngine:
+    return ClassicEngine(models)
+
+
+def mesh_of(models: FaceModels, image: Image) -> FaceMesh:
+    return fit_mesh(models, image, detect_faces(models, image)[0])
+
+
+def bearded(image: Image, mesh: FaceMesh, below: float = 0.08) -> Image:
+    """The image with a black beard that goes on so many face widths below the face."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.rint(mesh.xy[list(BEARD)]).astype(np.int32)], 1)
+    reach = max(1, round(below * mesh.box.width))
+    grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
+    grown[: int(mesh.xy[17, 1])] = mask[: int(mesh.xy[17, 1])]
+    lips = np.zeros_like(mask)
+    cv2.fillPoly(lips, [np.rint(mesh.xy[list(regions.LIPS_OUTER)]).astype(np.int32)], 1)
+    soft = cv2.GaussianBlur((grown * (1 - lips)).astype(np.float32), (0, 0), 1.5)[:, :, None]
+    hair = 38 + np.random.default_rng(0).normal(0, 6, image.shape)
+    return np.clip(image * (1 - soft) + hair * soft, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def template(models: FaceModels, portraits_folder: Path) -> Image:
+    image = decode((portraits_folder / "templates" / "Men_suit.jpg").read_bytes())
+    return bearded(image, mesh_of(models, image))
+
+
+def put(engine: ClassicEngine, photo: Image, template: Image) -> Image:
+    identity = engine.train([Photo("photo", photo)]).identity
+    (outcome,) = engine.generate(TemplateJob(template, identity, 1, 0))
+    assert isinstance(outcome, Portrait)
+    return outcome.image
+
+
+def brightness(image: Image, mesh: FaceMesh, below: float) -> float:
+    """Mean code of a spot so many face widths below the chin."""
+    x, y = np.rint(mesh.xy[regions.CHIN] + np.array([0, below * mesh.box.width])).astype(int)
+    reach = max(2, round(0.02 * mesh.box.width))
+    return float(image[y - reach : y + reach, x - reach : x + reach].mean())
+
+
+def test_the_templates_beard_goes_and_ones_own_comes_along(
+    engine: ClassicEngine, models: FaceModels, template: Image, portraits_folder: Path
+) -> None:
+    seen = look_at(models, template, mesh_of(models, template))
+    assert seen.bearded
+    assert seen.beard is not None
+    photo = decode((portraits_folder / "man_4.png").read_bytes())
+    with_beard = bearded(photo, mesh_of(models, photo))
+    assert not is_bearded(read_region(photo, mesh_of(models, photo)))
+    assert is_bearded(read_region(with_beard, mesh_of(models, with_beard)))
+    assert brightness(template, seen.whole_mesh, 0.04) < 60
+    for somebody, bearded_then in ((photo, False), (with_beard, True)):
+        image = put(engine, somebody, template)
+        mesh = mesh_of(models, image)
+        assert is_bearded(read_region(image, mesh)) == bearded_then
+        assert brightness(image, mesh, 0.04) > 80
+
+
+def test_skin_is_thought_where_the_beard_is(models: FaceModels, template: Image) -> None:
+    face = look_at(models, template, mesh_of(models, template))
+    bare = replace(face, shaven=True)
+    chin = np.rint(face.ground.points[199]).astype(int)
+    with_hair, without = (ground.light[chin[1], chin[0]].mean() for ground in (face.ground, bare.ground))
+    assert without > with_hair + 0.8
+    brow = np.rint(face.ground.points[9]).astype(int)
+    assert np.array_equal(face.ground.light[brow[1], brow[0]], bare.ground.light[brow[1], brow[0]])
+    lips = np.rint(face.ground.points[17]).astype(int)
+    assert bare.ground.light[lips[1] - 1, lips[0]] == pytest.approx(face.ground.light[lips[1] - 1, lips[0]], abs=0.35)
