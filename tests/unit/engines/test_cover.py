@@ -9,6 +9,9 @@ import pytest
 from portraitd.engines.classic.cover import (
     FEATURES,
     WORK_PX,
+    AgainstSkin,
+    _beard_points,
+    _chin_points,
     against_skin,
     cover_zone,
     drawn_along,
@@ -138,6 +141,83 @@ def test_a_white_beard_is_part_of_the_face_and_a_white_backdrop_beside_a_bare_ch
     low = (chin[1] - 2, chin[0])
     assert found(bare)[low] > 0.3
     assert found(bearded)[low] < 0.1
+
+
+def held_against_skin(image: Image) -> AgainstSkin:
+    return against_skin(image, POINTS, FACING, LIGHT)
+
+
+def with_chin(colour: tuple[int, ...]) -> Image:
+    """The face, all below its lips of this colour."""
+    image = painted()
+    beard = np.zeros(SIZE, np.uint8)
+    cv2.fillPoly(beard, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], 1)
+    beard[: at(17)[1] + 3] = 0
+    image[beard > 0] = colour
+    return image
+
+
+def light_of(*parts: float) -> tuple[int, ...]:
+    """The skin's colour, its light exp(parts) as much."""
+    return tuple(int(v) for v in from_linear((SKIN * np.exp(np.float32(parts)))[None, None])[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("colour", "white"),
+    [
+        (light_of(0, 0, 0), 0),
+        (light_of(0.5, 0.5, 0.5), 0),  # glare
+        (light_of(-0.4, 0, 0.4), 0),  # in the light of a screen
+        (HAIR, 0),
+        (light_of(0.1, 0.3, 0.75), 0.55),  # grey, in between
+        ((235, 235, 240), 1),
+    ],
+)
+def test_a_white_beard_is_brighter_than_skin_and_of_another_colour(colour: tuple[int, ...], white: float) -> None:
+    assert held_against_skin(with_chin(colour)).white_bearded == pytest.approx(white, abs=0.2 if 0 < white < 1 else 0)
+
+
+def test_beards_grow_on_the_chin_and_above_the_mouth_white_ones_are_told_by_the_chin() -> None:
+    chin, all_of_it = set(np.flatnonzero(_chin_points())), set(np.flatnonzero(_beard_points()))
+    assert {199, 200} <= chin < all_of_it
+    assert 164 in all_of_it - chin  # between nose and lip
+    assert not all_of_it & {regions.CHIN, regions.NOSE_TIP, 50, 280, *regions.LIPS_OUTER}
+
+
+def test_what_may_be_a_white_beard_is_half_of_the_face() -> None:
+    low = np.s_[at(152)[1] - 3, at(152)[0] - 8 : at(152)[0] + 8]
+    hidden = {}
+    for name, colour in (("bare", light_of(0, 0, 0)), ("maybe", light_of(0.1, 0.3, 0.75)), ("white", (235, 235, 240))):
+        image = with_chin(colour)
+        image[at(152)[1] - 6 :] = (235, 235, 240)
+        hidden[name] = float(found(image)[low].mean())
+    assert hidden["white"] < 0.6 * hidden["maybe"]
+    assert hidden["maybe"] < 0.9 * hidden["bare"]
+
+
+def test_a_strip_of_wall_beside_the_jaw_is_no_part_of_a_white_beard_on_the_chin() -> None:
+    white, oval = (235, 235, 240), np.zeros(SIZE, np.uint8)
+    cv2.fillPoly(oval, [np.rint(POINTS[list(regions.FACE_OVAL), :2]).astype(np.int32)], 1)
+    strip = oval & (1 - cv2.erode(oval, np.ones((1, 9), np.uint8), borderValue=0))
+    strip[: at(13)[1]] = strip[at(18)[1] + 6 :] = strip[:, at(152)[0] :] = 0
+    beard = oval.copy()
+    beard[: at(17)[1] + 3] = beard[:, : at(152)[0] - 24] = beard[:, at(152)[0] + 24 :] = 0
+    hidden = []
+    for image in (painted(), painted()):
+        image[strip > 0] = white
+        if hidden:
+            image[beard > 0] = white
+            assert held_against_skin(image).white_bearded == 1
+        hidden.append(cv2.resize(hair_over(held_against_skin(image)), SIZE[::-1])[strip > 0])
+    assert hidden[0].max() > 0.8
+    assert hidden[1] == pytest.approx(hidden[0], abs=1e-3)
+
+
+def test_glare_on_a_cheek_is_no_backdrop_though_it_goes_to_the_contour() -> None:
+    image, (x, y) = painted(), at(61)
+    image[y - 8 : y, : x + 2] = light_of(0.9, 0.9, 0.9)
+    hidden = cv2.resize(hair_over(held_against_skin(image)), SIZE[::-1])[y - 5 : y - 3]
+    assert hidden[:, x - 14 :].max() < 0.05
 
 
 #: A point on the side of the cheek, below the cheekbone; one nearer to the nose, where hair ends; a brow's outer end.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.fill import with_fill
+from portraitd.engines.classic.neck import skin_around, surroundings
 from portraitd.engines.classic.region import Nearby
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions
@@ -104,6 +105,19 @@ def test_a_neck_as_bright_as_the_face_changes_in_colour_alone() -> None:
     light = [float((to_linear(image[neck]) @ weights).mean()) for image in (before, lit.picture)]
     assert light[1] == pytest.approx(light[0], rel=0.02)
     assert not (lit.picture[:, :100] != before[:, :100]).any()
+
+
+@pytest.mark.parametrize("neck", [NECK, (203, 160, 126)])
+def test_the_skin_around_the_face_moves_as_was_found(neck: tuple[int, ...]) -> None:
+    """The middle of it, where not all is lit."""
+    before = picture(neck)
+    band = before[280:300]
+    band[(band == neck).all(axis=2)] = heads.SKIN
+    template = read(before)
+    lit = with_fill(template)
+    assert lit.around is not None
+    around = skin_around(surroundings(lit.picture, template.whole_mesh, template.face.skin))
+    assert around == pytest.approx(lit.around, abs=0.03)
 
 
 def test_grey_stays_grey() -> None:

@@ -12,6 +12,7 @@ from portraitd.engines.classic.neck import (
     FILL_SHARE,
     FILL_TINT,
     JOINED,
+    LEAST_TINT,
     MOST,
     MOST_FILL,
     ROOM,
@@ -19,6 +20,8 @@ from portraitd.engines.classic.neck import (
     SKIN_LUMA,
     TINT_SHARE,
     FillLight,
+    _share_of,
+    _wanted,
     fill_light,
     skin_around,
     step_to_neck,
@@ -368,6 +371,44 @@ def test_what_has_the_cheeks_colour_already_keeps_it() -> None:
     lit_part, sallow = fill.cast[-12:, 60:90], fill.cast[80:90, 65:80]
     assert sallow.min() > 0.6
     assert lit_part.max() < 0.1
+
+
+@pytest.mark.parametrize("gap", [(0.06, -0.03, -0.03), (-0.06, 0.03, 0.03)])
+def test_a_cast_that_is_seen_in_one_colour_is_taken_out_and_a_smaller_one_is_not(gap: tuple[float, ...]) -> None:
+    seen = np.asarray(gap, np.float32) * np.float32(1.1 * LEAST_TINT / (FILL_TINT * 0.06))
+    lift, tint = _wanted(seen)
+    assert lift == 0
+    assert tint - tint.mean() == pytest.approx(FILL_TINT * seen, abs=1e-6)
+    assert not _wanted(np.float32(0.8) * seen)[1].any()
+
+
+def test_a_cast_taken_out_leaves_skin_as_bright() -> None:
+    skin, luma = np.array([0.55, 0.33, 0.25]), np.array([0.2126, 0.7152, 0.0722])
+    for gap in ((0.1, 0.0, -0.2), (-0.1, 0.05, 0.25)):
+        tint = _wanted(np.asarray(gap, np.float32))[1]
+        assert np.abs(tint).max() > 0.03
+        assert (skin * np.exp(tint)) @ luma == pytest.approx(skin @ luma, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("off", "share"),
+    [((0.1, 0.0, -0.1), 1), ((0.3, 0.0, -0.3), 1), ((-0.1, 0.0, 0.1), 0), ((0.0, -0.05, -0.1), 0.5), ((1, 1, 1), 0)],
+)
+def test_how_much_of_a_cast_a_pixel_has_is_told_by_its_colour_and_not_its_brightness(
+    off: tuple[float, ...], share: float
+) -> None:
+    """Never more than all of it, and of the contrary nothing."""
+    pixels = np.full((2, 3, 3), off, np.float32)
+    assert _share_of(pixels, np.float32([0.5, 0.4, 0.3])) == pytest.approx(share, abs=1e-5)
+    assert _share_of(pixels, np.float32([0.1, 0.1, 0.1])).max() == 0
+
+
+def test_shade_of_the_faces_own_colour_keeps_its_colour() -> None:
+    fill = filled(picture(FACE, lit(FACE, -0.3)))
+    assert fill is not None
+    assert fill.lift.max() > 0.1
+    assert not fill.tint.any()
+    assert not fill.cast.any()
 
 
 def test_nobody_is_looked_for_where_no_fill_light_is_needed() -> None:

@@ -80,6 +80,8 @@ def test_snow_is_never_darker_than_what_lies_behind_it() -> None:
         assert (particles.behind("snow", np.random.default_rng(3), canvas) >= canvas).all()
     assert flown(np.full((1024, 768, 3), 0.05, np.float32), 0.4, "snow").max() > 0.25
     assert flown(np.full((1024, 768, 3), 0.9, np.float32), 0.4, "petals").min() < 0.8
+    canvas = np.full((512, 384, 3), 0.95, np.float32)
+    assert particles.behind("leaves", np.random.default_rng(3), canvas).min() < 0.9
 
 
 def developed(level: float, grade: Grade) -> Floats:

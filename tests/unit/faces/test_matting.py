@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import BACKDROP_WEIGHT, estimate_foreground, make_prior
+from portraitd.faces.matte import (
+    BACKDROP_WEIGHT,
+    CLOTHES_WEIGHT,
+    PRIOR_WEIGHT,
+    estimate_foreground,
+    make_prior,
+    make_trimap,
+)
 from portraitd.faces.matting import MattingLaplacian, Prior, Trimap, solve_matte
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask
@@ -98,3 +105,37 @@ def test_where_the_network_is_sure_of_the_backdrop_it_has_a_say_even_beside_hair
     }
     assert weight[0.2] == pytest.approx(weight[0.4])
     assert weight[0.0] == pytest.approx(weight[0.2] + BACKDROP_WEIGHT, rel=0.1)
+
+
+def test_more_is_left_open_within_the_hair_than_within_clothes() -> None:
+    points = np.asarray(mean_face().points[:, :2] * 40 + 150, np.float32)
+    width = float(np.ptp(points[:, 0]))
+    rough = np.zeros((400, 300), np.float32)
+    cv2.circle(rough, (150, 130), 75, 1.0, -1)  # a head, and clothes
+    rough[260:, 40:260] = 1
+    sure = make_trimap(rough, points, width).person
+    crown, shoulder = np.flatnonzero(sure[:, 150])[0] - 55, np.flatnonzero(sure[340])[0] - 40
+    assert shoulder == pytest.approx(0.03 * width, abs=1.5)
+    assert 1.5 * shoulder < crown < 5 * shoulder
+
+
+def test_an_opinion_is_taken_for_certain_near_its_ends_alone() -> None:
+    points = np.asarray(mean_face().points[:, :2] * 40 + 110, np.float32)
+    colours = np.full((220, 220, 3), 0.5, np.float32)
+    trimap = Trimap(np.zeros((220, 220), bool), np.zeros((220, 220), bool))
+    told = [
+        make_prior(colours, np.full((220, 220), rough, np.float32), trimap, points, 80).alpha[20, 20]
+        for rough in (0.1, 0.3, 0.5, 0.7, 0.9)
+    ]
+    assert told == pytest.approx([0, 0.25, 0.5, 0.75, 1], abs=1e-5)
+
+
+def test_the_network_always_has_a_say_and_more_at_clothes() -> None:
+    points = np.asarray(mean_face().points[:, :2] * 40 + 110, np.float32)
+    colours = np.zeros((400, 220, 3), np.float32)
+    colours[:, 110:] = 1  # the backdrop is black, and the right half has nothing of it
+    trimap = Trimap(np.zeros((400, 220), bool), np.tile(np.arange(220) < 100, (400, 1)))
+    weight = make_prior(colours, np.full((400, 220), 0.5, np.float32), trimap, points, 80).weight
+    assert weight[60, 140] == pytest.approx(PRIOR_WEIGHT, rel=0.2)  # hair
+    assert weight[380, 140] == pytest.approx(PRIOR_WEIGHT + CLOTHES_WEIGHT, rel=0.01)
+    assert 0 < 2 * weight[60, 140] < weight[380, 140] < 0.1 < weight[380, 60]

@@ -10,10 +10,21 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import _cleaned, _without_mist
+from portraitd.faces.matte import STRAND, _cleaned, _without_mist, person_matte
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
-from portraitd.faces.segment import CERTAIN, FAR, INPUT, head_probability
+from portraitd.faces.segment import (
+    CERTAIN,
+    CLOSER,
+    FAR,
+    INPUT,
+    MIDDLE,
+    SHOULDERS,
+    TRUSTED,
+    Square,
+    _seen_in_square,
+    head_probability,
+)
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Size
 
@@ -82,6 +93,77 @@ def test_a_far_picture_shows_shoulders_once_more() -> None:
     assert (len(near.shown), len(far.shown)) == (3, 4)
 
 
+def test_a_far_picture_is_one_whose_longer_side_is() -> None:
+    for width, height in ((500, 200), (200, 500)):
+        eyes = Eyes(red)
+        picture = picture_of(width, height, (width // 2, height // 2), 30)
+        head_probability(eyes, picture, mesh_at(width / 2, height / 2, 400 / FAR), Size(width, height))
+        assert len(eyes.shown) == 4
+
+
+def test_shoulders_are_seen_from_farther_than_the_head_and_nearer_than_the_picture() -> None:
+    eyes = Eyes(red)
+    head_probability(eyes, picture_of(800, 800, (400, 400), 60), mesh_at(400, 400, 120), Size(400, 400))
+    whole, closer, closest, shoulders = (float((shown[..., 0] > 0.5).mean()) for shown in eyes.shown)
+    assert 2 * whole < shoulders < 0.6 * closer
+    assert closer < closest
+
+
+def alike(*answers: float) -> Eyes:
+    """The same everywhere in a picture, another in each that is shown."""
+    left = iter(answers)
+    return Eyes(lambda shown: np.full(shown.shape[:2], next(left)))
+
+
+def odds_of(probability: float) -> float:
+    return float(np.log(probability / (1 - probability)))
+
+
+@pytest.mark.parametrize("far", [2.0, 2 * FAR])
+def test_all_of_the_picture_counts_the_less_the_farther_away_it_is_and_each_square_where_it_is_trusted(
+    far: float,
+) -> None:
+    picture, mesh, size = np.zeros((400, 400, 3), np.uint8), mesh_at(200, 200, 400 / far), Size(400, 400)
+    squares = (*CLOSER, SHOULDERS) if far > FAR else CLOSER
+    trust = sum(_seen_in_square(alike(0.5), picture, mesh, square, size)[1] for square in squares)
+    seen = head_probability(alike(0.9, *([0.2] * len(squares))), picture, mesh, size)
+    weight = 0.25 if far > FAR else 1.0
+    odds = (weight * odds_of(0.9) + trust * odds_of(0.2)) / (weight + trust)
+    assert seen == pytest.approx(1 / (1 + np.exp(-odds)), abs=0.01)
+
+
+@pytest.mark.parametrize("square", [*CLOSER, SHOULDERS])
+def test_a_square_is_trusted_within_its_rim_and_farther_up_than_down(square: Square) -> None:
+    mesh = mesh_at(300, 300, 160)
+    _, trust = _seen_in_square(alike(0.5), np.zeros((600, 600, 3), np.uint8), mesh, square, Size(600, 600))
+    box, step = mesh.box, square.side * mesh.box.height / INPUT
+    x, y = (box.x0 + box.x1) / 2, box.y0 + MIDDLE * box.height
+    rows, columns = (np.flatnonzero(trust[line] > 0.5) for line in (np.s_[:, round(x)], np.s_[round(y), :]))
+    ends = [(part.start - INPUT / 2) * step for part in TRUSTED] + [(part.stop - INPUT / 2) * step for part in TRUSTED]
+    found = [rows[0] - y, columns[0] - x, rows[-1] - y, columns[-1] - x]
+    assert found == pytest.approx(ends, abs=1.5)
+    assert y - rows[0] > rows[-1] - y
+    assert trust[round(y), round(x)] == pytest.approx(1, abs=1e-3)
+    half = trust[round(y), columns[0] - round(8 * step)]  # it fades
+    assert 0.05 < half < 0.4
+    assert trust[:, : int(x - square.side * box.height / 2) - 1].max() == 0
+
+
+@pytest.mark.parametrize("square", [*CLOSER, SHOULDERS])
+@pytest.mark.parametrize("size", [Size(480, 360), Size(120, 90), Size(96, 140)])
+def test_what_a_square_shows_lies_where_it_is_in_the_picture(square: Square, size: Size) -> None:
+    """To a small part of a pixel, in small pictures too, and those of another shape."""
+    picture = np.asarray(cv2.GaussianBlur(picture_of(480, 360, (235, 170), 24), (0, 0), 4), np.uint8)
+    odds, trust = _seen_in_square(Eyes(red), picture, mesh_at(240, 190, 110), square, size)
+    seen = np.where(trust > 0.9, np.maximum(1 / (1 + np.exp(-odds)) - 0.02, 0), 0)
+    wanted = np.maximum(cv2.resize(picture[..., 0], size, interpolation=cv2.INTER_AREA) / 255.0 - 0.02, 0)
+    for axis in (0, 1):
+        at = np.arange(size[axis])
+        middles = [(part.sum(axis=axis) * at).sum() / part.sum() for part in (seen, wanted)]
+        per_pixel = picture.shape[1 - axis] / size[axis]
+        assert (middles[0] - middles[1]) * per_pixel == pytest.approx(0, abs=0.3)
+
+
 def unsure_from_afar(shown: Floats) -> Floats:
     """All of the picture shows a small disc: there the network sees persons everywhere, else what is red."""
     return np.full(shown.shape[:2], 0.9) if (shown[..., 0] > 0.5).mean() < 0.03 else red(shown)
@@ -139,3 +221,42 @@ def test_what_only_haze_joins_to_the_head_goes_with_it() -> None:
     assert clear[:, 345:].max() == 0
     assert clear[200, 200] == 1
     assert clear[101, 65:80].max() == 0  # loose from the start
+
+
+def test_a_matte_is_cleaned_of_haze_as_wide_as_the_face_says() -> None:
+    alpha, mesh = _with_haze()
+    clear = _cleaned(alpha, np.full_like(alpha, 0.5), mesh)
+    assert clear[190:204, 322:338].max() == 0
+    rim = np.hypot(*(np.mgrid[:400, :400] - 200)) < 113
+    rim[:, 290:] = False
+    assert clear[rim] == pytest.approx(np.clip((alpha[rim] - 0.04) / 0.91, 0, 1), abs=1e-3)
+
+
+@pytest.mark.parametrize(("share", "stays"), [(0.6, True), (2.2, False)])
+def test_a_strand_is_narrow(share: float, stays: bool) -> None:
+    alpha, mesh = np.zeros((500, 500), np.float32), mesh_at(250, 250, 280)
+    cv2.circle(alpha, (200, 250), 120, 1.0, -1)
+    width = round(share * STRAND * mesh.box.width)
+    alpha[250 : 250 + width, 300:480] = 0.4
+    far = _without_mist(alpha, mesh.box.width)[250 : 250 + width, 350:460]
+    assert far.max() == (pytest.approx(0.4, abs=1e-3) if stays else 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.6])
+def test_the_matte_is_the_persons_alone_and_of_the_pictures_size(scale: float) -> None:
+    width, height, middle, radius = (round(scale * part) for part in (500, 400, 200, 70))
+    picture = np.zeros((height, width, 3), np.uint8)
+    cv2.circle(picture, (middle, middle), radius, (255, 0, 0), -1)
+    cv2.circle(picture, (width - radius, middle), radius // 3, (255, 0, 0), -1)  # somebody else
+    alpha = person_matte(Eyes(red), picture, mesh_at(middle, middle, 1.2 * radius))
+    assert (alpha.dtype, alpha.shape) == (np.float32, (height, width))
+    assert alpha[:, width - 2 * radius :].max() == 0
+    assert np.abs(alpha - picture[..., 0] / 255.0)[:, : width - 2 * radius].mean() < 0.01
+
+
+@pytest.mark.parametrize(("width", "height"), [(1300, 1), (1, 1300), (1, 1)])
+def test_of_a_strip_there_is_a_matte(width: int, height: int) -> None:
+    picture = np.full((height, width, 3), 128, np.uint8)
+    alpha = person_matte(Eyes(red), picture, mesh_at(width / 2, height / 2, 40))
+    assert alpha.shape == (height, width)
+    assert np.isfinite(alpha).all()

@@ -172,7 +172,8 @@ def hair_over(seen: AgainstSkin) -> Mask:
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     bright = _step(-dark, *BRIGHT) * beyond
     if seen.white_bearded > 0:  # what goes on to the chin is no backdrop
-        beard = _reaches_in(-dark > BRIGHT[0], (rim < 0.1) & (seen.inside > 0.5))
+        chin = seen.raster.interpolate(_chin_points().astype(np.float32)) > 0.5
+        beard = _reaches_in((-dark > BRIGHT[0]) & (seen.inside > 0.5), chin)
         bright *= 1 - np.float32(seen.white_bearded) * beard
     hair = np.maximum(np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, bright)
     deep = np.float32(DEEPER) * (1 - near)

@@ -172,9 +172,8 @@ def _skin_nearby(near: Surroundings, bare: Mask) -> Floats:
 
 def _share_of(off: Floats, gap: Floats) -> Mask:
     """(h, w) 0 to 1: how much of the (3,) gap in colour, brightness left out, is in the (h, w, 3) differences."""
-    towards = gap - gap.mean()
-    tint = off - light.grey_of(off)[:, :, None]
-    return np.asarray(np.clip(tint @ towards / max(float(towards @ towards), 1e-6), 0, 1), np.float32)
+    towards = gap - gap.mean()  # brightness, the same in all three, is left out by it
+    return np.asarray(np.clip(off @ towards / max(float(towards @ towards), 1e-6), 0, 1), np.float32)
 
 
 def _wanted(gap: Floats) -> tuple[float, Floats]:
