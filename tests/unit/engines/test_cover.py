@@ -10,8 +10,8 @@ from portraitd.engines.classic.cover import (
     FEATURES,
     WORK_PX,
     AgainstSkin,
-    _beard_points,
     _chin_points,
+    _moustache_points,
     against_skin,
     cover_zone,
     drawn_along,
@@ -178,10 +178,28 @@ def test_a_white_beard_is_brighter_than_skin_and_of_another_colour(colour: tuple
 
 
 def test_beards_grow_on_the_chin_and_above_the_mouth_white_ones_are_told_by_the_chin() -> None:
-    chin, all_of_it = set(np.flatnonzero(_chin_points())), set(np.flatnonzero(_beard_points()))
-    assert {199, 200} <= chin < all_of_it
-    assert 164 in all_of_it - chin  # between nose and lip
-    assert not all_of_it & {regions.CHIN, regions.NOSE_TIP, 50, 280, *regions.LIPS_OUTER}
+    chin, lip = set(np.flatnonzero(_chin_points())), set(np.flatnonzero(_moustache_points()))
+    assert {199, 200} <= chin
+    assert 164 in lip  # between nose and lip
+    assert not chin & lip
+    assert not (chin | lip) & {regions.CHIN, regions.NOSE_TIP, 50, 280, *regions.LIPS_OUTER}
+
+
+@pytest.mark.parametrize(
+    ("chin", "lip", "full"), [(0.6, 0.6, True), (0.3, 0.6, False), (0.6, 0.3, False), (0, 0, False)]
+)
+def test_a_full_beard_is_dark_on_chin_and_lip(chin: float, lip: float, full: bool) -> None:
+    """A head lit from above has a dark upper lip, one turned from the light a dark chin."""
+    image = painted()
+    for dark, points in ((chin, _chin_points()), (lip, _moustache_points())):
+        colour = from_linear(np.exp(LIGHT[0] - dark)[None, None])[0, 0]
+        for x, y in np.rint(POINTS[points, :2]).astype(int):
+            cv2.circle(image, (int(x), int(y)), 6, tuple(int(v) for v in colour), -1)
+    assert held_against_skin(image).full_beard == full
+
+
+def test_a_white_beard_is_a_full_one() -> None:
+    assert held_against_skin(with_chin((235, 235, 240))).full_beard
 
 
 def test_what_may_be_a_white_beard_is_half_of_the_face() -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.cover import AgainstSkin, against_skin, features, tint_of
+from portraitd.engines.classic.cover import against_skin, features, tint_of
 from portraitd.engines.classic.geometry import at_points, normals, outward, smoothed
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
@@ -17,8 +17,6 @@ from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
-#: From how surely bearded on a face has a beard.
-BEARDED = 0.5
 #: How far below the contour a beard's end is looked for, in which steps, and how much is shaved off at most: a longer
 #: one lies on clothes. In face widths.
 REACH, STEP, MOST = 0.22, 0.01, 0.16
@@ -45,12 +43,7 @@ _OVAL = list(regions.FACE_OVAL)
 def is_bearded(face: FaceRegion) -> bool:
     """Whether a face has a beard, dark or white."""
     points = face.mesh.points
-    return has_beard(against_skin(face.image, points, normals(points), face.light))
-
-
-def has_beard(seen: AgainstSkin) -> bool:
-    """The same of a face that is held against its skin already."""
-    return max(seen.bearded, seen.white_bearded) >= BEARDED
+    return against_skin(face.image, points, normals(points), face.light).full_beard
 
 
 def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Mask) -> Floats:

@@ -35,6 +35,8 @@ BRIGHT = (0.3, 0.5)
 DARK_LOW = (0.6, 1.0)
 #: How much darker than skin, in the middle, a chin and the skin above its mouth are bare, and surely bearded.
 BEARDED = (0.2, 0.35)
+#: How much darker both are in a full beard: a head that is lit from above has a dark upper lip, too.
+FULL = 0.42
 #: How much brighter than skin, and how far from its colour, a chin is bare, and surely in a white beard.
 WHITE, HOARY = (0.3, 0.45), (0.3, 0.4)
 #: How broad a frame of glasses may be, face widths: what is dark and broader may be hair.
@@ -81,12 +83,11 @@ def _chin_points() -> NDArray[np.bool_]:
 
 
 @lru_cache(maxsize=1)
-def _beard_points() -> NDArray[np.bool_]:
-    """(468,) chin, and skin above the mouth: beards grow there, hair of the head seldom hangs there."""
+def _moustache_points() -> NDArray[np.bool_]:
+    """(468,) the skin above the mouth."""
     x, y = np.abs(mean_face().points[:, 0]), mean_face().points[:, 1]
     lips = mean_face().points[[*regions.LIPS_OUTER], 1]
-    above = (y < lips.min() - 0.02) & (y > lips.min() - 0.16) & (x < 0.3)
-    return np.asarray(_chin_points() | above, np.bool_)
+    return np.asarray((y < lips.min() - 0.02) & (y > lips.min() - 0.16) & (x < 0.3), np.bool_)
 
 
 @dataclass(frozen=True)
@@ -117,8 +118,17 @@ class AgainstSkin:
     @cached_property
     def bearded(self) -> float:
         """0 for a bare chin, 1 for a beard; what may be one, in between."""
-        dark = np.median(at_points(self.dark, self.at[_beard_points(), :2]))
+        # Beards grow on both, hair of the head seldom hangs there.
+        dark = np.median(at_points(self.dark, self.at[_chin_points() | _moustache_points(), :2]))
         return float(np.clip((dark - BEARDED[0]) / (BEARDED[1] - BEARDED[0]), 0, 1))
+
+    @cached_property
+    def full_beard(self) -> bool:
+        """Whether chin and upper lip both are so dark, or the chin so white, that it is no shade."""
+        dark = (
+            np.median(at_points(self.dark, self.at[points, :2])) for points in (_chin_points(), _moustache_points())
+        )
+        return bool(min(dark) > FULL or self.white_bearded >= 0.5)
 
     @cached_property
     def white_bearded(self) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from portraitd.engines.classic import cover, light
 from portraitd.engines.classic.ahead import beside
-from portraitd.engines.classic.beard import beard_below, has_beard, tone_without_beard
+from portraitd.engines.classic.beard import beard_below, tone_without_beard
 from portraitd.engines.classic.finish import spread_inward
 from portraitd.engines.classic.geometry import Part, beside_ring
 from portraitd.engines.classic.hands import hands_in_region
@@ -196,8 +196,7 @@ def read_template(
     face, seen = region_seen(picture, mesh, ROOM)
     near = surroundings(picture, mesh, face.skin)
     things, around = things_over(seen), skin_around(near)
-    bearded = has_beard(seen)
-    beard = beard_below(picture, mesh, face.skin, around) if bearded else None
+    beard = beard_below(picture, mesh, face.skin, around) if seen.full_beard else None
     fill = None if person is None else fill_light(near, person)
     if hands is not None:
         things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -205,4 +204,6 @@ def read_template(
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
         covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-    return TemplateFace(picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill, bearded, beard)
+    return TemplateFace(
+        picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill, seen.full_beard, beard
+    )
