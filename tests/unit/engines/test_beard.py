@@ -43,12 +43,12 @@ def read(image: Image) -> TemplateFace:
     return read_template(image, heads.MESH)
 
 
-@pytest.mark.parametrize("colour", [BLACK, WHITE])
-def test_how_far_a_beard_goes_on_is_seen(colour: tuple[int, int, int]) -> None:
-    template = read(man(colour, 0.1))
+@pytest.mark.parametrize(("colour", "length"), [(BLACK, 0.1), (BLACK, 0.05), (WHITE, 0.05)])
+def test_how_far_a_beard_goes_on_is_seen(colour: tuple[int, int, int], length: float) -> None:
+    template = read(man(colour, length))
     assert template.beard is not None
     assert template.beard.shape == (36,)
-    assert template.beard[LOWEST] == pytest.approx(0.1, abs=0.025)
+    assert template.beard[LOWEST] == pytest.approx(length, abs=0.025)
     assert template.beard[:4].max() == 0  # the forehead
     assert template.beard[-4:].max() == 0
 
@@ -62,6 +62,16 @@ def test_a_beard_whose_end_is_out_of_sight_stays() -> None:
     assert read(man(BLACK, 0.3)).beard is None
 
 
+def test_what_is_before_the_chin_is_no_beard() -> None:
+    """A white scarf goes on far below."""
+    scarf = man(WHITE, 0.05)
+    assert read(scarf).bearded
+    scarf[int(MOUTH[1]) + 14 :, 110:290] = WHITE
+    template = read(scarf)
+    assert not template.bearded
+    assert shaved(template, person_bearded=False) is template
+
+
 def test_no_more_is_shaved_off_than_is_good_for_a_neck() -> None:
     template = read(man(BLACK, 0.19))
     assert template.beard is not None
@@ -70,7 +80,7 @@ def test_no_more_is_shaved_off_than_is_good_for_a_neck() -> None:
 
 @pytest.mark.parametrize("colour", [BLACK, WHITE])
 def test_below_a_shaved_chin_is_the_neck(colour: tuple[int, int, int]) -> None:
-    before = man(colour, 0.08)
+    before = man(colour, 0.05)
     template = read(before)
     smooth = shaved(template, person_bearded=False)
     below = np.rint(CHIN + np.array([0, 0.03 * heads.WIDTH])).astype(int)

@@ -196,7 +196,8 @@ def read_template(
     face, seen = region_seen(picture, mesh, ROOM)
     near = surroundings(picture, mesh, face.skin)
     things, around = things_over(seen), skin_around(near)
-    beard = beard_below(picture, mesh, face.skin, around) if seen.full_beard else None
+    bearded = seen.full_beard and not things.any()  # what is before a chin may look like one
+    beard = beard_below(picture, mesh, face.skin, around) if bearded else None
     fill = None if person is None else fill_light(near, person)
     if hands is not None:
         things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
@@ -204,6 +205,4 @@ def read_template(
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
         covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))
-    return TemplateFace(
-        picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill, seen.full_beard, beard
-    )
+    return TemplateFace(picture, region_box(mesh, picture.shape, ROOM), face, covered, around, fill, bearded, beard)
