@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.beard import MOST, is_bearded
+from portraitd.engines.classic.beard import MOST, beard_below, is_bearded
 from portraitd.engines.classic.geometry import outward
 from portraitd.engines.classic.region import read_region
 from portraitd.engines.classic.shave import shaved
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Image
 from tests.fakes import heads
 
@@ -93,6 +94,12 @@ def test_below_a_shaved_chin_is_the_neck(colour: tuple[int, int, int]) -> None:
     changed = np.argwhere((smooth.picture != before).any(axis=2))
     assert changed[:, 0].min() > heads.MESH.xy[list(regions.LEFT_EYE), 1].max()
     assert changed[:, 0].max() < CHIN[1] + 0.4 * heads.WIDTH
+
+
+def test_a_face_without_a_contour_below_its_mouth_is_not_shaved() -> None:
+    points = heads.MESH.points.copy()
+    points[:, 1] = np.minimum(points[:, 1], MOUTH[1])
+    assert beard_below(man(BLACK, 0.1), FaceMesh(points, 1.0), np.zeros(3, np.float32), None) is None
 
 
 def test_who_has_no_beard_is_not_shaved() -> None:

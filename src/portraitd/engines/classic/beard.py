@@ -26,7 +26,7 @@ ENDLESS = 0.65
 WITHIN = 0.06
 #: From how far below the mouth on the contour is a chin's, and from where on wholly, face widths.
 BELOW_MOUTH = (-0.05, 0.1)
-#: A neck is no darker than this, of the face's skin, natural log of light, where none is known.
+#: How much darker than the face's skin a neck is taken to be at most, and where none is seen; natural log of light.
 NECK_SHADE = 0.6
 #: Width of the face on the picture on which the beard is looked at, px.
 WORK_PX = 96
@@ -85,6 +85,8 @@ def beard_below(picture: Image, mesh: FaceMesh, skin: Floats, around: Floats | N
     down = points[regions.CHIN] - mouth
     below = (ring - mouth) @ down / max(float(np.linalg.norm(down)), 1e-6) / width
     chin = np.clip((below - BELOW_MOUTH[0]) / (BELOW_MOUTH[1] - BELOW_MOUTH[0]), 0, 1)
+    if not (chin >= 1).any():  # a face in profile may have none
+        return None
     steps = np.arange(0, REACH, STEP)
     within, beyond = (
         np.stack([at_points(tone, (ring + away * k * width).astype(np.float32)) for k in reaches])
