@@ -18,10 +18,10 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
+from measures import see
 from portraitd.faces import regions
-from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import estimate_foreground, person_matte
-from portraitd.faces.mesh import FaceMesh, main_mesh
+from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import person_probability
 from portraitd.images import Image, Mask, decode, encode_jpeg
@@ -69,10 +69,6 @@ def network_alone(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
 METHODS: dict[str, Matte] = {"engine": person_matte, "network alone": network_alone}
 
 
-def main_face(models: FaceModels, image: Image) -> FaceMesh | None:
-    return main_mesh(models, image, detect_faces(models, image))
-
-
 def backdrops(models: FaceModels, folder: Path) -> Iterator[tuple[str, Image]]:
     """The sides of the templates' pictures on which nobody is; and three busy pictures of scikit-image."""
     from skimage import data
@@ -118,21 +114,20 @@ def measure(models: FaceModels, folder: Path) -> Iterator[Error]:
     behind = list(backdrops(models, folder / "templates"))
     for path in sorted(folder.glob("*.png")):
         photo = decode(path.read_bytes())
-        mesh = main_face(models, photo)
-        if mesh is None:
+        own = see(models, photo)
+        if own is None:
             continue
-        truth = person_matte(models, photo, mesh)
+        truth = person_matte(models, photo, own.mesh)
         person, rng = estimate_foreground(photo, truth), np.random.default_rng(0)
         for number, (name, backdrop) in enumerate(behind):
-            seen = laid_before(backdrop, person, truth, BLURS[number % len(BLURS)], rng)
-            found = main_face(models, seen)
-            if found is None:
+            seen = see(models, laid_before(backdrop, person, truth, BLURS[number % len(BLURS)], rng))
+            if seen is None:
                 continue
             for method, matte in METHODS.items():
                 start = time.perf_counter()
-                alpha = matte(models, seen, found)
+                alpha = matte(models, seen.image, seen.mesh)
                 milliseconds = 1e3 * (time.perf_counter() - start)
-                yield Error(method, path.stem, name, *error_of(alpha, truth, found), milliseconds)
+                yield Error(method, path.stem, name, *error_of(alpha, truth, seen.mesh), milliseconds)
 
 
 def report(errors: list[Error]) -> None:

@@ -54,6 +54,7 @@ def head_probability(models: FaceModels, image: Image, mesh: FaceMesh, size: Siz
     """
     far = max(image.shape[:2]) / mesh.box.height
     weight = np.full((size.height, size.width), min(1.0, (FAR / far) ** 2), np.float32)
+    # Made small first: what it says comes at the size of what it is shown.
     whole = _log_odds(person_probability(models, shrunk(image, INPUT, INPUT)))
     odds = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR), np.float32) * weight
     for square in (*CLOSER, SHOULDERS) if far > FAR else CLOSER:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.cover import against_skin, features, tint_of
+from portraitd.engines.classic.cover import against_skin, features
 from portraitd.engines.classic.geometry import at_points, normals, outward, smoothed
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
@@ -20,7 +19,7 @@ from portraitd.images import Floats, Image, Mask, Points
 #: How far below the contour a beard's end is looked for, in which steps, and how much is shaved off at most: a longer
 #: one lies on clothes. In face widths.
 REACH, STEP, MOST = 0.22, 0.01, 0.16
-#: At more points of the chin than this share of them the end of a beard that can be shaved is not out of sight.
+#: Of a beard whose end is out of sight at more of the chin's points than this share, it is not known.
 ENDLESS = 0.65
 #: How far inside the contour hair has the beard's colour, face widths.
 WITHIN = 0.06
@@ -34,7 +33,7 @@ WORK_PX = 96
 LEAST = 0.015
 #: How far from lit skin a beard is in brightness or colour, at least, and surely; natural log of light.
 UNLIKE = (0.15, 0.4)
-#: How far inside the contour all of it is, face widths.
+#: How far inside the contour lit skin takes all of its place, face widths.
 RIM = 0.03
 
 _OVAL = list(regions.FACE_OVAL)
@@ -49,19 +48,18 @@ def is_bearded(face: FaceRegion) -> bool:
 def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Mask) -> Floats:
     """(h, w, 3) log linear light of a small (h, w, 3) image of a bearded face, with lit skin where the beard is.
 
-    face: the same, large, with its light; points: (468, 2) its mesh on the small one; depth: (h, w) how far inside its
-    contour a pixel lies, face widths.
+    The face is no wider than `cover.WORK_PX`, so that it is held against its skin at its own size. face: the same,
+    large, with its light; points: (468, 2) its mesh on the small one; depth: (h, w) how far inside its contour a pixel
+    lies, face widths.
     """
     tone, mesh = light.log_light(image), face.mesh.points
     small = np.column_stack([points, mesh[:, 2] * (float(np.ptp(points[:, 0])) / face.mesh.box.width)])
     seen = against_skin(image, small.astype(np.float32), normals(mesh), face.light)
-    off = np.asarray(cv2.resize(seen.off, tone.shape[1::-1]), np.float32)
-    unlike = np.clip((np.maximum(np.abs(light.grey_of(off)), tint_of(off)) - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0]), 0, 1)
-    below = cv2.resize(seen.raster.interpolate(_below_nose()), tone.shape[1::-1])
+    unlike = (np.maximum(np.abs(seen.dark), seen.tint) - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0])
     # Not up to the contour: there a jaw goes over into its own shade.
-    below *= np.clip(depth / RIM, 0, 1)
-    hair = unlike * below * (1 - features(points, tone.shape[:2], (regions.LIPS_OUTER,), 0.02))
-    return np.asarray(tone - off * hair[:, :, None], np.float32)
+    below = seen.raster.interpolate(_below_nose()) * np.clip(depth / RIM, 0, 1)
+    hair = np.clip(unlike, 0, 1) * below * (1 - features(points, seen.shape, (regions.LIPS_OUTER,), 0.02))
+    return np.asarray(tone - seen.off * hair[:, :, None], np.float32)
 
 
 @lru_cache(maxsize=1)

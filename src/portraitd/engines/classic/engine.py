@@ -140,7 +140,7 @@ class ClassicEngine:
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
-        bearded = template.bearded and any(is_bearded(view.face()) for view in identity.views)
+        bearded = template.bearded and is_bearded(identity.views[0].face())
         worn = with_outline(shaved(with_fill(coloured), person_bearded=bearded), identity.shape)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
