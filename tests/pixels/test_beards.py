@@ -13,7 +13,8 @@ from portraitd.engines.base import Photo, Portrait, TemplateJob
 from portraitd.engines.classic.beard import is_bearded
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import look_at
+from portraitd.engines.classic.shave import shaved
+from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -73,8 +74,15 @@ def brightness(image: Image, mesh: FaceMesh, below: float) -> float:
 
 
 def test_the_templates_beard_goes_and_ones_own_comes_along(
-    engine: ClassicEngine, models: FaceModels, template: Image, portraits_folder: Path
+    engine: ClassicEngine, models: FaceModels, template: Image, portraits_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[bool] = []
+
+    def noted(face: TemplateFace, *, person_bearded: bool) -> TemplateFace:
+        told.append(person_bearded)
+        return shaved(face, person_bearded=person_bearded)
+
+    monkeypatch.setattr("portraitd.engines.classic.engine.shaved", noted)
     seen = look_at(models, template, mesh_of(models, template))
     assert seen.bearded
     assert seen.beard is not None
@@ -88,6 +96,7 @@ def test_the_templates_beard_goes_and_ones_own_comes_along(
         mesh = mesh_of(models, image)
         assert is_bearded(read_region(image, mesh)) == bearded_then
         assert brightness(image, mesh, 0.04) > 80
+    assert told == [False, True]
 
 
 def test_skin_is_thought_where_the_beard_is(models: FaceModels, template: Image) -> None:

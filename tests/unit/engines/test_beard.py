@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -100,6 +102,47 @@ def test_a_face_without_a_contour_below_its_mouth_is_not_shaved() -> None:
     points = heads.MESH.points.copy()
     points[:, 1] = np.minimum(points[:, 1], MOUTH[1])
     assert beard_below(man(BLACK, 0.1), FaceMesh(points, 1.0), np.zeros(3, np.float32), None) is None
+
+
+def test_a_gap_in_a_beard_is_shaved_with_what_is_beside_it() -> None:
+    image = man(BLACK, 0.08)
+    x, y = np.rint(CHIN).astype(int)
+    image[y + 2 :, x - 3 : x + 4] = NECK
+    template = read(image)
+    assert template.beard is not None
+    assert template.beard[LOWEST] > 0.06
+
+
+def test_a_neck_in_shade_is_no_beard() -> None:
+    image = man(BLACK, 0.08)
+    beard = (image == BLACK).all(axis=2)
+    image[220:][(image[220:] == NECK).all(axis=2)] = (118, 88, 74)
+    assert beard.any()
+    template = read(image)
+    assert template.beard is not None
+    assert template.beard[LOWEST] == pytest.approx(0.08, abs=0.03)
+
+
+def test_the_neck_is_pulled_from_far_enough_not_to_be_drawn_out() -> None:
+    """What makes up for the beard lies as far beyond it as the outline's move reaches beyond the face."""
+    image = man(BLACK, 0.12)
+    fading = np.linspace(1.0, 0.6, 180)[:, None, None]
+    image[280:] = np.where((image[280:] == NECK).all(axis=2)[:, :, None], image[280:] * fading, image[280:])
+    template = read(image)
+    assert template.beard is not None
+    changed = np.argwhere((shaved(template, person_bearded=True).picture != image).any(axis=2))
+    assert changed[:, 0].max() > CHIN[1] + 0.27 * heads.WIDTH
+
+
+def test_lips_and_the_edge_of_a_jaw_keep_their_tone_under_a_beard() -> None:
+    template = read(man(BLACK, 0.05))
+    before = template.ground
+    lips, edge = np.rint(before.points[[0, 13]].mean(axis=0)).astype(int), (before.depth > 0) & (before.depth < 0.004)
+    own = replace(template, shaven=True).ground
+    assert own.light[lips[1], lips[0]] == pytest.approx(before.light[lips[1], lips[0]], abs=0.05)
+    assert np.abs(own.light - before.light)[edge].max() < 0.5
+    chin = np.rint(before.points[199]).astype(int)
+    assert own.light[chin[1], chin[0]].mean() > before.light[chin[1], chin[0]].mean() + 0.8
 
 
 def test_who_has_no_beard_is_not_shaved() -> None:
