@@ -116,7 +116,7 @@ def test_a_gap_in_a_beard_is_shaved_with_what_is_beside_it() -> None:
 def test_a_neck_in_shade_is_no_beard() -> None:
     image = man(BLACK, 0.08)
     beard = (image == BLACK).all(axis=2)
-    image[220:][(image[220:] == NECK).all(axis=2)] = (118, 88, 74)
+    image[220:][(image[220:] == NECK).all(axis=2)] = (102, 76, 63)
     assert beard.any()
     template = read(image)
     assert template.beard is not None
