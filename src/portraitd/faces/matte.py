@@ -27,9 +27,9 @@ CLOTHES_WEIGHT = 0.03
 #: The same where the network is sure of the backdrop, and from which probability on it begins to be.
 BACKDROP_WEIGHT = 0.05
 SURELY_BACKDROP = 0.08
-#: How far outside the outline a soft edge begins to be mist, and where all of it is; and how wide a strand there may
+#: How far outside the outline a soft edge begins to be haze, and where all of it is; and how wide a strand there may
 #: be. In face widths.
-MIST = (0.015, 0.04)
+HAZE = (0.015, 0.04)
 STRAND = 0.03
 
 
@@ -192,8 +192,8 @@ def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:
     reach = 2 * max(1, round(0.03 * mesh.box.width)) + 1
     closed = cv2.morphologyEx(clear, cv2.MORPH_CLOSE, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
     clear = np.maximum(clear, closed * np.clip((probability - 0.8) / 0.15, 0, 1))
-    # What mist alone joined to the person is an island without it.
-    return _own_island(_without_mist(np.asarray(clear, np.float32), mesh.box.width), mesh)
+    # What haze alone joined to the person is an island without it.
+    return _own_island(_without_haze(np.asarray(clear, np.float32), mesh.box.width), mesh)
 
 
 def _own_island(alpha: Mask, mesh: FaceMesh) -> Mask:
@@ -207,10 +207,10 @@ def _own_island(alpha: Mask, mesh: FaceMesh) -> Mask:
     return np.asarray(alpha * own, np.float32)
 
 
-def _without_mist(alpha: Mask, face_px: float) -> Mask:
+def _without_haze(alpha: Mask, face_px: float) -> Mask:
     """Alpha without the haze that a backdrop like hair leaves about a head: what is faint, far out, and no strand."""
     outward = cv2.distanceTransform((alpha < 0.5).astype(np.uint8), cv2.DIST_L2, 5) / face_px
-    near = np.clip((MIST[1] - outward) / (MIST[1] - MIST[0]), 0, 1)
+    near = np.clip((HAZE[1] - outward) / (HAZE[1] - HAZE[0]), 0, 1)
     side = 2 * max(1, round(STRAND / 2 * face_px)) + 1
     broad = cv2.morphologyEx(alpha, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     return np.asarray(np.maximum(alpha * near, alpha - broad), np.float32)

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import STRAND, _cleaned, _without_mist, person_matte
+from portraitd.faces.matte import STRAND, _cleaned, _without_haze, person_matte
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
 from portraitd.faces.segment import (
@@ -204,7 +204,7 @@ def _with_haze() -> tuple[Mask, FaceMesh]:
 
 def test_haze_beside_the_head_goes_and_strands_stay() -> None:
     alpha, mesh = _with_haze()
-    clear = _without_mist(alpha, mesh.box.width)
+    clear = _without_haze(alpha, mesh.box.width)
     assert (clear <= alpha).all()
     assert clear[190:204, 322:338].max() == 0
     assert clear[210, 325] == pytest.approx(0.15, abs=0.01)  # what it is more than the haze
@@ -238,7 +238,7 @@ def test_a_strand_is_narrow(share: float, stays: bool) -> None:
     cv2.circle(alpha, (200, 250), 120, 1.0, -1)
     width = round(share * STRAND * mesh.box.width)
     alpha[250 : 250 + width, 300:480] = 0.4
-    far = _without_mist(alpha, mesh.box.width)[250 : 250 + width, 350:460]
+    far = _without_haze(alpha, mesh.box.width)[250 : 250 + width, 350:460]
     assert far.max() == (pytest.approx(0.4, abs=1e-3) if stays else 0)
 
 

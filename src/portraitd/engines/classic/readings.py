@@ -51,9 +51,6 @@ def _with_picture(template: TemplateFace, picture: Image) -> TemplateFace:
 
 def _size(template: TemplateFace) -> int:
     """Bytes, but for what every template takes, which is little."""
-    fill = (
-        0
-        if template.fill is None
-        else sum(part.nbytes for part in (template.fill.bare, template.fill.lift, template.fill.cast))
-    )
-    return template.covered.nbytes + template.face.hair.nbytes + fill
+    fill = template.fill
+    parts = (template.covered, template.face.hair, *(() if fill is None else (fill.bare, fill.lift, fill.cast)))
+    return sum(part.nbytes for part in parts)
