@@ -42,7 +42,7 @@ def finish(linear: Floats, grade: Grade, rng: np.random.Generator) -> Image:
         glow = cv2.GaussianBlur(np.clip(small, 0, 3), (0, 0), 5, borderType=cv2.BORDER_REPLICATE)
         glow = cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
         linear = np.asarray(cv2.addWeighted(linear, 1 - 0.5 * grade.bloom, glow, grade.bloom, 0), np.float32)
-    light = cv2.multiply(linear, _exposure(width, height, grade.vignette))
+    light = cv2.multiply(linear, cv2.cvtColor(_exposure(width, height, grade.vignette), cv2.COLOR_GRAY2RGB))
     steps = np.clip(light, 0, 65535, out=light).astype(np.uint16)
     image: Floats = _development(grade.contrast, grade.fade)[steps]
     mixer = grade.saturation * np.eye(3, dtype=np.float32) + (1 - grade.saturation) * LUMA[None]
@@ -86,13 +86,13 @@ def _tints(shadows: tuple[float, float, float], highlights: tuple[float, float, 
     return np.asarray((1 - t) ** 2 * np.array(shadows) + t * t * np.array(highlights), np.float32)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _exposure(width: int, height: int, vignette: float) -> Floats:
-    """(H, W, 3) steps of the development per linear light: falls off to the corners as light does in a lens."""
+    """(H, W) steps of the development per linear light: falls off to the corners as light does in a lens."""
     x = np.linspace(-1, 1, width, dtype=np.float32)[None] * 0.75
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     kept = (1 + 0.1 * vignette) / (1 + vignette * 0.8 * (x * x + y * y)) ** 2
-    return np.repeat(np.asarray(kept * (65535 / _BRIGHTEST), np.float32)[..., None], 3, axis=2)
+    return np.asarray(kept * (65535 / _BRIGHTEST), np.float32)
 
 
 #: Side of the piece of film whose grain is used, px.
