@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from portraitd.engines.base import Photo, Portrait, TemplateJob
 from portraitd.engines.classic.beard import is_bearded
@@ -39,15 +40,27 @@ def mesh_of(models: FaceModels, image: Image) -> FaceMesh:
     return fit_mesh(models, image, detect_faces(models, image)[0])
 
 
+def filled(image: Image, mesh: FaceMesh, ring: tuple[int, ...]) -> NDArray[np.uint8]:
+    """(H, W) 1 inside the ring, else 0."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.rint(mesh.xy[list(ring)]).astype(np.int32)], 1)
+    return mask
+
+
+def thinly_bearded(image: Image, mesh: FaceMesh) -> Image:
+    """The image with a beard through which skin shows: half as bright as that."""
+    hair = filled(image, mesh, BEARD) * (1 - filled(image, mesh, regions.LIPS_OUTER))
+    soft = cv2.GaussianBlur(hair.astype(np.float32), (0, 0), 2)[:, :, None]
+    return np.asarray(image * (1 - 0.5 * soft), np.uint8)
+
+
 def bearded(image: Image, mesh: FaceMesh, below: float = 0.08) -> Image:
     """The image with a black beard that goes on so many face widths below the face."""
-    mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.rint(mesh.xy[list(BEARD)]).astype(np.int32)], 1)
+    mask = filled(image, mesh, BEARD)
     reach = max(1, round(below * mesh.box.width))
     grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
     grown[: int(mesh.xy[17, 1])] = mask[: int(mesh.xy[17, 1])]
-    lips = np.zeros_like(mask)
-    cv2.fillPoly(lips, [np.rint(mesh.xy[list(regions.LIPS_OUTER)]).astype(np.int32)], 1)
+    lips = filled(image, mesh, regions.LIPS_OUTER)
     soft = cv2.GaussianBlur((grown * (1 - lips)).astype(np.float32), (0, 0), 1.5)[:, :, None]
     hair = 38 + np.random.default_rng(0).normal(0, 6, image.shape)
     return np.clip(image * (1 - soft) + hair * soft, 0, 255).astype(np.uint8)
@@ -97,6 +110,30 @@ def test_the_templates_beard_goes_and_ones_own_comes_along(
         assert is_bearded(read_region(image, mesh)) == bearded_then
         assert brightness(image, mesh, 0.04) > 80
     assert told == [False, True]
+
+
+def test_a_thin_beard_comes_along_as_dark_as_it_is(
+    engine: ClassicEngine, models: FaceModels, portraits_folder: Path
+) -> None:
+    """It is no shadow, which the template's light would take out."""
+    photo = decode((portraits_folder / "man_2.png").read_bytes())
+    template = decode((portraits_folder / "templates" / "Flowers.jpg").read_bytes())
+    results = [put(engine, face, template) for face in (photo, thinly_bearded(photo, mesh_of(models, photo)))]
+
+    def codes(point: int) -> list[float]:
+        found = []
+        for image in results:
+            mesh = mesh_of(models, image)
+            x, y = np.rint(mesh.xy[point]).astype(int)
+            reach = max(2, round(0.02 * mesh.box.width))
+            found.append(float(image[y - reach : y + reach, x - reach : x + reach].mean()))
+        return found
+
+    bare, hairy = codes(199)
+    assert 0.42 < hairy / bare < 0.57
+    for cheek in (50, 280):
+        bare, hairy = codes(cheek)
+        assert hairy == pytest.approx(bare, abs=5)
 
 
 def test_skin_is_thought_where_the_beard_is(models: FaceModels, template: Image) -> None:

@@ -13,6 +13,7 @@ from portraitd.engines.classic.geometry import outward
 from portraitd.engines.classic.region import read_region
 from portraitd.engines.classic.shave import shaved
 from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.engines.classic.texture import hidden, leaf_of, shaded, turned_away
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Image
@@ -165,6 +166,27 @@ def test_skin_is_thought_under_a_beard_only_for_who_has_none() -> None:
 @pytest.mark.parametrize(("colour", "bearded"), [(BLACK, True), (WHITE, True), (None, False)])
 def test_a_beard_is_seen_on_a_face(colour: tuple[int, int, int] | None, bearded: bool) -> None:
     assert is_bearded(read_region(man(colour, 0.05), heads.MESH)) == bearded
+
+
+@pytest.mark.parametrize("colour", [BLACK, WHITE])
+def test_points_of_a_bearded_face_lie_in_the_beard_below_the_nose(colour: tuple[int, int, int]) -> None:
+    beard = read_region(man(colour, 0.05), heads.MESH).beard
+    assert beard.shape == (468,)
+    assert beard[[199, 200, 175]].min() == 1
+    assert beard[[10, 151, 50, 280, 4, 1]].max() == 0
+    assert not read_region(man(None), heads.MESH).beard.any()
+
+
+def test_a_beard_hides_no_skin_however_uneven_it_is() -> None:
+    """Half of it twice as dark: no shadow in which the mirror image would lend the other half."""
+    image = man((120, 88, 75), 0.0)
+    left = (image == (120, 88, 75)).all(axis=2)
+    left[:, 200:] = False
+    image[left] = (45, 33, 28)
+    face = read_region(image, heads.MESH)
+    inner = (face.beard > 0.95) & (turned_away(face) == 0)
+    assert shaded(leaf_of(face))[inner].max() > 0.5
+    assert hidden(face, leaf_of(face))[inner].max() < 0.05
 
 
 def test_outward_is_away_from_the_face() -> None:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.cover import against_skin, features
+from portraitd.engines.classic.cover import UNLIKE, against_skin, below_nose, features
 from portraitd.engines.classic.geometry import at_points, normals, outward, smoothed
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
 
@@ -31,8 +28,6 @@ NECK_SHADE = 0.6
 WORK_PX = 96
 #: Less than this can't be seen, face widths.
 LEAST = 0.015
-#: How far from lit skin a beard is in brightness or colour, at least, and surely; natural log of light.
-UNLIKE = (0.15, 0.4)
 #: How far inside the contour lit skin takes all of its place, face widths.
 RIM = 0.03
 
@@ -41,8 +36,7 @@ _OVAL = list(regions.FACE_OVAL)
 
 def is_bearded(face: FaceRegion) -> bool:
     """Whether a face has a beard, dark or white."""
-    points = face.mesh.points
-    return against_skin(face.image, points, normals(points), face.light).full_beard
+    return bool(face.beard.any())
 
 
 def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Mask) -> Floats:
@@ -57,16 +51,9 @@ def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Ma
     seen = against_skin(image, small.astype(np.float32), normals(mesh), face.light)
     unlike = (np.maximum(np.abs(seen.dark), seen.tint) - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0])
     # Not up to the contour: there a jaw goes over into its own shade.
-    below = seen.raster.interpolate(_below_nose()) * np.clip(depth / RIM, 0, 1)
+    below = seen.raster.interpolate(below_nose()) * np.clip(depth / RIM, 0, 1)
     hair = np.clip(unlike, 0, 1) * below * (1 - features(points, seen.shape, (regions.LIPS_OUTER,), 0.02))
     return np.asarray(tone - seen.off * hair[:, :, None], np.float32)
-
-
-@lru_cache(maxsize=1)
-def _below_nose() -> Floats:
-    """(468,) 1 where beards grow, to 0."""
-    points = mean_face().points
-    return np.asarray(np.clip((points[:, 1] - points[2, 1]) / 0.08 + 1, 0, 1), np.float32)
 
 
 def beard_below(picture: Image, mesh: FaceMesh, skin: Floats, around: Floats | None) -> Floats | None:

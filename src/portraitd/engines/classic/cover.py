@@ -39,6 +39,8 @@ BEARDED = (0.2, 0.35)
 FULL = 0.42
 #: How much brighter than skin, and how far from its colour, a chin is bare, and surely in a white beard.
 WHITE, HOARY = (0.3, 0.45), (0.3, 0.4)
+#: How far from lit skin in brightness or colour a beard begins, and surely is one, where there is one.
+UNLIKE = (0.15, 0.4)
 #: How broad a frame of glasses may be, face widths: what is dark and broader may be hair.
 FRAME = 0.06
 #: How much darker than skin the edge of hair is, and how wide it is, face widths.
@@ -90,6 +92,13 @@ def _moustache_points() -> NDArray[np.bool_]:
     return np.asarray((y < lips.min() - 0.02) & (y > lips.min() - 0.16) & (x < 0.3), np.bool_)
 
 
+@lru_cache(maxsize=1)
+def below_nose() -> Floats:
+    """(468,) 1 where beards grow, to 0."""
+    points = mean_face().points
+    return np.asarray(np.clip((points[:, 1] - points[2, 1]) / 0.08 + 1, 0, 1), np.float32)
+
+
 @dataclass(frozen=True)
 class AgainstSkin:
     """A small copy of a face's region, held against its skin as the light on it would show it."""
@@ -138,6 +147,14 @@ class AgainstSkin:
         return float(
             np.clip(min((bright - WHITE[0]) / (WHITE[1] - WHITE[0]), (tint - HOARY[0]) / (HOARY[1] - HOARY[0])), 0, 1)
         )
+
+    @cached_property
+    def beard(self) -> Floats:
+        """(468,) 0 to 1: how far each point of the mesh lies in a full beard; 0 everywhere where there is none."""
+        if not self.full_beard:
+            return np.zeros(len(self.at), np.float32)
+        unlike = at_points(np.maximum(np.abs(self.dark), self.tint), self.at[:, :2])
+        return np.asarray(np.clip((unlike - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0]), 0, 1) * below_nose(), np.float32)
 
     @cached_property
     def solid(self) -> Mask:

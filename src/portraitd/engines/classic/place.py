@@ -33,7 +33,7 @@ class Placement:
     seen: Mask
     #: (h, w) the alpha where the photo shows the person.
     small_alpha: Mask
-    #: (h, w) 1 on bare skin, 0 on brows, eyes and lips.
+    #: (h, w) 1 on bare skin, 0 on brows, eyes, lips and beard.
     skin: Mask
     #: (h, w) how much of a change of colour a pixel takes: all of it on skin, little on eyes and teeth.
     colour_share: Mask
@@ -58,7 +58,8 @@ def place_face(ground: Ground, face: FaceRegion, hidden: Hidden, posed: Points, 
     """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face`, or what lends to it, has."""
     size, shape = ground.size, ground.size[::-1]
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / raster.shape[1]) - 0.5, np.float32)
-    skin = 1.0 - cover.features(points, shape, cover.FEATURES, 0.04)
+    # Light and tone are told from skin; a beard keeps to that around it, or it would be brightened like a shadow.
+    skin = (1.0 - cover.features(points, shape, cover.FEATURES, 0.04)) * (1 - raster.interpolate(face.beard, size))
     eyes = cover.features(points, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
     lips = cover.features(points, shape, (regions.LIPS_OUTER,), 0.0)
     share = 1.0 - np.maximum(0.65 * eyes, 0.25 * lips)

@@ -52,6 +52,11 @@ class FaceRegion:
         """(468, 3) normals of the mesh."""
         return normals(self.mesh.points)
 
+    @cached_property
+    def beard(self) -> Floats:
+        """(468,) 0 to 1: how far each point of the mesh lies in a full beard; 0 everywhere where there is none."""
+        return cover.against_skin(self.image, self.mesh.points, self.facing, self.light).beard
+
 
 def mirrored(face: FaceRegion) -> FaceRegion:
     """The face as a mirror shows it, left and right of its mesh exchanged."""

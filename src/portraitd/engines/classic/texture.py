@@ -235,7 +235,8 @@ def hidden(face: FaceRegion, leaf: Leaf) -> Floats:
     shrink = np.float32(face.hair.shape[1] / face.image.shape[1])
     at = (face.mesh.xy + 0.5) * shrink - 0.5
     hair = np.maximum(at_points(face.hair, at), beyond_edge(at, face.hair.shape))
-    return np.asarray(1 - (1 - turned_away(face)) * (1 - hair) * (1 - shaded(leaf)), np.float32)
+    shade = shaded(leaf) * (1 - face.beard)  # a beard is darker where it is thicker
+    return np.asarray(1 - (1 - turned_away(face)) * (1 - hair) * (1 - shade), np.float32)
 
 
 def best_lender(own: Floats, others: Iterable[Floats]) -> tuple[int, Floats] | None:
