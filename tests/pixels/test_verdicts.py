@@ -21,7 +21,7 @@ from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import fit_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.verdict import Verdict, VerdictLimits, judge, measure
-from portraitd.images import Image, decode
+from portraitd.images import Image, decode, from_linear, to_linear
 
 DETECT, PHOTO, TEMPLATE = VerdictLimits.detect(), VerdictLimits.photo(), VerdictLimits.template()
 PEOPLE = ("man_2", "source_woman", "Hong_Kong_night_style", "woman_3")
@@ -101,6 +101,18 @@ def test_each_damage_has_its_reason_and_error(
     verdict = judge_damaged(case)
     assert verdict.reason == reason
     assert type(verdict.error) is error
+
+
+@pytest.mark.parametrize(("ratio", "reason"), [(4.0, ""), (5.5, "poor lighting")])
+def test_one_half_may_be_much_darker_but_not_black(
+    face_models: FaceModels, person: Image, ratio: float, reason: str
+) -> None:
+    """In the photo itself it is 1.3 times as dark already."""
+    mesh = fit_mesh(face_models, person, detect_faces(face_models, person)[0])
+    away = (np.arange(person.shape[1]) - mesh.xy[1, 0]) / mesh.box.width
+    light = 1 - (1 - 1 / ratio) * np.clip(0.5 + 4 * away, 0, 1)
+    lit = from_linear(to_linear(person) * light[None, :, None].astype(np.float32))
+    assert judge(face_models, lit, DETECT).reason == reason
 
 
 @pytest.mark.parametrize("picture", [coffee, chelsea])

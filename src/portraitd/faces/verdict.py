@@ -58,7 +58,7 @@ class VerdictLimits:
     #: Share of the skin that may be burnt out.
     burnt_share: float = 0.6
     #: Linear light of the brighter half of the face over that of the darker.
-    side_ratio: float = 8.0
+    side_ratio: float = 6.0
 
     @classmethod
     def detect(cls) -> VerdictLimits:
