@@ -361,7 +361,9 @@ def judge_of(settings: Settings) -> Judge:
         own = getattr(importlib.import_module(settings.engine.partition(":")[0]), "judge", None)
         if own is not None:
             return cast(Judge, own)
-    return _RealJudge(settings)
+    from portraitd.faces.remembered import Remembered
+
+    return Remembered(_RealJudge(settings))
 
 
 def examiner_of(settings: Settings) -> Callable[[Image], tuple[Finding, ...]]:

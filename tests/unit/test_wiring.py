@@ -11,6 +11,8 @@ import pytest
 from portraitd import wiring
 from portraitd.errors import SetupError
 from portraitd.faces.models import FaceModels
+from portraitd.faces.verdict import Verdict, VerdictLimits
+from portraitd.images import Image
 from portraitd.portraits.identities import BUILT_IN, astronaut
 from portraitd.portraits.photos import Purpose
 from portraitd.settings import Settings, load_settings
@@ -76,6 +78,24 @@ def test_the_real_judge_tells_a_face_from_none(face_models: FaceModels) -> None:
     error = judge(nobody, Purpose.TEMPLATE).error
     assert error is not None
     assert error.code == "InvalidImage.NoHumanFace"
+
+
+def test_the_real_judge_looks_once_at_a_picture_that_can_be_used(
+    face_models: FaceModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[VerdictLimits] = []
+
+    def usable(models: FaceModels, image: Image, limits: VerdictLimits) -> Verdict:
+        asked.append(limits)
+        return Verdict("", None, None)
+
+    monkeypatch.setattr("portraitd.faces.verdict.judge", usable)
+    judge = wiring.judge_of(load_settings({"PORTRAITD_WEIGHTS": str(face_models.folder)}))
+    picture = np.zeros((9, 9, 3), np.uint8)
+    assert all(judge(picture, Purpose.TEMPLATE).error is None for _ in range(3))
+    assert asked == [VerdictLimits.template()]
+    judge(picture, Purpose.PHOTO)
+    assert asked == [VerdictLimits.template(), VerdictLimits.photo()]
 
 
 def test_the_built_in_identities_have_their_photos() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from portraitd.engines.classic.template import TemplateFace
-from portraitd.images import Image
+from portraitd.images import Image, fingerprint
 
 #: How much memory all that is known of templates may take.
 MOST_BYTES = 24 * 1024 * 1024
@@ -24,13 +23,13 @@ class Readings:
     def __init__(self, look: Callable[[Image], TemplateFace]) -> None:
         """look: gives all that is known of a picture, or raises."""
         self._look = look
-        #: By the picture's SHA-256; least lately used first.
+        #: By the picture's fingerprint; least lately used first.
         self._known: OrderedDict[bytes, TemplateFace] = OrderedDict()
 
     def read(self, picture: Image) -> TemplateFace:
         """The template's face, ready for `fuse`; picture (H, W, 3). Raises what `look` does."""
         whole = np.ascontiguousarray(picture)
-        key = hashlib.sha256(whole.data).digest() + repr(whole.shape).encode()
+        key = fingerprint(whole)
         if (known := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return _with_picture(known, whole)
