@@ -22,6 +22,8 @@ TURNED = 0.4
 FAR = 0.5
 #: How many pixels of the photo a pixel may show, against the usual number, before they are averaged, and when they are.
 STEEP = (2.2, 3.2)
+#: How much finer than the photo's the pixels are between which a face is sampled linearly.
+FINER = 2
 #: Sigma of that average and softness of its edge, in heights of the face.
 FOLD_BLUR = 0.016
 FOLD_SOFTNESS = 0.006
@@ -40,10 +42,14 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
         image = np.asarray(cv2.resize(image, smaller, interpolation=cv2.INTER_AREA), np.uint8)
         points = (points + 0.5) * scale - 0.5
         ratio = 1.0
-    at = raster.interpolate(points.astype(np.float32), size, part)
-    warped = sampled(image, at, cv2.INTER_CUBIC)
-    folded = None if part is None else _folded(raster.steepness(points) * np.float32(ratio))
-    if folded is None or part is None:
+    if part is None:
+        return sampled(image, raster.interpolate(points.astype(np.float32), size))
+    # Cubic, and five times faster than to sample so: enlarged first, then linear in between.
+    fine = np.asarray(cv2.resize(image, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_CUBIC), np.uint8)
+    at = raster.interpolate(((points + 0.5) * FINER - 0.5).astype(np.float32), None, part)
+    warped = sampled(fine, at)
+    folded = _folded(raster.steepness(points) * np.float32(ratio))
+    if folded is None:
         return warped
     # Softened at the nodes: there it is a small picture, however large the face is.
     softened = cv2.GaussianBlur(folded, (0, 0), max(0.5, FOLD_SOFTNESS * height_px / raster.step))
@@ -52,7 +58,8 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
     if width and height:
         box = np.s_[y0 : y0 + height, x0 : x0 + width]
         blurred = np.asarray(cv2.GaussianBlur(image, (0, 0), FOLD_BLUR * height_px / ratio), np.uint8)
-        soft, much = sampled(blurred, np.ascontiguousarray(at[box])), np.ascontiguousarray(share[box])
+        there = (np.ascontiguousarray(at[box]) + np.float32(0.5)) / np.float32(FINER) - np.float32(0.5)
+        soft, much = sampled(blurred, there), np.ascontiguousarray(share[box])
         warped[box] = cv2.blendLinear(soft, np.ascontiguousarray(warped[box]), much, 1 - much)
     return warped
 
