@@ -81,7 +81,7 @@ def _picture(studio: Studio, person: Person, template: Subject) -> Image:
     if person.identity is None:
         source = person.source.seen
         return textbook_swap(source.image, source.mesh, template.seen.image, template.seen.mesh)
-    (outcome,) = studio.unscored.generate(TemplateJob(template.seen.image, person.identity, 1, 0))
+    (outcome,) = studio.engine.generate(TemplateJob(template.seen.image, person.identity, 1, 0))
     if isinstance(outcome, Portrait):
         return outcome.image
     raise outcome.error

@@ -20,11 +20,12 @@ from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, Template
 from portraitd.engines.classic.bare import bare_skin_in
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.expression import mouth_in_picture
-from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.packs import cut
 from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.template import look_at
+from portraitd.engines.classic.template import TemplateFace, look_at
+from portraitd.engines.classic.trial import Distance, views_by_trial
 from portraitd.errors import AlgorithmFailed, NoHumanFace
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
@@ -273,6 +274,30 @@ def test_a_result_depends_on_its_seed_alone(
         again = list(engine.generate(TemplateJob(load(pair[1]), people[pair[0]].identity, 1, SEED + number)))
         assert [outcome.seed for outcome in again if isinstance(outcome, Portrait)] == [SEED + number]
         assert (image_of(again[0]) == results[pair][number]).all()
+
+
+def test_the_photo_that_the_trial_puts_first_is_taken(
+    engine: ClassicEngine, load: Load, people: dict[str, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float | None] = []
+
+    def reversed_views(template: TemplateFace, identity: Identity, apart: Distance) -> tuple[View, ...]:
+        told.append(apart(template.picture, template.whole_mesh))
+        return tuple(reversed(views_by_trial(template, identity, apart)))
+
+    job = TemplateJob(load("Gentleman"), people["man"].identity, 1, 0)
+    (best,) = engine.generate(job)
+    monkeypatch.setattr("portraitd.engines.classic.engine.views_by_trial", reversed_views)
+    (other,) = engine.generate(job)
+    (before,) = told
+    assert before is not None
+    assert before > 0.5  # the model
+    assert isinstance(best, Portrait)
+    assert isinstance(other, Portrait)
+    assert not np.array_equal(best.image, other.image)
+    assert best.similarity is not None
+    assert other.similarity is not None
+    assert best.similarity > other.similarity
 
 
 def test_training_twice_gives_the_same_bytes(engine: ClassicEngine, load: Load) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from portraitd.engines.classic.album import open_faces
 from portraitd.engines.classic.beard import is_bearded
 from portraitd.engines.classic.complexion import step_between, with_complexion
 from portraitd.engines.classic.fill import with_fill
-from portraitd.engines.classic.fuse import fuse, pick_view
+from portraitd.engines.classic.fuse import fuse
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.looks import look_of
 from portraitd.engines.classic.outline import with_outline
@@ -27,6 +27,7 @@ from portraitd.engines.classic.readings import Readings
 from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.classic.shave import shaved
 from portraitd.engines.classic.template import TemplateFace, look_at
+from portraitd.engines.classic.trial import views_by_trial
 from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.hands import JOINTS, PALMS
@@ -142,10 +143,11 @@ class ClassicEngine:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
         bearded = template.bearded and is_bearded(identity.views[0].face())
         worn = with_outline(shaved(with_fill(coloured), person_bearded=bearded), identity.shape)
+        views = views_by_trial(worn, identity, partial(self._people.apart, identity))
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)
-            view = pick_view(identity, worn.face.mesh, look.view_rank)
+            view = views[look.view_rank % len(views)]
             return fuse(worn, identity, view, look, np.random.default_rng(seed)), worn.whole_mesh
 
         return make

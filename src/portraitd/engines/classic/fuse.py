@@ -58,17 +58,16 @@ LIFT = np.float32(12.0)
 Pixels = TypeVar("Pixels", Image, Floats)
 
 
-def pick_view(identity: Identity, mesh: FaceMesh, rank: int = 0) -> View:
-    """The person's view that fits the template's pose and expression, weighed against its quality; rank 1 the next
-    best, and so on."""
+def ranked_views(identity: Identity, mesh: FaceMesh) -> list[tuple[float, View]]:
+    """The person's views by how well they fit the template's pose and expression, weighed against their quality: what
+    each costs, the least first; 20 degrees of turn cost 1."""
     pose, mouth = pose_of(mesh.points), mouth_in_picture(mesh.points)
 
     def cost(view: View) -> float:
         turn = abs(view.pose.yaw_deg - pose.yaw_deg) + 0.7 * abs(view.pose.pitch_deg - pose.pitch_deg)
         return turn / 20.0 + MOUTH_COST * apart(mouth_in_picture(view.mesh.points), mouth) - view.quality
 
-    ranked = sorted(identity.views, key=cost)
-    return ranked[rank % len(ranked)]
+    return sorted(((cost(view), view) for view in identity.views), key=lambda pair: pair[0])
 
 
 def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng: np.random.Generator) -> Image:
@@ -82,7 +81,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     if texture.lender is not None:
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
     wanted = smiling(mouth_in_picture(target.mesh.points), look.smile)
-    shape = _shape_for(identity, view)
+    shape = shape_for(identity, view)
     posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
@@ -152,7 +151,7 @@ def _loose() -> Floats:
     return np.asarray((1.0 - rigid_weights())[:, None], np.float32)
 
 
-def _shape_for(identity: Identity, view: View) -> Points:
+def shape_for(identity: Identity, view: View) -> Points:
     """(468, 3) the identity's shape with this view's expression."""
     own = align_to_mean(view.mesh.points).inverse().apply(view.mesh.points)
     mix = 0.5 + 0.5 * _loose()

@@ -73,13 +73,18 @@ class People:
 
         mesh: the face's, where it is known.
         """
+        gap = self.apart(identity, image, mesh)
+        return None if gap is None else round(similarity(gap), 4)
+
+    def apart(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
+        """How far the picture's face is from the person's mean embedding; None where `likeness` is."""
         if identity.embedding is None:
             return None
         try:
             own = self.embedder.embed(image, mesh or self.mesh(image))
         except (SetupError, NoHumanFace):
             return None
-        return round(similarity(distance(own, identity.embedding)), 4)
+        return distance(own, identity.embedding)
 
     def _recognised(self, identity: Identity) -> Identity:
         """The identity with its embedding, once the embedder's weights are there that its training lacked."""

@@ -1,0 +1,157 @@
+"""Of a person's photos the one comes first that is most like them in the template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from portraitd.engines.classic import trial
+from portraitd.engines.classic.fuse import ranked_views
+from portraitd.engines.classic.identity import Identity, view_of
+from portraitd.engines.classic.template import TemplateFace, read_template
+from portraitd.engines.classic.trial import Distance, draft, views_by_trial
+from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shape import mean_face
+from portraitd.images import Floats, Image
+from tests.fakes import heads
+
+RED, GREEN, BLUE = (190, 60, 60), (60, 190, 60), (60, 60, 190)
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE, "pale": (210, 200, 200)}
+LOWER_LIP, CHEEK = 17, 50
+
+
+def painted(lips: tuple[int, int, int]) -> Image:
+    image = heads.head()
+    heads.fill(image, regions.LIPS_OUTER, lips)
+    return image
+
+
+def person(*names: str, embedding: Floats | None) -> Identity:
+    """Photos with lips of these colours, all alike else, the best first."""
+    views = tuple(view_of(name, painted(COLOURS[name]), heads.MESH, 0.9 - 0.1 * k) for k, name in enumerate(names))
+    return Identity(views, mean_face().points, embedding)
+
+
+KNOWN = np.zeros(128, np.float32)
+
+
+@pytest.fixture(scope="module")
+def template() -> TemplateFace:
+    return read_template(heads.head((90, 110, 120), (90, 110, 120)), heads.MESH)
+
+
+def lips_in(image: Image, mesh: FaceMesh) -> str:
+    """Whose lips these are."""
+    x, y = np.rint(mesh.xy[[0, LOWER_LIP]].mean(axis=0)).astype(int)
+    y += 2
+    seen = image[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(axis=0)
+    hue = seen - seen.mean()
+    return min(
+        COLOURS, key=lambda name: float(np.linalg.norm(hue - (np.array(COLOURS[name]) - np.mean(COLOURS[name]))))
+    )
+
+
+class Recogniser:
+    """Says how far the person is from faces with lips of each colour, and notes what it was shown."""
+
+    def __init__(self, **far: float | None) -> None:
+        self.far = far
+        self.shown: list[str] = []
+
+    def __call__(self, image: Image, mesh: FaceMesh) -> float | None:
+        name = lips_in(image, mesh)
+        self.shown.append(name)
+        return self.far[name]
+
+
+def names(template: TemplateFace, identity: Identity, distance: Distance) -> Sequence[str]:
+    return [view.name for view in views_by_trial(template, identity, distance)]
+
+
+def test_the_photo_that_is_most_like_the_person_comes_first(template: TemplateFace) -> None:
+    seen = Recogniser(red=0.4, green=0.2, blue=0.3)
+    assert names(template, person("red", "green", "blue", embedding=KNOWN), seen) == ["green", "blue", "red"]
+    assert sorted(seen.shown) == ["blue", "green", "red"]
+
+
+def test_between_two_that_are_nearly_as_alike_the_one_that_fits_better_does(template: TemplateFace) -> None:
+    identity = person("red", "green", embedding=KNOWN)
+    (red, _), (green, _) = ranked_views(identity, template.face.mesh)
+    edge = trial.WORTH * (green - red)
+    assert edge > 0
+    assert names(template, identity, Recogniser(red=0.3, green=0.3 - 0.5 * edge)) == ["red", "green"]
+    assert names(template, identity, Recogniser(red=0.3, green=0.3 - 2 * edge)) == ["green", "red"]
+
+
+def test_only_the_few_that_fit_best_are_tried(template: TemplateFace) -> None:
+    seen = Recogniser(red=0.4, green=0.2, blue=0.3, pale=0.0)
+    found = names(template, person("red", "green", "blue", "pale", embedding=KNOWN), seen)
+    assert found == ["green", "blue", "red", "pale"]
+    assert "pale" not in seen.shown
+
+
+@pytest.mark.parametrize("embedding", [None, KNOWN])
+def test_one_photo_alone_and_a_person_without_an_embedding_are_not_tried(
+    template: TemplateFace, embedding: Floats | None
+) -> None:
+    seen = Recogniser(red=0.4, green=0.2)
+    if embedding is None:
+        assert names(template, person("red", "green", embedding=None), seen) == ["red", "green"]
+    else:
+        assert names(template, person("red", embedding=embedding), seen) == ["red"]
+    assert not seen.shown
+
+
+def test_where_nobody_can_tell_they_come_as_they_fit(template: TemplateFace) -> None:
+    seen = Recogniser(red=None, green=0.2, blue=0.1)
+    assert names(template, person("red", "green", "blue", embedding=KNOWN), seen) == ["red", "green", "blue"]
+    assert seen.shown == ["red"]  # nor are the others drafted then
+
+
+def test_one_that_cannot_be_told_comes_last_of_those_tried(template: TemplateFace) -> None:
+    seen = Recogniser(red=0.4, green=None, blue=0.3)
+    assert names(template, person("red", "green", "blue", embedding=KNOWN), seen) == ["blue", "red", "green"]
+
+
+def test_a_draft_has_the_person_s_features_in_the_template_s_tone_and_nothing_around_changes(
+    template: TemplateFace,
+) -> None:
+    identity, ground = person("green", embedding=None), template.ground
+    image = draft(template, identity, identity.views[0])
+    assert image.shape == ground.image.shape
+    cheek = np.rint(ground.points[CHEEK]).astype(int)
+    assert lips_in(image, FaceMesh(np.column_stack([ground.points, np.zeros(468)]).astype(np.float32), 1.0)) == "green"
+    assert image[cheek[1], cheek[0]] == pytest.approx(ground.image[cheek[1], cheek[0]], abs=6)
+    assert np.array_equal(image[ground.depth == 0], ground.image[ground.depth == 0])
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_the_recogniser_sees_the_draft_where_its_mesh_lies_and_what_is_around_it(cut: int) -> None:
+    """At the picture's edge, too."""
+    x0, y0 = (int(v) for v in heads.MESH.xy.min(axis=0))
+    x1, y1 = (int(v) + 1 for v in heads.MESH.xy.max(axis=0))
+    left, top, right, bottom = ((x0 - 2, 0, 400, 400), (0, y0 - 2, 400, 400), (0, 0, x1 + 2, 400), (0, 0, 400, y1 + 2))[
+        cut
+    ]
+    picture = np.ascontiguousarray(heads.head((90, 110, 120), (90, 110, 120))[top:bottom, left:right])
+    mesh = FaceMesh(heads.MESH.points - np.array([left, top, 0], np.float32), 1.0)
+    template = read_template(picture, mesh)
+    shown: list[tuple[Image, FaceMesh]] = []
+
+    def noted(image: Image, face: FaceMesh) -> float:
+        shown.append((image, face))
+        return 0.1
+
+    views_by_trial(template, person("red", "blue", embedding=KNOWN), noted)
+    (image, face), _ = shown
+    assert lips_in(image, face) == "red"
+    box = face.box
+    assert box.width == pytest.approx(template.ground.width_px, rel=0.01)
+    spare = {"left": box.x0, "top": box.y0, "right": image.shape[1] - box.x1, "bottom": image.shape[0] - box.y1}
+    edge = ("left", "top", "right", "bottom")[cut]
+    assert spare[edge] < 3
+    assert min(room for side, room in spare.items() if side != edge) > 0.2 * box.width
+    assert image[1, 1] == pytest.approx((90, 110, 120), abs=2) or edge in {"left", "top"}
