@@ -19,9 +19,10 @@ from portraitd.engines.classic.fuse import (
     _texture,
     _with_teeth,
     fuse,
+    posed_like,
     ranked_views,
 )
-from portraitd.engines.classic.geometry import beside_ring, rasterise
+from portraitd.engines.classic.geometry import beside_ring, pose_shape, rasterise
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.light import log_light
 from portraitd.engines.classic.looks import Look
@@ -137,6 +138,24 @@ def test_a_far_better_photo_is_taken_whatever_its_mouth_does() -> None:
     views = [view_of("shut", heads.head(), heads.MESH, 0.1), view_of("open", heads.head(), opened(5), 0.9)]
     ((_, first), _) = ranked_views(Identity(tuple(views), mean_face().points, None), heads.MESH)
     assert first.name == "open"
+
+
+@pytest.mark.parametrize(
+    ("template_deg", "photo_deg", "lower_deg"),
+    [(10, 0, 0.14 * 4), (-12, 8, -0.14 * 14), (5, 0, 0), (-3, 2, 0), (8, -12, 0.14 * 14)],
+)
+def test_what_a_face_seems_to_be_turned_too_little_is_made_up_for_beyond_a_few_degrees(
+    template_deg: float, photo_deg: float, lower_deg: float
+) -> None:
+    def nodding(deg: float) -> FaceMesh:
+        c, s = np.cos(np.deg2rad(deg)), np.sin(np.deg2rad(deg))
+        turned = mean_face().points @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+        return FaceMesh((turned * 82 + np.array([200, 150, 0])).astype(np.float32), 1.0)
+
+    mesh, photo = nodding(template_deg), view_of("photo", heads.head(), nodding(photo_deg), 0.9)
+    assert photo.pose.pitch_deg == pytest.approx(photo_deg, abs=0.1)
+    wanted = pose_shape(mean_face().points, mesh.points, lower_deg)
+    assert posed_like(mesh, mean_face().points, photo) == pytest.approx(wanted, abs=0.05)
 
 
 def hairy(share: float) -> FaceRegion:

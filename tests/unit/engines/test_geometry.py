@@ -231,6 +231,18 @@ class TestPoseShape:
         assert posed.yaw_deg == pytest.approx(target.yaw_deg, abs=2)
         assert posed.pitch_deg == pytest.approx(target.pitch_deg, abs=2)
 
+    @pytest.mark.parametrize("lower_deg", [-4.0, 3.0])
+    def test_it_can_be_turned_farther_down_or_up_than_the_target(self, lower_deg: float) -> None:
+        target = head(18, -7)
+        straight, lower = (pose_of(pose_shape(mean_face().points, target, by)) for by in (0.0, lower_deg))
+        # The rim stays on the contour.
+        assert 0.5 < (lower.pitch_deg - straight.pitch_deg) / lower_deg <= 1.05
+        assert lower.yaw_deg == pytest.approx(straight.yaw_deg, abs=0.5)
+        nose = regions.NOSE_TIP
+        there, here = (pose_shape(mean_face().points, target, by)[nose] for by in (0.0, lower_deg))
+        assert (here[1] - there[1]) * lower_deg > 0  # the nose comes down, and stays where it is across
+        assert here[0] == pytest.approx(there[0], abs=0.5)
+
     def test_the_mouth_is_the_persons(self) -> None:
         posed = pose_shape(self.broad(), self.surprised())
         assert self.mouth(posed) == pytest.approx(self.mouth(self.broad()), abs=0.03)

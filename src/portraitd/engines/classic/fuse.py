@@ -42,7 +42,9 @@ BAND_SCALE = 0.05
 SHADING_FEATHER = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
-
+#: A photo's face that is turned up or down looks turned by an eighth less than its mesh is. How much of the way is made
+#: up for, and up to how many degrees it is not: the less a face is turned, the more it is itself.
+PITCH_LOST, PITCH_SPARED = 0.14, 6.0
 #: How far around what another photo lends the tone is to be one, in face widths.
 BESIDE_LENT = 0.08
 #: What a mouth held differently by its own width costs a view; 20 degrees of turn cost 1.
@@ -82,7 +84,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
     wanted = smiling(mouth_in_picture(target.mesh.points), look.smile)
     shape = shape_for(identity, view)
-    posed = pose_shape(with_mouth(shape, wanted, look.expression), target.mesh.points)
+    posed = posed_like(target.mesh, with_mouth(shape, wanted, look.expression), view)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
     lent = _lent(face, texture, raster, ground)
@@ -156,6 +158,12 @@ def shape_for(identity: Identity, view: View) -> Points:
     own = align_to_mean(view.mesh.points).inverse().apply(view.mesh.points)
     mix = 0.5 + 0.5 * _loose()
     return np.asarray(identity.shape * (1 - mix) + own * mix, np.float32)
+
+
+def posed_like(mesh: FaceMesh, shape: Points, view: View) -> Points:
+    """(468, 3) px: the (468, 3) shape of the view's face, posed like the mesh."""
+    pitch = pose_of(mesh.points).pitch_deg - view.pose.pitch_deg
+    return pose_shape(shape, mesh.points, PITCH_LOST * float(np.sign(pitch)) * max(0.0, abs(pitch) - PITCH_SPARED))
 
 
 def _lent(face: FaceRegion, texture: Texture, raster: Raster, ground: Ground) -> Mask | None:

@@ -46,12 +46,18 @@ def rim_weights() -> Floats:
     return np.asarray(x * x * (3 - 2 * x), np.float32)
 
 
-def pose_shape(shape: Points, target: Points) -> Points:
+def pose_shape(shape: Points, target: Points, lower_deg: float = 0.0) -> Points:
     """(468, 3) px: the person's shape turned and placed like the target mesh, its rim on the target's contour.
 
-    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face.
+    shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face. lower_deg: how much
+    farther down than it the face is turned, degrees of pitch.
     """
     posed = fit_similarity(shape, target, rigid_weights()).apply(shape)
+    if lower_deg:
+        turn, middle = np.deg2rad(lower_deg), posed.mean(axis=0)
+        down, away = posed[:, 1] - middle[1], posed[:, 2] - middle[2]
+        posed[:, 1] = middle[1] + down * np.cos(turn) - away * np.sin(turn)
+        posed[:, 2] = middle[2] + down * np.sin(turn) + away * np.cos(turn)
     w = rim_weights()[:, None]
     return np.asarray(posed * (1 - w) + target * w, np.float32)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from portraitd.engines.classic.ahead import cores, in_order
 from portraitd.engines.classic.expression import mouth_in_picture, with_mouth
-from portraitd.engines.classic.fuse import ranked_views, shape_for
-from portraitd.engines.classic.geometry import pose_shape, rasterise
+from portraitd.engines.classic.fuse import posed_like, ranked_views, shape_for
+from portraitd.engines.classic.geometry import rasterise
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.template import TemplateFace, ramp
@@ -69,7 +69,7 @@ def draft(template: TemplateFace, identity: Identity, view: View) -> Image:
     ground, mesh = template.ground, template.face.mesh
     mouth = with_mouth(shape_for(identity, view), mouth_in_picture(mesh.points), LOOKS[0].expression)
     step = max(2, round(mesh.box.width / GRID_PX))
-    raster = rasterise(pose_shape(mouth, mesh.points), template.face.image.shape[:2], step, grow=0.35)
+    raster = rasterise(posed_like(mesh, mouth, view), template.face.image.shape[:2], step, grow=0.35)
     face = warp(view.face(), raster, mesh.box.height * ground.shrink, ground.size).astype(np.float32)
     alpha = np.asarray(ramp(ground.depth / np.float32(FEATHER)) * ground.bare, np.float32)
     weight = alpha[:, :, None]
