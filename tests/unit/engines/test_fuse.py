@@ -142,7 +142,7 @@ def test_a_far_better_photo_is_taken_whatever_its_mouth_does() -> None:
 
 @pytest.mark.parametrize(
     ("template_deg", "photo_deg", "lower_deg"),
-    [(10, 0, 0.14 * 4), (-12, 8, -0.14 * 14), (5, 0, 0), (-3, 2, 0), (8, -12, 0.14 * 14)],
+    [(10, 0, 0.32), (-12, 8, -1.12), (5, 0, 0), (-3, 2, 0), (8, -12, 1.12)],
 )
 def test_what_a_face_seems_to_be_turned_too_little_is_made_up_for_beyond_a_few_degrees(
     template_deg: float, photo_deg: float, lower_deg: float

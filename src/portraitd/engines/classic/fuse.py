@@ -42,9 +42,9 @@ BAND_SCALE = 0.05
 SHADING_FEATHER = 0.05
 #: Nodes across a face of the grid on which the mesh is drawn.
 GRID_PX = 64
-#: A photo's face that is turned up or down looks turned by an eighth less than its mesh is. How much of the way is made
-#: up for, and up to how many degrees it is not: the less a face is turned, the more it is itself.
-PITCH_LOST, PITCH_SPARED = 0.14, 6.0
+#: A face whose photo must be turned up or down seems to be turned an eighth less than its mesh. How much of the way is
+#: made up for, and up to how many degrees it is not: the less a face is turned, the more it is itself.
+PITCH_LOST, PITCH_SPARED = 0.08, 6.0
 #: How far around what another photo lends the tone is to be one, in face widths.
 BESIDE_LENT = 0.08
 #: What a mouth held differently by its own width costs a view; 20 degrees of turn cost 1.
