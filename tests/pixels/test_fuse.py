@@ -23,6 +23,7 @@ from portraitd.engines.classic.expression import mouth_in_picture
 from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.packs import cut
+from portraitd.engines.classic.people import People
 from portraitd.engines.classic.region import read_region
 from portraitd.engines.classic.template import TemplateFace, look_at
 from portraitd.engines.classic.trial import Distance, views_by_trial
@@ -250,7 +251,7 @@ def test_the_head_is_held_as_in_the_template(
         found = look(image)
         assert found.pose.yaw_deg == pytest.approx(wanted.pose.yaw_deg, abs=5)
         assert found.pose.pitch_deg == pytest.approx(wanted.pose.pitch_deg, abs=5)
-        assert found.pose.roll_deg == pytest.approx(wanted.pose.roll_deg, abs=3)
+        assert found.pose.roll_deg == pytest.approx(wanted.pose.roll_deg, abs=3.5)
         eyes_apart = np.linalg.norm(wanted.mesh.eye_centres[1] - wanted.mesh.eye_centres[0])
         assert np.abs(found.mesh.eye_centres - wanted.mesh.eye_centres).max() < 0.12 * eyes_apart
 
@@ -300,6 +301,31 @@ def test_the_photo_that_the_trial_puts_first_is_taken(
     assert best.similarity > other.similarity
 
 
+def test_each_look_takes_the_photo_of_its_rank_and_what_was_tried_is_what_is_fused(
+    engine: ClassicEngine, load: Load, people: dict[str, Trained], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[TemplateFace, tuple[View, ...]]] = []
+    fused: list[tuple[TemplateFace, View]] = []
+
+    def trying(template: TemplateFace, identity: Identity, apart: Distance) -> tuple[View, ...]:
+        tried.append((template, views_by_trial(template, identity, apart)))
+        return tried[0][1]
+
+    def fusing(template: TemplateFace, identity: Identity, view: View, *rest: object) -> Image:
+        fused.append((template, view))
+        return template.picture
+
+    monkeypatch.setattr("portraitd.engines.classic.engine.views_by_trial", trying)
+    monkeypatch.setattr("portraitd.engines.classic.engine.fuse", fusing)
+    monkeypatch.setattr("portraitd.engines.classic.engine.cores", lambda: 1)
+    assert len(list(engine.generate(TemplateJob(load("Gentleman"), people["man"].identity, len(LOOKS), 0)))) == len(
+        LOOKS
+    )
+    ((template, views),) = tried
+    assert all(worn is template for worn, _ in fused)
+    assert [view.name for _, view in fused] == [views[look.view_rank % 3].name for look in LOOKS]
+
+
 def test_training_twice_gives_the_same_bytes(engine: ClassicEngine, load: Load) -> None:
     photos = [Photo("a", load("man_1"))]
     assert engine.train(photos) == engine.train(photos)
@@ -310,6 +336,13 @@ def test_similarity_tells_likeness(engine: ClassicEngine, load: Load, people: di
     assert isinstance(right, Portrait)
     assert right.similarity is not None
     assert 0.8 < right.similarity <= 1
+
+
+def test_a_picture_without_a_face_is_like_nobody(embedder_folder: Path, people: dict[str, Trained]) -> None:
+    known = People(FaceModels(embedder_folder))
+    identity, nobody = known.read(people["man"].identity), np.full((300, 300, 3), 128, np.uint8)
+    assert known.gap(identity, nobody, None) is None
+    assert known.likeness(identity, nobody, None) is None
 
 
 def test_one_photo_is_enough_and_photos_differ(engine: ClassicEngine, load: Load, look: Look) -> None:

@@ -103,7 +103,9 @@ def test_each_damage_has_its_reason_and_error(
     assert type(verdict.error) is error
 
 
-@pytest.mark.parametrize(("ratio", "steepness", "reason"), [(10.0, 1.2, ""), (5.5, 4.0, "poor lighting")])
+@pytest.mark.parametrize(
+    ("ratio", "steepness", "reason"), [(10.0, 1.2, ""), (4.5, 4.0, ""), (5.5, 4.0, "poor lighting")]
+)
 def test_a_face_may_be_lit_from_one_side_but_no_half_of_it_lie_in_the_dark(
     face_models: FaceModels, person: Image, ratio: float, steepness: float, reason: str
 ) -> None:

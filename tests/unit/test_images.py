@@ -332,3 +332,19 @@ def test_a_jpeg_tells_printers_its_density() -> None:
     data = images.encode_jpeg(np.zeros((8, 8, 3), np.uint8), dpi=350)
     with Pillow.open(io.BytesIO(data)) as read:
         assert read.info["dpi"] == (350, 350)
+
+
+def test_pictures_that_differ_anywhere_have_different_fingerprints() -> None:
+    """Else one client's template would be taken for another's."""
+    picture = np.full((40, 60, 3), 7, np.uint8)
+    prints = {images.fingerprint(picture)}
+    for at in ((0, 0, 0), (0, 59, 2), (20, 30, 1), (39, 0, 0), (39, 59, 2)):
+        other = picture.copy()
+        other[at] += 1
+        prints.add(images.fingerprint(other))
+    assert len(prints) == 6
+    assert (
+        images.fingerprint(np.asfortranarray(picture))
+        == images.fingerprint(picture[::-1][::-1])
+        == images.fingerprint(picture)
+    )

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from portraitd.images import Image, fingerprint
 
-#: Verdicts that are remembered: a few kB of numbers, nothing of the pictures.
+#: Verdicts that are remembered, each a few kB of numbers and nothing of the picture.
 MOST = 256
 
 

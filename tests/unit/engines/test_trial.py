@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from portraitd.engines.classic.fuse import ranked_views
 from portraitd.engines.classic.identity import Identity, view_of
 from portraitd.engines.classic.template import TemplateFace, read_template
 from portraitd.engines.classic.trial import Distance, draft, views_by_trial
+from portraitd.errors import AlgorithmFailed
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -155,3 +157,69 @@ def test_the_recogniser_sees_the_draft_where_its_mesh_lies_and_what_is_around_it
     assert spare[edge] < 3
     assert min(room for side, room in spare.items() if side != edge) > 0.2 * box.width
     assert image[1, 1] == pytest.approx((90, 110, 120), abs=2) or edge in {"left", "top"}
+
+
+@pytest.mark.parametrize("right", range(275, 291))
+def test_a_region_that_ends_where_the_picture_does_is_laid_in_whatever_rounding_does(right: int) -> None:
+    """At 283 the small region is a pixel wider than what is left for it."""
+    picture = np.ascontiguousarray(heads.head((90, 110, 120), (90, 110, 120))[:, :right])
+    shown: list[Image] = []
+
+    def noted(image: Image, _mesh: FaceMesh) -> float:
+        shown.append(image)
+        return 0.1
+
+    views_by_trial(read_template(picture, heads.MESH), person("red", "blue", embedding=KNOWN), noted)
+    assert len(shown) == 2
+    assert shown[0].shape == shown[1].shape
+
+
+def test_the_region_is_laid_back_where_it_was(template: TemplateFace) -> None:
+    around, mesh = trial._surroundings(template)
+    there = trial._laid_in(around, template.ground.image, mesh, template)
+    # Less than a pixel aside: only edges differ.
+    assert np.abs(there.astype(int) - around).mean() < 0.7
+
+
+def test_what_lies_over_the_template_s_face_stays_over_the_draft(template: TemplateFace) -> None:
+    identity = person("green", embedding=None)
+    hidden = replace(template, covered=np.ones_like(template.covered))
+    assert np.array_equal(draft(hidden, identity, identity.views[0]), hidden.ground.image)
+
+
+def test_a_draft_is_as_bright_as_it_can_be_and_no_brighter(template: TemplateFace) -> None:
+    """A pale brow in a dark photo, put into a bright template, is white: not black."""
+    dark = (heads.head() // 4).astype(np.uint8)
+    heads.fill(dark, regions.LEFT_BROW, (255, 255, 255))
+    identity = Identity((view_of("dark", dark, heads.MESH, 0.5),), mean_face().points, None)
+    image = draft(template, identity, identity.views[0])
+    x, y = np.rint(template.ground.points[list(regions.LEFT_BROW)].mean(axis=0)).astype(int)
+    assert image[y, x].min() > 245
+
+
+def test_a_photo_that_is_broken_comes_last_of_those_tried(template: TemplateFace) -> None:
+    def broken() -> None:
+        raise AlgorithmFailed
+
+    identity = person("red", "green", "blue", embedding=KNOWN)
+    views = list(identity.views)
+    views[1] = replace(views[1], face=broken)  # type: ignore[arg-type]
+    found = views_by_trial(template, replace(identity, views=tuple(views)), lambda _image, _mesh: 0.1)
+    assert [view.name for view in found] == ["red", "blue", "green"]
+
+
+def turned(yaw: float = 0.0, pitch: float = 0.0) -> FaceMesh:
+    """The head turned by so many degrees."""
+    a, b = np.deg2rad(yaw), np.deg2rad(pitch)
+    around_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    around_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    middle = heads.MESH.points.mean(axis=0)
+    return FaceMesh(((heads.MESH.points - middle) @ (around_x @ around_y).T + middle).astype(np.float32), 1.0)
+
+
+@pytest.mark.parametrize(("turn", "cost"), [({"yaw": 20.0}, 1.0), ({"pitch": 20.0}, 0.7)])
+def test_twenty_degrees_of_turn_cost_one_up_or_down_less(turn: dict[str, float], cost: float) -> None:
+    views = (view_of("straight", heads.head(), heads.MESH, 0.5), view_of("turned", heads.head(), turned(**turn), 0.5))
+    (least, first), (most, second) = ranked_views(Identity(views, mean_face().points, None), heads.MESH)
+    assert (first.name, second.name) == ("straight", "turned")
+    assert most - least == pytest.approx(cost, abs=0.3)

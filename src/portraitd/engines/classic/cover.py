@@ -150,7 +150,8 @@ class AgainstSkin:
 
     @cached_property
     def beard(self) -> Floats:
-        """(468,) 0 to 1: how far each point of the mesh lies in a full beard; 0 everywhere where there is none."""
+        """(468,) 0 to 1: how far each point below the nose, lips included, is unlike lit skin; all 0 without a full
+        beard."""
         if not self.full_beard:
             return np.zeros(len(self.at), np.float32)
         unlike = at_points(np.maximum(np.abs(self.dark), self.tint), self.at[:, :2])

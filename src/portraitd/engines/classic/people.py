@@ -73,11 +73,14 @@ class People:
 
         mesh: the face's, where it is known.
         """
-        gap = self.apart(identity, image, mesh)
+        gap = self.gap(identity, image, mesh)
         return None if gap is None else round(similarity(gap), 4)
 
-    def apart(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
-        """How far the picture's face is from the person's mean embedding; None where `likeness` is."""
+    def gap(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
+        """Distance of the picture's face from the person's mean embedding.
+
+        None without a face, without an embedding, or while the embedder's weights are missing.
+        """
         if identity.embedding is None:
             return None
         try:

@@ -58,7 +58,7 @@ def place_face(ground: Ground, face: FaceRegion, hidden: Hidden, posed: Points, 
     """Where the posed (468, 3) mesh lies, and which of its pixels the photo of `face`, or what lends to it, has."""
     size, shape = ground.size, ground.size[::-1]
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(size[0] / raster.shape[1]) - 0.5, np.float32)
-    # Light and tone are told from skin; a beard keeps to that around it, or it would be brightened like a shadow.
+    # Light and tone are told from skin alone: a beard would be brightened like a shadow.
     skin = (1.0 - cover.features(points, shape, cover.FEATURES, 0.04)) * (1 - raster.interpolate(face.beard, size))
     eyes = cover.features(points, shape, (regions.LEFT_EYE, regions.RIGHT_EYE, regions.LIPS_INNER), 0.0)
     lips = cover.features(points, shape, (regions.LIPS_OUTER,), 0.0)

@@ -54,7 +54,7 @@ class FaceRegion:
 
     @cached_property
     def beard(self) -> Floats:
-        """(468,) 0 to 1: how far each point of the mesh lies in a full beard; 0 everywhere where there is none."""
+        """(468,) 0 to 1: how far each point lies in a full beard; all 0 where there is none."""
         return cover.against_skin(self.image, self.mesh.points, self.facing, self.light).beard
 
 

@@ -38,6 +38,8 @@ SLOPE_SLACK = 0.12
 MOST_SLOPE = 0.4
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
+#: What all skin together counts beside what is near; and what a beard does among skin, where detail is told from tone.
+LEAST_TRUST, BEARD_TRUST = np.float32(1e-4), np.float32(0.02)
 MOST_CONTRAST = 1.0
 
 
@@ -134,7 +136,8 @@ def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: flo
     A bright, soft picture bends contrast down in its highlights, a hard one keeps it; features stay as they are.
     """
     trust = place.trust
-    base = skin_mean(lit, trust, sigma_px)
+    # A beard has a base of its own: else its colour would be detail, and held back.
+    base = skin_mean(lit, np.maximum(trust, BEARD_TRUST), sigma_px)
     detail = lit - base
     solid = trust > 0.9
     if solid.sum() < 64:
@@ -186,7 +189,10 @@ def _rim_tone(gap: Floats, place: Placement, decay_px: float) -> Floats:
 
 
 def skin_mean(values: Floats, trust: Mask, sigma_px: float) -> Floats:
-    """(h, w, 3) Gaussian mean of the values, weighted by trust (normalised convolution, Knutsson and Westin 1993)."""
+    """(h, w, 3) Gaussian mean of the values, weighted by trust (normalised convolution, Knutsson and Westin 1993).
+
+    Where nothing near is trusted, as in a beard, the mean of all that is.
+    """
     shrink = max(1, int(sigma_px / 4))
     height, width = values.shape[:2]
     size = (max(4, width // shrink), max(4, height // shrink))
@@ -194,7 +200,8 @@ def skin_mean(values: Floats, trust: Mask, sigma_px: float) -> Floats:
     weight = cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
     total = cv2.GaussianBlur(total, (0, 0), sigma_px / shrink)
     weight = cv2.GaussianBlur(weight, (0, 0), sigma_px / shrink)
-    mean = total / np.maximum(weight, 1e-3)[:, :, None]
+    middle = total.sum(axis=(0, 1)) / max(float(weight.sum()), LEAST_TRUST)
+    mean = (total + LEAST_TRUST * middle) / (weight + LEAST_TRUST)[:, :, None]
     return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 

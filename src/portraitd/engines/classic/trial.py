@@ -8,6 +8,7 @@ embedding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.template import TemplateFace, ramp
 from portraitd.engines.classic.warp import warp
+from portraitd.errors import AlgorithmFailed
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Image
@@ -40,7 +42,10 @@ Distance = Callable[[Image, FaceMesh], float | None]
 
 
 def views_by_trial(template: TemplateFace, identity: Identity, distance: Distance) -> tuple[View, ...]:
-    """The person's views, the one that serves the template best first; as they fit where no distance can be told."""
+    """The person's views, the one that serves the template best first; as they fit where no distance can be told.
+
+    Only the first TRIED change places.
+    """
     ranked = ranked_views(identity, template.face.mesh)
     views = tuple(view for _, view in ranked)
     if len(views) < 2 or identity.embedding is None:
@@ -49,14 +54,19 @@ def views_by_trial(template: TemplateFace, identity: Identity, distance: Distanc
 
     def mark(k: int) -> float | None:
         cost, view = ranked[k]
-        found = distance(_laid_in(around, draft(template, identity, view), mesh, template), mesh)
+        try:
+            drafted = draft(template, identity, view)
+        except AlgorithmFailed:  # a broken photo fails the portraits that are made of it, not the others
+            return None
+        found = distance(_laid_in(around, drafted, mesh, template), mesh)
         return None if found is None else found + WORTH * cost
 
     marks = {0: mark(0)}
     if marks[0] is None:
         return views
     others = range(1, min(TRIED, len(views)))
-    marks.update(zip(others, (take() for take in in_order(mark, others, cores())), strict=True))
+    with closing(in_order(mark, others, cores())) as made:
+        marks.update(zip(others, (take() for take in made), strict=True))
     order = sorted(marks, key=lambda k: np.inf if (found := marks[k]) is None else found)
     return (*(views[k] for k in order), *views[len(order) :])
 

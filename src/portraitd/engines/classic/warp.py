@@ -44,7 +44,7 @@ def warp(face: FaceRegion, raster: Raster, height_px: float, size: tuple[int, in
         ratio = 1.0
     if part is None:
         return sampled(image, raster.interpolate(points.astype(np.float32), size))
-    # Cubic, and five times faster than to sample so: enlarged first, then linear in between.
+    # Enlarged by cubic interpolation, then sampled linearly: nearly as sharp as to sample by cubic, five times as fast.
     fine = np.asarray(cv2.resize(image, None, fx=FINER, fy=FINER, interpolation=cv2.INTER_CUBIC), np.uint8)
     at = raster.interpolate(((points + 0.5) * FINER - 0.5).astype(np.float32), None, part)
     warped = sampled(fine, at)
