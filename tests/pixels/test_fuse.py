@@ -282,7 +282,8 @@ def test_the_photo_that_the_trial_puts_first_is_taken(
 ) -> None:
     told: list[float | None] = []
 
-    def reversed_views(template: TemplateFace, identity: Identity, apart: Distance) -> tuple[View, ...]:
+    def reversed_views(template: TemplateFace, identity: Identity, apart: Distance | None) -> tuple[View, ...]:
+        assert apart is not None
         told.append(apart(template.picture, template.whole_mesh))
         return tuple(reversed(views_by_trial(template, identity, apart)))
 
@@ -307,7 +308,7 @@ def test_each_look_takes_the_photo_of_its_rank_and_what_was_tried_is_what_is_fus
     tried: list[tuple[TemplateFace, tuple[View, ...]]] = []
     fused: list[tuple[TemplateFace, View]] = []
 
-    def trying(template: TemplateFace, identity: Identity, apart: Distance) -> tuple[View, ...]:
+    def trying(template: TemplateFace, identity: Identity, apart: Distance | None) -> tuple[View, ...]:
         tried.append((template, views_by_trial(template, identity, apart)))
         return tried[0][1]
 
@@ -343,6 +344,15 @@ def test_a_picture_without_a_face_is_like_nobody(embedder_folder: Path, people: 
     identity, nobody = known.read(people["man"].identity), np.full((300, 300, 3), 128, np.uint8)
     assert known.gap(identity, nobody, None) is None
     assert known.likeness(identity, nobody, None) is None
+
+
+def test_without_the_embedder_s_weights_nobody_can_tell(
+    embedder_folder: Path, people: dict[str, Trained], tmp_path: Path
+) -> None:
+    identity = Identity.from_bytes(people["man"].identity)
+    assert People(FaceModels(embedder_folder)).can_tell(identity)
+    assert not People(FaceModels(embedder_folder)).can_tell(replace(identity, embedding=None))
+    assert not People(FaceModels(tmp_path)).can_tell(identity)
 
 
 def test_one_photo_is_enough_and_photos_differ(engine: ClassicEngine, load: Load, look: Look) -> None:

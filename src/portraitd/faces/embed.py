@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from portraitd.errors import SetupError
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.recogniser import CHIP_PX, Recogniser, load_recogniser
@@ -44,6 +45,14 @@ class DlibEmbedder:
         chip = np.asarray(dlib.get_face_chip(image, face, CHIP_PX, 0.25), np.uint8)
         # The mean over the face and its mirror image is steadier than either.
         return np.asarray(recogniser.describe(np.stack([chip, chip[:, ::-1]])).mean(axis=0), np.float32)
+
+    def ready(self) -> bool:
+        """Whether its files are there."""
+        try:
+            self._loaded()
+        except SetupError:
+            return False
+        return True
 
     def _loaded(self) -> tuple[Any, Recogniser]:
         """The aligner and the network, the same ones for all threads."""

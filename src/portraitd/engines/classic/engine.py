@@ -143,7 +143,8 @@ class ClassicEngine:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
         bearded = template.bearded and is_bearded(identity.views[0].face())
         worn = with_outline(shaved(with_fill(coloured), person_bearded=bearded), identity.shape)
-        views = views_by_trial(worn, identity, partial(self._people.gap, identity))
+        gap = partial(self._people.gap, identity) if self._people.can_tell(identity) else None
+        views = views_by_trial(worn, identity, gap)
 
         def make(seed: int) -> tuple[Image, FaceMesh | None]:
             look = look_of(seed)

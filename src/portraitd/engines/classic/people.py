@@ -76,6 +76,10 @@ class People:
         gap = self.gap(identity, image, mesh)
         return None if gap is None else round(similarity(gap), 4)
 
+    def can_tell(self, identity: Identity) -> bool:
+        """Whether likeness to the person can be told: not without their embedding and the embedder's weights."""
+        return identity.embedding is not None and self.embedder.ready()
+
     def gap(self, identity: Identity, image: Image, mesh: FaceMesh | None) -> float | None:
         """Distance of the picture's face from the person's mean embedding.
 

@@ -41,34 +41,30 @@ FEATHER = 0.04
 Distance = Callable[[Image, FaceMesh], float | None]
 
 
-def views_by_trial(template: TemplateFace, identity: Identity, distance: Distance) -> tuple[View, ...]:
+def views_by_trial(template: TemplateFace, identity: Identity, distance: Distance | None) -> tuple[View, ...]:
     """The person's views, the one that serves the template best first; as they fit where no distance can be told.
 
     Only the first TRIED change places.
     """
     ranked = ranked_views(identity, template.face.mesh)
     views = tuple(view for _, view in ranked)
-    if len(views) < 2 or identity.embedding is None:
+    if len(views) < 2 or distance is None:
         return views
     around, mesh = _surroundings(template)
 
-    def mark(k: int) -> float | None:
+    def mark(k: int) -> float:
         cost, view = ranked[k]
         try:
             drafted = draft(template, identity, view)
         except AlgorithmFailed:  # a broken photo fails the portraits that are made of it, not the others
-            return None
+            return np.inf
         found = distance(_laid_in(around, drafted, mesh, template), mesh)
-        return None if found is None else found + WORTH * cost
+        return np.inf if found is None else found + WORTH * cost
 
-    marks = {0: mark(0)}
-    if marks[0] is None:
-        return views
-    others = range(1, min(TRIED, len(views)))
-    with closing(in_order(mark, others, cores())) as made:
-        marks.update(zip(others, (take() for take in made), strict=True))
-    order = sorted(marks, key=lambda k: np.inf if (found := marks[k]) is None else found)
-    return (*(views[k] for k in order), *views[len(order) :])
+    tried = range(min(TRIED, len(views)))
+    with closing(in_order(mark, tried, cores())) as made:
+        marks = [take() for take in made]
+    return (*(views[k] for k in sorted(tried, key=marks.__getitem__)), *views[len(tried) :])
 
 
 def draft(template: TemplateFace, identity: Identity, view: View) -> Image:
