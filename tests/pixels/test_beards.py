@@ -20,7 +20,7 @@ from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
-from portraitd.images import Image, decode, to_linear
+from portraitd.images import Image, decode, from_linear, to_linear
 
 #: Mesh points around a full beard: up the jaws, over the cheeks, under the nose.
 BEARD = (58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 410, 391, 2, 165, 186)
@@ -182,6 +182,17 @@ def test_a_look_s_modelling_leaves_no_patch_on_a_bearded_chin(
         steps.append(chin - beside)
     # Looks differ in brightness and shade, but not by a step within the beard.
     assert abs(steps[1] - steps[0]) < 0.45
+
+
+@pytest.mark.parametrize("name", ["man_2", "man_3", "woman_3"])
+def test_a_face_whose_lower_half_lies_in_the_shade_has_no_beard(
+    models: FaceModels, portraits_folder: Path, name: str
+) -> None:
+    photo = decode((portraits_folder / f"{name}.png").read_bytes())
+    mesh = mesh_of(models, photo)
+    below = np.clip((np.arange(len(photo)) - mesh.xy[2, 1]) / (0.15 * mesh.box.height) + 0.5, 0, 1)
+    shaded = from_linear((to_linear(photo) * (1 - 0.7 * below)[:, None, None]).astype(np.float32))
+    assert not is_bearded(read_region(shaded, mesh))
 
 
 def test_skin_is_thought_where_the_beard_is(models: FaceModels, template: Image) -> None:

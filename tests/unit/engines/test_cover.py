@@ -8,6 +8,7 @@ import pytest
 
 from portraitd.engines.classic.cover import (
     FEATURES,
+    FULL,
     WORK_PX,
     AgainstSkin,
     _chin_points,
@@ -19,7 +20,7 @@ from portraitd.engines.classic.cover import (
     hair_and_edge,
     hair_over,
 )
-from portraitd.engines.classic.geometry import normals, rasterise
+from portraitd.engines.classic.geometry import at_points, normals, rasterise
 from portraitd.engines.classic.light import FLOOR
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
@@ -186,7 +187,8 @@ def test_beards_grow_on_the_chin_and_above_the_mouth_white_ones_are_told_by_the_
 
 
 @pytest.mark.parametrize(
-    ("chin", "lip", "full"), [(0.6, 0.6, True), (0.3, 0.6, False), (0.6, 0.3, False), (0, 0, False)]
+    ("chin", "lip", "full"),
+    [(1.6, 1.6, True), (1.6, 0.6, True), (0.6, 1.6, True), (0.3, 1.6, False), (1.6, 0.3, False), (0, 0, False)],
 )
 def test_a_full_beard_is_dark_on_chin_and_lip(chin: float, lip: float, full: bool) -> None:
     """A head lit from above has a dark upper lip, one turned from the light a dark chin."""
@@ -195,7 +197,21 @@ def test_a_full_beard_is_dark_on_chin_and_lip(chin: float, lip: float, full: boo
         colour = from_linear(np.exp(LIGHT[0] - dark)[None, None])[0, 0]
         for x, y in np.rint(POINTS[points, :2]).astype(int):
             cv2.circle(image, (int(x), int(y)), 6, tuple(int(v) for v in colour), -1)
+    lips = np.rint(POINTS[list(regions.LIPS_OUTER), :2]).astype(np.int32)
+    cv2.fillConvexPoly(image, cv2.convexHull(lips), (170, 70, 75))
     assert held_against_skin(image).full_beard == full
+
+
+def test_shade_that_lies_on_the_lips_as_well_is_no_beard() -> None:
+    """Lips are darker than skin: where chin and lip are no darker than they, all of it lies in the shade."""
+    image = painted()
+    nose = int(POINTS[regions.NOSE_TIP, 1])
+    image[nose:] = from_linear(to_linear(image[nose:]) * np.float32(np.exp(-0.9)))
+    seen = held_against_skin(image)
+    dark = [np.median(at_points(seen.dark, seen.at[points, :2])) for points in (_chin_points(), _moustache_points())]
+    assert min(dark) > FULL
+    assert not seen.full_beard
+    assert not seen.beard.any()
 
 
 def test_a_white_beard_is_a_full_one() -> None:

@@ -37,6 +37,8 @@ DARK_LOW = (0.6, 1.0)
 BEARDED = (0.2, 0.35)
 #: How much darker both are in a full beard: a head that is lit from above has a dark upper lip, too.
 FULL = 0.42
+#: How much darker than the lips the darker of the two is in a beard: shade lies on all alike. What counts as lips.
+DARKER_THAN_LIPS, MOSTLY_LIPS = 0.2, 0.7
 #: How much brighter than skin, and how far from its colour, a chin is bare, and surely in a white beard.
 WHITE, HOARY = (0.3, 0.45), (0.3, 0.4)
 #: How far from lit skin in brightness or colour a beard begins, and surely is one, where there is one.
@@ -133,11 +135,19 @@ class AgainstSkin:
 
     @cached_property
     def full_beard(self) -> bool:
-        """Whether chin and upper lip both are so dark, or the chin so white, that it is no shade."""
-        dark = (
+        """Whether chin and upper lip both are so dark, and the lips between them less so, or the chin so white, that it
+        is no shade."""
+        if self.white_bearded >= 0.5:
+            return True
+        dark = [
             np.median(at_points(self.dark, self.at[points, :2])) for points in (_chin_points(), _moustache_points())
-        )
-        return bool(min(dark) > FULL or self.white_bearded >= 0.5)
+        ]
+        if min(dark) <= FULL:
+            return False
+        lips = features(self.at, self.shape, (regions.LIPS_OUTER,), 0.0)
+        lips *= 1 - features(self.at, self.shape, (regions.LIPS_INNER,), 0.0)
+        seen = self.dark[lips > MOSTLY_LIPS]
+        return not seen.size or bool(max(dark) - np.median(seen) > DARKER_THAN_LIPS)
 
     @cached_property
     def white_bearded(self) -> float:
