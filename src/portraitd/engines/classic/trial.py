@@ -29,7 +29,7 @@ from portraitd.images import Image
 #: Photos that are tried, those that fit best.
 TRIED = 3
 #: How much nearer to the person (distance of embeddings) a draft must be for each 20 degrees that its photo fits worse.
-WORTH = 0.01
+WORTH = 0.02
 #: Room around the face's region that a recogniser looks at, widths of the region.
 AROUND = 0.3
 #: Nodes across a face of the grid on which a draft's mesh is drawn.
