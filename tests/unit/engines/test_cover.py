@@ -187,8 +187,7 @@ def test_beards_grow_on_the_chin_and_above_the_mouth_white_ones_are_told_by_the_
 
 
 @pytest.mark.parametrize(
-    ("chin", "lip", "full"),
-    [(1.6, 1.6, True), (1.6, 0.6, True), (0.6, 1.6, True), (0.3, 1.6, False), (1.6, 0.3, False), (0, 0, False)],
+    ("chin", "lip", "full"), [(0.6, 0.6, True), (0.3, 0.6, False), (0.6, 0.3, False), (0, 0, False)]
 )
 def test_a_full_beard_is_dark_on_chin_and_lip(chin: float, lip: float, full: bool) -> None:
     """A head lit from above has a dark upper lip, one turned from the light a dark chin."""
@@ -198,7 +197,7 @@ def test_a_full_beard_is_dark_on_chin_and_lip(chin: float, lip: float, full: boo
         for x, y in np.rint(POINTS[points, :2]).astype(int):
             cv2.circle(image, (int(x), int(y)), 6, tuple(int(v) for v in colour), -1)
     lips = np.rint(POINTS[list(regions.LIPS_OUTER), :2]).astype(np.int32)
-    cv2.fillConvexPoly(image, cv2.convexHull(lips), (170, 70, 75))
+    cv2.fillConvexPoly(image, cv2.convexHull(lips), (180, 125, 115))
     assert held_against_skin(image).full_beard == full
 
 

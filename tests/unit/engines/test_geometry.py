@@ -238,6 +238,7 @@ class TestPoseShape:
         # The rim stays on the contour.
         assert 0.5 < (lower.pitch_deg - straight.pitch_deg) / lower_deg <= 1.05
         assert lower.yaw_deg == pytest.approx(straight.yaw_deg, abs=0.5)
+        assert lower.roll_deg == pytest.approx(straight.roll_deg, abs=0.25)  # though it looks aside
         nose = regions.NOSE_TIP
         there, here = (pose_shape(mean_face().points, target, by)[nose] for by in (0.0, lower_deg))
         assert (here[1] - there[1]) * lower_deg > 0  # the nose comes down, and stays where it is across

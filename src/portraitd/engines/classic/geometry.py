@@ -52,12 +52,12 @@ def pose_shape(shape: Points, target: Points, lower_deg: float = 0.0) -> Points:
     shape: (468, 3) in the mean face's frame. target: (468, 3) px mesh of the template's face. lower_deg: how much
     farther down than it the face is turned, degrees of pitch.
     """
-    posed = fit_similarity(shape, target, rigid_weights()).apply(shape)
+    placed = fit_similarity(shape, target, rigid_weights())
+    posed = placed.apply(shape)
     if lower_deg:
-        turn, middle = np.deg2rad(lower_deg), posed.mean(axis=0)
-        down, away = posed[:, 1] - middle[1], posed[:, 2] - middle[2]
-        posed[:, 1] = middle[1] + down * np.cos(turn) - away * np.sin(turn)
-        posed[:, 2] = middle[2] + down * np.sin(turn) + away * np.cos(turn)
+        # About the line from ear to ear: about the picture's, a head that looks aside would tilt.
+        turn, middle = cv2.Rodrigues(placed.rotation[:, 0] * np.deg2rad(lower_deg))[0], posed.mean(axis=0)
+        posed = (posed - middle) @ turn.T + middle
     w = rim_weights()[:, None]
     return np.asarray(posed * (1 - w) + target * w, np.float32)
 
