@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from portraitd.engines.classic import light
-from portraitd.engines.classic.cover import UNLIKE, against_skin, below_nose, features
+from portraitd.engines.classic.cover import against_skin, below_nose, features
 from portraitd.engines.classic.geometry import at_points, normals, outward, smoothed
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.faces import regions
@@ -49,10 +49,9 @@ def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Ma
     tone, mesh = light.log_light(image), face.mesh.points
     small = np.column_stack([points, mesh[:, 2] * (float(np.ptp(points[:, 0])) / face.mesh.box.width)])
     seen = against_skin(image, small.astype(np.float32), normals(mesh), face.light)
-    unlike = (np.maximum(np.abs(seen.dark), seen.tint) - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0])
     # Not up to the contour: there a jaw goes over into its own shade.
     below = seen.raster.interpolate(below_nose()) * np.clip(depth / RIM, 0, 1)
-    hair = np.clip(unlike, 0, 1) * below * (1 - features(points, seen.shape, (regions.LIPS_OUTER,), 0.02))
+    hair = seen.unlike * below * (1 - features(points, seen.shape, (regions.LIPS_OUTER,), 0.02))
     return np.asarray(tone - seen.off * hair[:, :, None], np.float32)
 
 

@@ -41,7 +41,7 @@ FULL = 0.42
 DARKER_THAN_LIPS, MOSTLY_LIPS = 0.2, 0.7
 #: How much brighter than skin, and how far from its colour, a chin is bare, and surely in a white beard.
 WHITE, HOARY = (0.3, 0.45), (0.3, 0.4)
-#: How far from lit skin in brightness or colour a beard begins, and surely is one, where there is one.
+#: How far from lit skin in brightness or colour a beard begins, and surely is one, on a face that has one.
 UNLIKE = (0.15, 0.4)
 #: How broad a frame of glasses may be, face widths: what is dark and broader may be hair.
 FRAME = 0.06
@@ -127,6 +127,12 @@ class AgainstSkin:
         return tint_of(self.off)
 
     @cached_property
+    def unlike(self) -> Mask:
+        """(h, w) 0 to 1: how far a pixel is from lit skin, in brightness or colour."""
+        off = np.maximum(np.abs(self.dark), self.tint)
+        return np.asarray(np.clip((off - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0]), 0, 1), np.float32)
+
+    @cached_property
     def bearded(self) -> float:
         """0 for a bare chin, 1 for a beard; what may be one, in between."""
         # Beards grow on both, hair of the head seldom hangs there.
@@ -164,8 +170,7 @@ class AgainstSkin:
         beard."""
         if not self.full_beard:
             return np.zeros(len(self.at), np.float32)
-        unlike = at_points(np.maximum(np.abs(self.dark), self.tint), self.at[:, :2])
-        return np.asarray(np.clip((unlike - UNLIKE[0]) / (UNLIKE[1] - UNLIKE[0]), 0, 1) * below_nose(), np.float32)
+        return np.asarray(at_points(self.unlike, self.at[:, :2]) * below_nose(), np.float32)
 
     @cached_property
     def solid(self) -> Mask:

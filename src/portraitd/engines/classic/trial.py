@@ -29,7 +29,7 @@ from portraitd.images import Image
 #: Photos that are tried, those that fit best.
 TRIED = 3
 #: How much nearer to the person (distance of embeddings) a draft must be for each 20 degrees that its photo fits worse.
-WORTH = 0.02
+WORTH = 0.05
 #: Room around the face's region that a recogniser looks at, widths of the region.
 AROUND = 0.3
 #: Nodes across a face of the grid on which a draft's mesh is drawn.
@@ -50,7 +50,7 @@ def views_by_trial(template: TemplateFace, identity: Identity, distance: Distanc
     views = tuple(view for _, view in ranked)
     if len(views) < 2 or distance is None:
         return views
-    around, mesh = _surroundings(template)
+    around, mesh, corner = _surroundings(template)
 
     def mark(k: int) -> float:
         cost, view = ranked[k]
@@ -58,7 +58,7 @@ def views_by_trial(template: TemplateFace, identity: Identity, distance: Distanc
             drafted = draft(template, identity, view)
         except AlgorithmFailed:  # a broken photo fails the portraits that are made of it, not the others
             return np.inf
-        found = distance(_laid_in(around, drafted, mesh, template), mesh)
+        found = distance(_laid_in(around, drafted, corner), mesh)
         return np.inf if found is None else found + WORTH * cost
 
     tried = range(min(TRIED, len(views)))
@@ -84,23 +84,23 @@ def draft(template: TemplateFace, identity: Identity, view: View) -> Image:
     return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
 
 
-def _surroundings(template: TemplateFace) -> tuple[Image, FaceMesh]:
-    """The region and what is around it, (h, w, 3) at its ground's size, and the face's mesh on it."""
+def _surroundings(template: TemplateFace) -> tuple[Image, FaceMesh, tuple[int, int]]:
+    """The region and what is around it, (h, w, 3) at its ground's size; on it the face's mesh, and the region's corner
+    (x, y)."""
     ground, (height, width) = template.ground, template.picture.shape[:2]
     left, top, right, bottom = (int(v) for v in template.box)
     reach = round(AROUND * (right - left))
     x0, y0, x1, y1 = max(0, left - reach), max(0, top - reach), min(width, right + reach), min(height, bottom + reach)
     size = (max(8, round((x1 - x0) * ground.shrink)), max(8, round((y1 - y0) * ground.shrink)))
     small = shrunk(np.ascontiguousarray(template.picture[y0:y1, x0:x1]), *size)
-    corner = np.rint(np.array([left - x0, top - y0]) * ground.shrink)
-    points = np.column_stack([ground.points + corner, template.face.mesh.points[:, 2] * ground.shrink])
-    return small, FaceMesh(np.asarray(points, np.float32), template.face.mesh.score)
+    corner = (round((left - x0) * ground.shrink), round((top - y0) * ground.shrink))
+    points = np.column_stack([ground.points + np.array(corner), template.face.mesh.points[:, 2] * ground.shrink])
+    return small, FaceMesh(np.asarray(points, np.float32), template.face.mesh.score), corner
 
 
-def _laid_in(around: Image, region: Image, mesh: FaceMesh, template: TemplateFace) -> Image:
-    """The surroundings with this region in its place."""
-    x, y = (int(v) for v in np.rint(mesh.xy[0] - template.ground.points[0]))
-    picture = around.copy()
+def _laid_in(around: Image, region: Image, corner: tuple[int, int]) -> Image:
+    """The surroundings with this region at its corner."""
+    (x, y), picture = corner, around.copy()
     room = picture[y : y + region.shape[0], x : x + region.shape[1]]
     room[:] = region[: room.shape[0], : room.shape[1]]
     return picture
