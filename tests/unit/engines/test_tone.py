@@ -10,7 +10,7 @@ import pytest
 
 from portraitd.engines.classic.light import grey_of
 from portraitd.engines.classic.place import Placement
-from portraitd.engines.classic.tone import MOST_SLOPE, SLOPE_SLACK, _match_contrast, _slope
+from portraitd.engines.classic.tone import MOST_SLOPE, SLOPE_SLACK, _match_contrast, _slope, skin_mean
 from portraitd.images import Floats
 
 SIDE = 96
@@ -67,3 +67,15 @@ def test_grey_details_have_no_slope() -> None:
     grey = np.linspace(-1, 1, 50, dtype=np.float32)
     assert _slope(np.repeat(grey[:, None], 3, axis=1), grey) == pytest.approx(0)
     assert _slope(np.zeros((50, 3), np.float32), np.zeros(50, np.float32)) == pytest.approx(0)
+
+
+def test_far_from_all_that_is_trusted_the_mean_is_that_of_all_of_it() -> None:
+    """In a beard's middle, where no skin is near; no light at all would be white."""
+    values = np.full((80, 80, 3), -1.5, np.float32)
+    values[20:60, 20:60] = -3.0
+    trust = np.ones((80, 80), np.float32)
+    trust[20:60, 20:60] = 0
+    mean = skin_mean(values, trust, 3.0)
+    assert mean[40, 40] == pytest.approx(-1.5, abs=0.05)
+    assert mean[5, 5] == pytest.approx(-1.5, abs=0.01)
+    assert skin_mean(values, np.zeros_like(trust), 3.0)[40, 40] == pytest.approx(0)
