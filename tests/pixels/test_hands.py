@@ -13,7 +13,7 @@ from portraitd.engines.base import Photo, Portrait, TrainFreeJob
 from portraitd.engines.classic import hands
 from portraitd.engines.classic.engine import ClassicEngine
 from portraitd.engines.classic.hands import hands_in_region
-from portraitd.engines.classic.identity import make_view
+from portraitd.engines.classic.training import make_view
 from portraitd.errors import SetupError
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces

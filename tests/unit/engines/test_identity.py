@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portraitd.engines.classic.identity import Identity, View, _same_person, view_of
+from portraitd.engines.classic.identity import Identity, View, view_of
 from portraitd.engines.classic.texture import uv_map
+from portraitd.engines.classic.training import _same_person
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face

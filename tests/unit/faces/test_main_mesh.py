@@ -10,7 +10,7 @@ import pytest
 from skimage.data import astronaut
 
 from portraitd.engines.base import Photo
-from portraitd.engines.classic import identity, people
+from portraitd.engines.classic import people, training
 from portraitd.faces import mesh as meshes
 from portraitd.faces import verdict
 from portraitd.faces.detect import Box, DetectedFace, detect_faces
@@ -88,12 +88,12 @@ def test_whoever_was_judged_is_who_is_portrayed(
     face_models: FaceModels, picture: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (face,) = detect_faces(face_models, picture)
-    for module in (verdict, people, identity):
+    for module in (verdict, people, training):
         monkeypatch.setattr(module, "detect_faces", lambda *_: (on_nothing(100, 100, 300), face))
     judged = verdict.judge(face_models, picture, verdict.VerdictLimits.template())
     assert judged.measures is not None
     mesh = people.People(face_models).mesh(picture)
     assert mesh.box.x0 > 512
     assert judged.measures.face_width_px == pytest.approx(mesh.box.width, rel=0.1)
-    view = identity.make_view(face_models, DlibEmbedder(face_models), Photo("astronaut", picture))
+    view = training.make_view(face_models, DlibEmbedder(face_models), Photo("astronaut", picture))
     assert view.mesh.score > 0.9

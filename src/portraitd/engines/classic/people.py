@@ -9,10 +9,11 @@ from functools import cache
 import numpy as np
 
 from portraitd.engines.base import LeftOut, Photo, Trained
-from portraitd.engines.classic.identity import Identity, View, train_identity
+from portraitd.engines.classic.identity import Identity, View
 from portraitd.engines.classic.region import FaceRegion
 from portraitd.engines.classic.skin import retouch
 from portraitd.engines.classic.texture import hidden, leaf_of
+from portraitd.engines.classic.training import train_identity
 from portraitd.errors import NoHumanFace, NoUsablePhoto, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import DlibEmbedder, distance, similarity
