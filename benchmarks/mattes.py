@@ -2,6 +2,7 @@
 
 The truth is what the engine itself cuts out of the plain photo, where that is easy: what is measured is how much of it
 a busy backdrop costs. Next to it stands the segmentation network alone, asked for the whole picture, as tutorials do.
+Then the same with somebody else beside the person, behind or before their shoulder, as where a group's photo was cut.
 Prints a table and writes `mattes.json`. Usage: python benchmarks/mattes.py [--portraits FOLDER] [--out FILE]
 """
 
@@ -41,6 +42,9 @@ QUALITY = 90
 #: How far from the outline, and from the chin downwards, errors count, face widths.
 REACH, BELOW = 0.5, 0.35
 
+#: Of somebody beside the person: how far away, face widths, how far down, and how sharp the edges are, px.
+ASIDE, LOWER, EDGE_PX = (1.5, 1.9, 2.3), 0.15, 0.7
+
 Matte: TypeAlias = Callable[[FaceModels, Image, FaceMesh], Mask]
 
 
@@ -59,6 +63,18 @@ class Error:
     @property
     def both(self) -> float:
         return self.taken + self.lost
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Of one picture with somebody beside the person."""
+
+    method: str
+    person: str
+    neighbour: str
+    #: Shares of what shows of the neighbour that is taken for the person, and of the person that is lost.
+    taken: float
+    lost: float
 
 
 def network_alone(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
@@ -130,6 +146,46 @@ def measure(models: FaceModels, folder: Path) -> Iterator[Error]:
                 yield Error(method, path.stem, name, *error_of(alpha, truth, seen.mesh), milliseconds)
 
 
+def beside(models: FaceModels, folder: Path) -> Iterator[Beside]:
+    """Every person with somebody at either side, behind and before them, by every method."""
+    people = []
+    for path in sorted(folder.glob("*.png")):
+        own = see(models, decode(path.read_bytes()))
+        if own is not None:
+            alpha = person_matte(models, own.image, own.mesh)
+            people.append((path.stem, own, alpha, estimate_foreground(own.image, alpha)))
+    for k, (name, own, alpha, _) in enumerate(people):
+        for turn, aside in enumerate((*ASIDE, *(-gap for gap in ASIDE))):
+            other, theirs, their_alpha, colours = people[(k + turn + 3) % len(people)]
+            size = own.image.shape[1::-1]
+            scale = own.mesh.box.width / theirs.mesh.box.width
+            start, end = theirs.mesh.xy.mean(axis=0), own.mesh.xy.mean(axis=0)
+            shift = end + own.mesh.box.width * np.array([aside, LOWER]) - scale * start
+            matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+            share, drawn = (cv2.warpAffine(part, matrix, size) for part in (their_alpha, colours.astype(np.float32)))
+            share, before = cv2.GaussianBlur(share, (0, 0), EDGE_PX), turn % 2 == 1
+            truth = alpha * (1 - share) if before else alpha
+            shows = (share if before else share * (1 - alpha))[:, :, None]
+            picture = np.clip(drawn * shows + own.image * (1 - shows), 0, 255).astype(np.uint8)
+            seen = decode(encode_jpeg(picture, quality=QUALITY))
+            for method, matte in METHODS.items():
+                found = matte(models, seen, own.mesh)
+                taken = float((found * shows[:, :, 0]).sum() / max(1.0, shows.sum()))
+                lost = float((np.clip(truth - found, 0, 1)).sum() / truth.sum())
+                yield Beside(method, name, f"{other} {aside:+.1f}{' before' if before else ''}", taken, lost)
+
+
+def report_beside(errors: list[Beside]) -> None:
+    print(f"{'somebody beside, 10 / 50 / 90 %':38s} {'pictures':>8s} {'of them taken':>18s} {'person lost':>18s}")
+    for method in METHODS:
+        own = [error for error in errors if error.method == method]
+        columns = (
+            " / ".join(f"{value:.2f}" for value in np.percentile([getattr(error, key) for error in own], [10, 50, 90]))
+            for key in ("taken", "lost")
+        )
+        print(f"{method:38s} {len(own):8d} " + " ".join(f"{column:>18s}" for column in columns))
+
+
 def report(errors: list[Error]) -> None:
     print(f"{'10 / 50 / 90 %, per cent of the face':38s} {'pictures':>8s} {'both':>18s} {'taken':>18s} {'lost':>18s}")
     for method in METHODS:
@@ -155,8 +211,11 @@ def main() -> None:
     store.ensure(("classic",))
     errors = list(measure(FaceModels(store.folder), arguments.portraits))
     report(errors)
+    neighbours = list(beside(FaceModels(store.folder), arguments.portraits))
+    report_beside(neighbours)
+    found = {"backdrops": [*map(asdict, errors)], "beside": [*map(asdict, neighbours)]}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps([asdict(error) for error in errors], indent=1), "utf-8")
+    arguments.out.write_text(json.dumps(found, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

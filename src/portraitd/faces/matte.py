@@ -6,11 +6,14 @@ Laplacian (Levin, Lischinski, Weiss 2008, "A closed-form solution to natural ima
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.faces import regions
+from portraitd.faces.bystanders import without_bystanders
 from portraitd.faces.matting import Prior, Trimap, solve_matte
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
@@ -33,12 +36,28 @@ HAZE = (0.015, 0.04)
 STRAND = 0.03
 
 
+class Matte(NamedTuple):
+    """Who is cut out of a picture."""
+
+    #: (H, W) float32 in [0, 1]: how much of each pixel is the person. Solid inside, hair-true.
+    alpha: Mask
+    #: Whether nobody and nothing beside the person was left out.
+    alone: bool
+
+
 def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     """(H, W) float32 in [0, 1]: how much of each pixel is the person whose face `mesh` is. Solid inside, hair-true."""
+    return matte_of(models, image, mesh).alpha
+
+
+def matte_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Matte:
+    """The person whose face `mesh` is, cut out of the (H, W, 3) image."""
     height, width = image.shape[:2]
     scale = min(1.0, SOLVE_PX / max(height, width))
     size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
-    probability = head_probability(models, image, mesh, size)
+    people = head_probability(models, image, mesh, size)
+    probability = without_bystanders(models, image, mesh, people)
+    alone = probability is people
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
     colours = np.asarray(small, np.float32) / 255.0
     face_px = mesh.box.width * scale
@@ -49,7 +68,7 @@ def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
         probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return _cleaned(alpha, probability, mesh)
+    return Matte(_cleaned(alpha, probability, mesh), alone)
 
 
 def _own_region(rough: Mask, points: Floats) -> Mask:

@@ -22,14 +22,14 @@ from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, encode_jpeg, encode_png
 
 
-def _view(name: str, embedding: Floats | None = None, *, matte: bool = False) -> View:
+def _view(name: str, embedding: Floats | None = None, *, matte: bool = False, alone: bool = True) -> View:
     rng = np.random.default_rng(len(name))
     ramp = np.linspace(0, 255, 96).astype(np.uint8)
     image = np.stack([np.tile(ramp, (80, 1)), np.tile(ramp[::-1], (80, 1)), np.full((80, 96), 128, np.uint8)], axis=2)
     points = (mean_face().points * 20 + np.array([48, 30, 0]) + rng.normal(0, 0.1, (468, 3))).astype(np.float32)
     alpha = (np.rint(rng.random((80, 96)) * 255) / 255).astype(np.float32) if matte else None
     view = view_of(name, image, FaceMesh(points, 0.97), 0.625)
-    return replace(view, embedding=embedding, alpha=None if alpha is None else lambda: alpha)
+    return replace(view, embedding=embedding, alpha=None if alpha is None else lambda: alpha, alone=alone)
 
 
 def _embedding(*at: float) -> Floats:
@@ -40,7 +40,8 @@ def _embedding(*at: float) -> Floats:
 
 @pytest.fixture(scope="module")
 def identity() -> Identity:
-    views = (_view("front", _embedding(0.3), matte=True), _view("left 左.jpg", _embedding(0.1, 0.2)), _view("bare"))
+    front, left = _view("front", _embedding(0.3), matte=True, alone=False), _view("left 左.jpg", _embedding(0.1, 0.2))
+    views = (front, left, _view("bare"))
     return Identity(views, mean_face().points, _embedding(0.2, 0.1))
 
 
@@ -66,7 +67,7 @@ def test_an_identity_survives_being_stored(identity: Identity) -> None:
         assert np.array_equal(view.leaf().level, was.leaf().level)
         assert view.leaf().weight.min() > 0
         assert np.allclose(view.hidden(), was.hidden(), atol=1e-3)
-        assert (view.alpha is None) == (was.alpha is None)
+        assert (view.alpha is None, view.alone) == (was.alpha is None, was.alone)
     first, was_first = read.views[0], identity.views[0]
     assert first.alpha is not None
     assert was_first.alpha is not None
@@ -193,6 +194,10 @@ def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -
     (was,) = _looked_at(_npz(**(old | {"card": _card(format=2)}))).views
     (now,) = _looked_at(_npz(**whole)).views
     assert np.abs(was.leaf().tone - now.leaf().tone).max() < 0.1  # of a JPEG, and of the pixels before it
+
+
+def test_a_photo_of_which_nothing_is_said_has_no_bystanders(whole: dict[str, Any]) -> None:
+    assert _looked_at(_npz(**(whole | {"card": _card()}))).views[0].alone
 
 
 def test_an_identity_that_does_not_say_what_its_photos_hide_is_still_read(identity: Identity) -> None:

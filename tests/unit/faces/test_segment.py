@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,22 @@ from portraitd.faces.segment import (
     FAR,
     INPUT,
     MIDDLE,
+    POSE_MASK,
+    POSE_NETWORK,
     SHOULDERS,
     TRUSTED,
     Square,
     _seen_in_square,
     head_probability,
+    person_probability,
 )
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Size
 
 
 class Eyes(FaceModels):
-    """A network that sees what it is told to in the pictures that it is shown, which are counted."""
+    """A network that sees what it is told to in the pictures that it is shown, which are counted. Every body is one's
+    own."""
 
     def __init__(self, sees: Callable[[Floats], Floats]) -> None:
         super().__init__(Path())
@@ -39,6 +44,8 @@ class Eyes(FaceModels):
 
     def network(self, name: str) -> Network:
         def look(batch: Floats) -> list[Floats]:
+            if name == POSE_NETWORK:
+                return [np.full((1, INPUT, INPUT, 1), 9.0, np.float32)] * (POSE_MASK + 1)
             self.shown.append(batch[0])
             return [np.asarray(self.sees(batch[0]), np.float32).reshape(1, INPUT, INPUT, 1)]
 
@@ -115,6 +122,10 @@ def alike(*answers: float) -> Eyes:
     return Eyes(lambda shown: np.full(shown.shape[:2], next(left)))
 
 
+def looking(eyes: Eyes) -> Callable[[Image], Mask]:
+    return partial(person_probability, eyes)
+
+
 def odds_of(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
@@ -125,7 +136,7 @@ def test_all_of_the_picture_counts_the_less_the_farther_away_it_is_and_each_squa
 ) -> None:
     picture, mesh, size = np.zeros((400, 400, 3), np.uint8), mesh_at(200, 200, 400 / far), Size(400, 400)
     squares = (*CLOSER, SHOULDERS) if far > FAR else CLOSER
-    trust = sum(_seen_in_square(alike(0.5), picture, mesh, square, size)[1] for square in squares)
+    trust = sum(_seen_in_square(looking(alike(0.5)), picture, mesh, square, size)[1] for square in squares)
     seen = head_probability(alike(0.9, *([0.2] * len(squares))), picture, mesh, size)
     weight = 0.25 if far > FAR else 1.0
     odds = (weight * odds_of(0.9) + trust * odds_of(0.2)) / (weight + trust)
@@ -135,7 +146,7 @@ def test_all_of_the_picture_counts_the_less_the_farther_away_it_is_and_each_squa
 @pytest.mark.parametrize("square", [*CLOSER, SHOULDERS])
 def test_a_square_is_trusted_within_its_rim_and_farther_up_than_down(square: Square) -> None:
     mesh = mesh_at(300, 300, 160)
-    _, trust = _seen_in_square(alike(0.5), np.zeros((600, 600, 3), np.uint8), mesh, square, Size(600, 600))
+    _, trust = _seen_in_square(looking(alike(0.5)), np.zeros((600, 600, 3), np.uint8), mesh, square, Size(600, 600))
     box, step = mesh.box, square.side * mesh.box.height / INPUT
     x, y = (box.x0 + box.x1) / 2, box.y0 + MIDDLE * box.height
     rows, columns = (np.flatnonzero(trust[line] > 0.5) for line in (np.s_[:, round(x)], np.s_[round(y), :]))
@@ -154,7 +165,7 @@ def test_a_square_is_trusted_within_its_rim_and_farther_up_than_down(square: Squ
 def test_what_a_square_shows_lies_where_it_is_in_the_picture(square: Square, size: Size) -> None:
     """To a small part of a pixel, in small pictures too, and those of another shape."""
     picture = np.asarray(cv2.GaussianBlur(picture_of(480, 360, (235, 170), 24), (0, 0), 4), np.uint8)
-    odds, trust = _seen_in_square(Eyes(red), picture, mesh_at(240, 190, 110), square, size)
+    odds, trust = _seen_in_square(looking(Eyes(red)), picture, mesh_at(240, 190, 110), square, size)
     seen = np.where(trust > 0.9, np.maximum(1 / (1 + np.exp(-odds)) - 0.02, 0), 0)
     wanted = np.maximum(cv2.resize(picture[..., 0], size, interpolation=cv2.INTER_AREA) / 255.0 - 0.02, 0)
     for axis in (0, 1):

@@ -73,6 +73,8 @@ class View:
     hidden: Callable[[], Floats]
     #: Gives the (H, W) matte of the person; None for views beyond the best few.
     alpha: Callable[[], Mask] | None = None
+    #: Whether nobody beside the person had to be left out of the matte.
+    alone: bool = True
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
     embedding: Floats | None = None
 
@@ -133,6 +135,7 @@ class Identity:
                 "size": view.image().shape[:2],
                 "pose": (view.pose.yaw_deg, view.pose.pitch_deg, view.pose.roll_deg),
                 "matted": view.alpha is not None,
+                "alone": view.alone,
                 "grey": view.leaf().grey,
             }
             for view in self.views
@@ -194,6 +197,7 @@ def _read(archive: Any) -> Identity:
                 leaf=leaf,
                 hidden=_later(_not_shown, face, leaf) if gone is None else partial(gone.__getitem__, i),
                 alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
+                alone=bool(entry.get("alone", True)),  # earlier versions left nobody out
             )
         )
     return Identity(tuple(views), shape, mean)

@@ -15,7 +15,7 @@ from portraitd.engines.classic.region import has_room
 from portraitd.errors import NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.embed import Embedder
-from portraitd.faces.matte import person_matte
+from portraitd.faces.matte import matte_of
 from portraitd.faces.mesh import FaceMesh, main_mesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.shape import align_to_mean, mean_face, pose_of
@@ -79,8 +79,8 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
 
 
 def _matted(models: FaceModels, view: View) -> View:
-    matte = person_matte(models, view.image(), view.mesh)
-    return replace(view, alpha=lambda: matte)
+    matte = matte_of(models, view.image(), view.mesh)
+    return replace(view, alpha=lambda: matte.alpha, alone=matte.alone)
 
 
 def _cut_to_size(image: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:
