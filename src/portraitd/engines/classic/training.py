@@ -11,6 +11,7 @@ import numpy as np
 from portraitd.engines.base import LeftOut, Photo
 from portraitd.engines.classic.identity import Identity, View, view_of
 from portraitd.engines.classic.over import over_face
+from portraitd.engines.classic.redeye import without_red_eyes
 from portraitd.engines.classic.region import has_room
 from portraitd.errors import NoHumanFace, NoUsablePhoto, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
@@ -69,6 +70,7 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
     if mesh is None:
         raise NoHumanFace
     image, mesh = _cut_to_size(photo.image, mesh)
+    image = without_red_eyes(image, mesh)
     try:
         embedding = embedder.embed(image, mesh)
     except SetupError:  # likeness comes later than pictures on a fresh machine
