@@ -158,7 +158,8 @@ def _jaw_zone(rough: Mask, points: Floats, face_px: float) -> Mask:
     y = np.arange(rough.shape[0], dtype=np.float32)[:, None]
     below_nose = np.clip((y - points[regions.NOSE_TIP][1]) / (0.1 * face_px), 0, 1)
     depth = cv2.distanceTransform((rough > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
-    outside = np.clip((0.13 * face_px - depth) / (0.05 * face_px), 0, 1)
+    # No deeper: a shadow inside a collar is dark, and so is many a backdrop.
+    outside = np.clip((0.06 * face_px - depth) / (0.02 * face_px), 0, 1)
     soft = cv2.GaussianBlur(canvas.astype(np.float32), (0, 0), 0.02 * face_px)
     return np.asarray(soft * below_nose * outside, np.float32)
 
