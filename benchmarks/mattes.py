@@ -155,8 +155,9 @@ def beside(models: FaceModels, folder: Path) -> Iterator[Beside]:
             alpha = person_matte(models, own.image, own.mesh)
             people.append((path.stem, own, alpha, estimate_foreground(own.image, alpha)))
     for k, (name, own, alpha, _) in enumerate(people):
+        others = [person for person in people if person[0] != name]
         for turn, aside in enumerate((*ASIDE, *(-gap for gap in ASIDE))):
-            other, theirs, their_alpha, colours = people[(k + turn + 3) % len(people)]
+            other, theirs, their_alpha, colours = others[(k + turn + 2) % len(others)]
             size = own.image.shape[1::-1]
             scale = own.mesh.box.width / theirs.mesh.box.width
             start, end = theirs.mesh.xy.mean(axis=0), own.mesh.xy.mean(axis=0)

@@ -54,6 +54,16 @@ def test_somebody_behind_is_not_cut_out_with_the_person(
     assert not found.alone
 
 
+def test_somebody_who_does_not_touch_the_person_leaves_them_whole(
+    face_models: FaceModels, portraits_folder: Path
+) -> None:
+    _, mesh = seen(face_models, portraits_folder, "woman_3")
+    picture, shows = beside(face_models, portraits_folder, "woman_3", "man_4", 2.3)
+    found = matte_of(face_models, picture, mesh)
+    assert (found.alpha * shows).sum() < 0.05 * shows.sum()
+    assert found.alone
+
+
 def test_who_is_alone_keeps_all_of_themself(face_models: FaceModels, portraits_folder: Path) -> None:
     """Their elbows and coats reach to the sides of these photos."""
     for file in sorted(portraits_folder.glob("*.png")):

@@ -24,7 +24,7 @@ WORK_PX = 48
 #: How far around a pixel its colour tells whose it is, face widths; and how unlike colours count as one (variance, of
 #: sRGB from 0 to 1).
 TOGETHER, ALIKE = 0.25, 2e-3
-#: What lies so near to the middle of the face, or below it, is the person's own, face widths.
+#: What lies below the hairline, and so near to the middle of the face to either side, is the person's own; face widths.
 OWN_COLUMN = 0.5
 #: From how far beside the middle of the face, in its heights, what is not below the chin is hardly the person's; what
 #: that takes from the log odds; and how much of it leaves no doubt, squares of the face's width.
@@ -123,7 +123,7 @@ def _beside_head(shape: tuple[int, ...], face: Points) -> Flags:
 
 
 def _own_column(shape: tuple[int, ...], face: Points) -> Flags:
-    """(h, w) what lies on or below the middle of the (468, 2) face."""
+    """(h, w) the middle of the (468, 2) face, and what lies below it."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     near = np.abs(x - float(face[:, 0].mean())) < OWN_COLUMN * float(np.ptp(face[:, 0]))
     return np.asarray(near & (y > face[regions.FOREHEAD_TOP, 1]))

@@ -34,6 +34,8 @@ SURELY_BACKDROP = 0.08
 #: be. In face widths.
 HAZE = (0.015, 0.04)
 STRAND = 0.03
+#: From how much that is left out on somebody is beside the person, squares of the face's width.
+UNTOUCHED = 0.05
 
 
 class Matte(NamedTuple):
@@ -41,7 +43,7 @@ class Matte(NamedTuple):
 
     #: (H, W) float32 in [0, 1]: how much of each pixel is the person. Solid inside, hair-true.
     alpha: Mask
-    #: Whether nobody and nothing beside the person was left out.
+    #: Whether nobody and nothing that touches the person had to be left out.
     alone: bool
 
 
@@ -57,18 +59,19 @@ def matte_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Matte:
     size = Size(max(1, round(width * scale)), max(1, round(height * scale)))
     people = head_probability(models, image, mesh, size)
     probability = without_bystanders(models, image, mesh, people)
-    alone = probability is people
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
     colours = np.asarray(small, np.float32) / 255.0
     face_px = mesh.box.width * scale
     points = (mesh.xy + 0.5) * scale - 0.5
     rough = _own_region(probability, points)
+    # What did not touch the person goes without a trace.
+    lost = 0.0 if probability is people else float((_own_region(people, points) - rough).sum())
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
         probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return Matte(_cleaned(alpha, probability, mesh), alone)
+    return Matte(_cleaned(alpha, probability, mesh), lost < UNTOUCHED * face_px**2)
 
 
 def _own_region(rough: Mask, points: Floats) -> Mask:

@@ -26,9 +26,10 @@ def usable(*views: View) -> list[str]:
     return [found.name for found in usable_views(identity, yaw_deg=20.0, roll_deg=20.0)]
 
 
-def test_a_photo_without_bystanders_comes_before_a_better_one_with_them() -> None:
-    views = (view("crowd", 0.9, alone=False), view("alone", 0.4), view("alone, too", 0.3))
+def test_a_photo_without_bystanders_comes_before_a_better_one_with_them_but_for_a_much_better() -> None:
+    views = (view("crowd", 0.9, alone=False), view("alone", 0.7), view("alone, too", 0.6), view("poor", 0.5))
     assert usable(*views) == ["alone", "alone, too"]
+    assert usable(view("crowd", 0.9, alone=False), view("poor", 0.5)) == ["crowd"]
 
 
 def test_with_bystanders_on_all_photos_all_serve() -> None:

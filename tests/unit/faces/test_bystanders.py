@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from portraitd.faces import bystanders
+from portraitd.faces import bystanders, regions
 from portraitd.faces.bystanders import drawn, lines_of, others_beside, without_bystanders
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
-from portraitd.faces.segment import INPUT, POSE_MASK, body_odds
+from portraitd.faces.segment import CERTAIN, INPUT, POSE_MASK, body_odds
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Points, Size
 
@@ -32,17 +32,19 @@ FACE: Points = mesh_at(WIDTH / 2, 60, FACE_PX).xy
 
 
 class Bodies(FaceModels):
-    """A pose network that is told whose body is where in what it is shown, and counts how often it is asked."""
+    """A pose network that is told whose body is where in what it is shown, and how sure it is; it keeps what it was
+    shown."""
 
-    def __init__(self, own: Callable[[Floats], NDArray[np.bool_]]) -> None:
+    def __init__(self, own: Callable[[Floats], NDArray[np.bool_]], sure: float = 9.0) -> None:
         super().__init__(Path())
         self.own = own
-        self.asked = 0
+        self.sure = sure
+        self.shown: list[Floats] = []
 
     def network(self, name: str) -> Network:
         def look(batch: Floats) -> list[Floats]:
-            self.asked += 1
-            odds = np.where(self.own(batch[0]), 9.0, -9.0).astype(np.float32)
+            self.shown.append(batch[0])
+            odds = np.where(self.own(batch[0]), self.sure, -9.0).astype(np.float32)
             return [np.zeros((1, 1), np.float32)] * POSE_MASK + [odds.reshape(1, INPUT, INPUT, 1)]
 
         network: Any = look
@@ -101,6 +103,31 @@ def test_what_is_small_or_narrow_stays(box: tuple[int, int, int, int]) -> None:
     assert not found(picture, people, outside(box)).any()
 
 
+@pytest.mark.parametrize(("colour", "goes"), [((165, 55, 50), True), ((190, 38, 32), False)])
+def test_other_colours_are_what_one_would_call_so(colour: tuple[int, int, int], goes: bool) -> None:
+    picture, people = scene((SLEEVE, colour))
+    assert found(picture, people, outside(SLEEVE)).any() == goes
+
+
+@pytest.mark.parametrize(("green_px", "goes"), [(75, True), (30, False)])
+def test_most_of_the_border_must_part_two_colours(green_px: int, goes: bool) -> None:
+    """A scarf across one's own coat is of other colours only in a part."""
+    picture, people = scene((SLEEVE, DARK_RED), ((140, HEIGHT - green_px, WIDTH, HEIGHT), GREEN))
+    assert found(picture, people, outside(SLEEVE)).any() == goes
+
+
+def test_a_fifth_of_a_face_is_enough() -> None:
+    box = (WIDTH - 18, 150, WIDTH, 168)
+    picture, people = scene(((140, 130, WIDTH, 190), RED), (box, GREEN))
+    assert found(picture, people, outside(box)).any()
+
+
+def test_an_arm_that_comes_in_above_the_head_goes_all_of_it() -> None:
+    box = (90, 0, WIDTH, 15)
+    picture, people = scene((box, GREEN))
+    assert found(picture, people, outside(box))[2:12, 95:].all()
+
+
 def test_what_is_below_the_face_is_ones_own() -> None:
     """A shirt of its own colour, which comes in from no side by itself, between sleeves that are somebody else's."""
     box = (0, 110, WIDTH, HEIGHT)
@@ -118,6 +145,23 @@ def test_who_stands_as_high_as_the_head_is_somebody_else_whatever_they_wear() ->
         assert bool(part.any()) == is_found
         if is_found:
             assert part[30:230, 165:].all()
+
+
+CHIN = int(FACE[regions.CHIN, 1])
+
+
+@pytest.mark.parametrize(("above_chin", "goes"), [(8, False), (17, True)])
+def test_a_shoulder_is_no_head(above_chin: int, goes: bool) -> None:
+    box = (154, CHIN - above_chin, WIDTH, HEIGHT)
+    picture, people = scene((box, DARK_RED), ((140, 150, 160, HEIGHT), RED))
+    assert found(picture, people, outside(box)).any() == goes
+
+
+def test_ones_own_hair_reaches_as_far_to_the_side_as_a_face_is_high() -> None:
+    box = (130, 20, 152, HEIGHT)
+    picture, people = scene((box, DARK_RED))
+    cut = np.s_[:, : box[2]]
+    assert not found(picture[cut].copy(), people[cut], outside(box)[cut]).any()
 
 
 def test_who_is_beside_and_does_not_touch_is_somebody_else() -> None:
@@ -164,21 +208,34 @@ def test_where_nobody_comes_in_from_a_side_nobody_is_asked() -> None:
     picture, people = scene()
     bodies = Bodies(reddish)
     assert without_bystanders(bodies, picture, mesh_at(WIDTH / 2, 60, FACE_PX), people) is people
-    assert bodies.asked == 0
+    assert not bodies.shown
 
 
 def test_where_nobody_else_is_found_all_stays_as_it_was() -> None:
     picture, people = scene(((0, 150, WIDTH, HEIGHT), RED))
     bodies = Bodies(reddish)
     assert without_bystanders(bodies, picture, mesh_at(WIDTH / 2, 60, FACE_PX), people) is people
-    assert bodies.asked == 2
+    assert len(bodies.shown) == 2
 
 
-def test_raised_arms_stay_where_the_network_is_sure_of_them() -> None:
-    """Beside the head hardly anything is the person's, but a network that is certain is believed."""
+@pytest.mark.parametrize(("sure", "stays"), [(9.0, True), (2.0, True), (0.5, False)])
+def test_raised_arms_stay_where_the_network_is_rather_sure_of_them(sure: float, stays: bool) -> None:
+    """Beside the head hardly anything is the person's."""
     picture, people = scene(((140, 20, WIDTH, 60), RED))
     mesh = mesh_at(WIDTH / 2, 60, FACE_PX)
-    assert without_bystanders(Bodies(reddish), picture, mesh, people) is people
+    left = without_bystanders(Bodies(reddish, sure), picture, mesh, people)
+    assert (left is people) == stays
+    if not stays:
+        assert left[25:55, 165:].max() < 0.5
+        assert np.array_equal(left[:, :140], people[:, :140])
+
+
+def test_a_backdrop_of_the_colour_of_ones_arm_has_no_say() -> None:
+    picture, people = scene(((140, 150, WIDTH, 165), GREEN))
+    picture[people == 0] = (30, 157, 30)
+    own = Bodies(lambda shown: (shown[..., 0] > shown[..., 1]) | (shown[..., 1] > 159 / 255))
+    left = without_bystanders(own, picture, mesh_at(WIDTH / 2, 60, FACE_PX), people)
+    assert left is people
 
 
 def test_the_looks_at_a_body_lie_where_they_were_taken() -> None:
@@ -188,6 +245,15 @@ def test_the_looks_at_a_body_lie_where_they_were_taken() -> None:
     edge = cv2.morphologyEx(wanted.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     seen = np.s_[10:110, 5:95]  # all squares reach as far as that
     assert ((odds > 0) == wanted)[seen][~edge[seen]].all()
+
+
+def test_one_look_at_a_body_is_taken_in_the_mirror_and_the_looks_are_averaged() -> None:
+    picture, _ = scene(((150, 100, WIDTH, 130), GREEN))
+    bodies = Bodies(lambda shown: np.ones(shown.shape[:2], bool))
+    odds = body_odds(bodies, picture, mesh_at(WIDTH / 2, 60, FACE_PX), Size(WIDTH, HEIGHT))
+    assert odds[100, 100] == pytest.approx(np.log((1 - CERTAIN) / CERTAIN), abs=1e-3)
+    green = [(shown[..., 1] > shown[..., 0] + 0.2) for shown in bodies.shown]
+    assert [bool(np.argwhere(seen)[:, 1].mean() > INPUT / 2) for seen in green] == [True, False]
 
 
 def test_the_networks_certainty_has_an_end() -> None:

@@ -73,7 +73,7 @@ class View:
     hidden: Callable[[], Floats]
     #: Gives the (H, W) matte of the person; None for views beyond the best few.
     alpha: Callable[[], Mask] | None = None
-    #: Whether nobody beside the person had to be left out of the matte.
+    #: Whether nobody and nothing that touches the person had to be left out of the matte.
     alone: bool = True
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
     embedding: Floats | None = None

@@ -62,16 +62,16 @@ def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float]
 
 
 def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[View, ...]:
-    """Views with a matte, turned and tilted no more than asked, none much worse than the best; at least one. Those on
-    which somebody else was only where there is no other."""
+    """Views with a matte, turned and tilted no more than asked, none much worse than the best; at least one. Of these
+    only those on which the person is alone, if there are any."""
     cut = [view for view in identity.views if view.alpha is not None]
     if not cut:
         raise AlgorithmFailed
     fit = [view for view in cut if abs(view.pose.yaw_deg) <= yaw_deg and abs(view.pose.roll_deg) <= roll_deg]
     if not fit:
         return (min(cut, key=lambda view: abs(view.pose.yaw_deg) + 0.5 * abs(view.pose.roll_deg)),)
-    fit = [view for view in fit if view.alone] or fit  # who stood behind a neighbour lacks a shoulder
-    return tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)
+    good = tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)
+    return tuple(view for view in good if view.alone) or good  # who stood behind a neighbour lacks a shoulder
 
 
 def _whole(views: Sequence[View]) -> tuple[View, ...]:
