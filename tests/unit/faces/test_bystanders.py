@@ -231,7 +231,7 @@ def test_raised_arms_stay_where_the_network_is_rather_sure_of_them(sure: float, 
 
 
 def test_a_backdrop_of_the_colour_of_ones_arm_has_no_say() -> None:
-    picture, people = scene(((140, 150, WIDTH, 165), GREEN))
+    picture, people = scene(((140, 150, WIDTH, 158), GREEN))
     picture[people == 0] = (30, 157, 30)
     own = Bodies(lambda shown: (shown[..., 0] > shown[..., 1]) | (shown[..., 1] > 159 / 255))
     left = without_bystanders(own, picture, mesh_at(WIDTH / 2, 60, FACE_PX), people)

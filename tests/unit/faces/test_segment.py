@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.faces.matte import STRAND, _cleaned, _without_haze, person_matte
+from portraitd.faces.matte import STRAND, _cleaned, _without_haze, matte_of, person_matte
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
 from portraitd.faces.segment import (
@@ -34,18 +34,20 @@ from portraitd.images import Floats, Image, Mask, Size
 
 
 class Eyes(FaceModels):
-    """A network that sees what it is told to in the pictures that it is shown, which are counted. Every body is one's
-    own."""
+    """A network that sees what it is told to in the pictures that it is shown, which are counted; and whose bodies are
+    one's own, which all are if nothing is said."""
 
-    def __init__(self, sees: Callable[[Floats], Floats]) -> None:
+    def __init__(self, sees: Callable[[Floats], Floats], own: Callable[[Floats], Floats] | None = None) -> None:
         super().__init__(Path())
         self.sees = sees
+        self.own = own
         self.shown: list[Floats] = []
 
     def network(self, name: str) -> Network:
         def look(batch: Floats) -> list[Floats]:
             if name == POSE_NETWORK:
-                return [np.full((1, INPUT, INPUT, 1), 9.0, np.float32)] * (POSE_MASK + 1)
+                odds = np.full((INPUT, INPUT), 9.0) if self.own is None else 18 * self.own(batch[0]) - 9
+                return [odds.reshape(1, INPUT, INPUT, 1).astype(np.float32)] * (POSE_MASK + 1)
             self.shown.append(batch[0])
             return [np.asarray(self.sees(batch[0]), np.float32).reshape(1, INPUT, INPUT, 1)]
 
@@ -263,6 +265,18 @@ def test_the_matte_is_the_persons_alone_and_of_the_pictures_size(scale: float) -
     assert (alpha.dtype, alpha.shape) == (np.float32, (height, width))
     assert alpha[:, width - 2 * radius :].max() == 0
     assert np.abs(alpha - picture[..., 0] / 255.0)[:, : width - 2 * radius].mean() < 0.01
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_a_person_is_alone_whom_nobody_touches(touching: bool) -> None:
+    """Somebody else in violet, who comes in from the side."""
+    picture = np.zeros((400, 500, 3), np.uint8)
+    cv2.circle(picture, (200, 200), 80, (255, 0, 0), -1)
+    picture[150:400, 270 if touching else 330 :] = (255, 0, 250)
+    matte = matte_of(Eyes(red, lambda shown: 1 - shown[..., 2]), picture, mesh_at(200, 200, 100))
+    assert matte.alone != touching
+    assert matte.alpha[170:380, 350:480].max() < 0.05
+    assert matte.alpha[160:240, 160:240].min() > 0.95
 
 
 @pytest.mark.parametrize(("width", "height"), [(1300, 1), (1, 1300), (1, 1)])
