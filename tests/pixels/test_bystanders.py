@@ -13,7 +13,8 @@ from portraitd.engines.classic.training import train_identity
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import matte_of, person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
-from portraitd.faces.models import FaceModels
+from portraitd.faces.models import FaceModels, Network
+from portraitd.faces.segment import POSE_NETWORK
 from portraitd.images import Image, Mask, decode
 from tests.pixels.test_presets import NoEmbedder
 
@@ -75,3 +76,23 @@ def test_a_training_knows_which_photos_have_bystanders(face_models: FaceModels, 
     photos = [Photo("crowd", crowd), Photo("alone", seen(face_models, portraits_folder, "woman_4")[0])]
     identity, _ = train_identity(face_models, NoEmbedder(), photos)
     assert {view.name: view.alone for view in identity.views} == {"crowd": False, "alone": True}
+
+
+def test_a_training_keeps_no_network_that_portraits_do_not_need(
+    face_models: FaceModels, portraits_folder: Path
+) -> None:
+    asked: list[str] = []
+
+    class Watched(FaceModels):
+        def network(self, name: str) -> Network:
+            asked.append(name)
+            return super().network(name)
+
+    models = Watched(face_models.folder)
+    crowd, _ = beside(models, portraits_folder, *CASES[0])
+    asked.clear()
+    train_identity(models, NoEmbedder(), [Photo("crowd", crowd)])
+    assert POSE_NETWORK in asked
+    assert POSE_NETWORK not in models._networks
+    again = models.network(POSE_NETWORK)
+    assert models.network(POSE_NETWORK) is again

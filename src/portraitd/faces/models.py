@@ -57,3 +57,8 @@ class FaceModels:
             if name not in self._networks:
                 self._networks[name] = Network(self.path(name), 1 if name in _SINGLE_THREADED else _THREADS)
             return self._networks[name]
+
+    def forget(self, name: str) -> None:
+        """Let go of a network that is large and seldom asked: it is loaded anew when it is."""
+        with self._lock:
+            self._networks.pop(name, None)

@@ -23,6 +23,7 @@ from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import POSE_NETWORK
 from portraitd.faces.shape import pose_of
 from portraitd.images import Image, Size, decode
 
@@ -52,6 +53,7 @@ class PackPicture:
     def matte(self) -> Image:
         """(H, W) the matte of whom it shows, 0 to 255; found when first asked for, which takes long."""
         alpha = person_matte(self._models, self.template.picture, self.template.whole_mesh)
+        self._models.forget(POSE_NETWORK)
         return np.asarray(np.rint(alpha * 255), np.uint8)
 
 

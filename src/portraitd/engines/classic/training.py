@@ -19,6 +19,7 @@ from portraitd.faces.embed import Embedder
 from portraitd.faces.matte import matte_of
 from portraitd.faces.mesh import FaceMesh, main_mesh
 from portraitd.faces.models import FaceModels
+from portraitd.faces.segment import POSE_NETWORK
 from portraitd.faces.shape import align_to_mean, mean_face, pose_of
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Image, Points
@@ -59,6 +60,7 @@ def train_identity(
     # Presets are made from these: photos with nothing around the face come last, however large it is.
     shown = sorted(views, key=lambda view: not has_room(view.mesh, view.image().shape))[:mattes]
     views = [_matted(models, view) if any(view is one for one in shown) else view for view in views]
+    models.forget(POSE_NETWORK)  # 43 MB that no portrait needs
     known = [view.embedding for view in views if view.embedding is not None]
     embedding = np.mean(known, axis=0).astype(np.float32) if known else None
     return Identity(tuple(views), _mean_shape(views), embedding), tuple(left_out)
