@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -176,27 +176,25 @@ def beside(models: FaceModels, folder: Path) -> Iterator[Beside]:
                 yield Beside(method, name, f"{other} {aside:+.1f}{' before' if before else ''}", taken, lost)
 
 
+def _columns(errors: Sequence[Error | Beside], keys: Sequence[str]) -> str:
+    """10, 50 and 90 % of each of these figures."""
+    found = (np.percentile([getattr(error, key) for error in errors], [10, 50, 90]) for key in keys)
+    return " ".join(f"{' / '.join(f'{value:.2f}' for value in values):>18s}" for values in found)
+
+
 def report_beside(errors: list[Beside]) -> None:
     print(f"{'somebody beside, 10 / 50 / 90 %':38s} {'pictures':>8s} {'of them taken':>18s} {'person lost':>18s}")
     for method in METHODS:
         own = [error for error in errors if error.method == method]
-        columns = (
-            " / ".join(f"{value:.2f}" for value in np.percentile([getattr(error, key) for error in own], [10, 50, 90]))
-            for key in ("taken", "lost")
-        )
-        print(f"{method:38s} {len(own):8d} " + " ".join(f"{column:>18s}" for column in columns))
+        print(f"{method:38s} {len(own):8d} {_columns(own, ('taken', 'lost'))}")
 
 
 def report(errors: list[Error]) -> None:
     print(f"{'10 / 50 / 90 %, per cent of the face':38s} {'pictures':>8s} {'both':>18s} {'taken':>18s} {'lost':>18s}")
     for method in METHODS:
         own = [error for error in errors if error.method == method]
-        columns = (
-            " / ".join(f"{value:.2f}" for value in np.percentile([getattr(error, key) for error in own], [10, 50, 90]))
-            for key in ("both", "taken", "lost")
-        )
         middle = float(np.median([error.milliseconds for error in own]))
-        print(f"{method + f', {middle:.0f} ms':38s} {len(own):8d} " + " ".join(f"{column:>18s}" for column in columns))
+        print(f"{method + f', {middle:.0f} ms':38s} {len(own):8d} {_columns(own, ('both', 'taken', 'lost'))}")
     worst = sorted((e for e in errors if e.method == "engine"), key=lambda error: -error.both)[:8]
     print("worst: " + ", ".join(f"{error.person} before {error.backdrop} {error.both:.1f}" for error in worst))
 
@@ -210,9 +208,10 @@ def main() -> None:
     arguments = parser.parse_args()
     store = WeightStore()
     store.ensure(("classic",))
-    errors = list(measure(FaceModels(store.folder), arguments.portraits))
+    models = FaceModels(store.folder)
+    errors = list(measure(models, arguments.portraits))
     report(errors)
-    neighbours = list(beside(FaceModels(store.folder), arguments.portraits))
+    neighbours = list(beside(models, arguments.portraits))
     report_beside(neighbours)
     found = {"backdrops": [*map(asdict, errors)], "beside": [*map(asdict, neighbours)]}
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -63,10 +63,10 @@ def head_probability(models: FaceModels, image: Image, mesh: FaceMesh, size: Siz
     far = max(image.shape[:2]) / mesh.box.height
     weight = np.full((size.height, size.width), min(1.0, (FAR / far) ** 2), np.float32)
     # Made small first: what it says comes at the size of what it is shown.
-    whole = _log_odds(person_probability(models, shrunk(image, INPUT, INPUT)))
+    whole = _person_odds(models, shrunk(image, INPUT, INPUT))
     odds = np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_LINEAR), np.float32) * weight
     for square in (*CLOSER, SHOULDERS) if far > FAR else CLOSER:
-        closer, trust = _seen_in_square(partial(person_probability, models), image, mesh, square, size)
+        closer, trust = _seen_in_square(partial(_person_odds, models), image, mesh, square, size)
         odds += closer * trust
         weight += trust
     return np.asarray(1 / (1 + np.exp(-odds / weight)), np.float32)
@@ -76,25 +76,27 @@ def body_odds(models: FaceModels, image: Image, mesh: FaceMesh, size: Size) -> F
     """(h, w), `size` pixels: log odds that a pixel of the (H, W, 3) image is the body of the face with this mesh, and
     not somebody's beside it. 0 where nothing is known. It loses dark clothes and curls."""
 
-    def look(crop: Image) -> Mask:
+    most = float(np.log((1 - CERTAIN) / CERTAIN))
+
+    def look(crop: Image) -> Floats:
         odds = models.network(POSE_NETWORK)(crop[None].astype(np.float32) / 255.0)[POSE_MASK][0, :, :, 0]
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -50, 50))), np.float32)
+        return np.clip(odds, -most, most)
 
     seen = [_seen_in_square(look, image, mesh, square, size)[0] for square in BODY]
     return np.asarray(np.mean(seen, axis=0), np.float32)
 
 
 def _seen_in_square(
-    look: Callable[[Image], Mask], image: Image, mesh: FaceMesh, square: Square, size: Size
+    look: Callable[[Image], Floats], image: Image, mesh: FaceMesh, square: Square, size: Size
 ) -> tuple[Floats, Floats]:
     """(h, w) log odds seen in a square around the face, 0 beyond it, and how far to trust them.
 
-    look: gives the probabilities in a square of INPUT pixels.
+    look: gives the log odds in a square of INPUT pixels.
     """
     box = mesh.box
     centre = ((box.x0 + box.x1) / 2, box.y0 + square.middle * box.height)
     crop = crop_square(image, centre, square.side * box.height, 0.0, INPUT)
-    seen = _log_odds(look(np.ascontiguousarray(crop.image[:, ::-1]) if square.mirrored else crop.image))
+    seen = look(np.ascontiguousarray(crop.image[:, ::-1]) if square.mirrored else crop.image)
     trust = np.zeros((INPUT, INPUT), np.float32)
     trust[TRUSTED] = 1
     # From the small picture's pixels to the square's.
@@ -106,6 +108,11 @@ def _seen_in_square(
         for values in (seen[:, ::-1] if square.mirrored else seen, cv2.GaussianBlur(trust, (0, 0), TRUSTED_FADE))
     )
     return odds, trusted
+
+
+def _person_odds(models: FaceModels, image: Image) -> Floats:
+    """(H, W) log odds that a pixel is a person."""
+    return _log_odds(person_probability(models, image))
 
 
 def _log_odds(probability: Mask) -> Floats:

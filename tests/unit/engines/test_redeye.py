@@ -9,8 +9,8 @@ import pytest
 from portraitd.engines.classic.redeye import without_red_eyes
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import mean_face
 from portraitd.images import Image, Points
+from tests.fakes import meshes
 
 RINGS = {"left": regions.LEFT_EYE, "right": regions.RIGHT_EYE}
 SKIN, WHITE, FLASHED, BROWN = (215, 170, 150), (225, 220, 215), (200, 50, 55), (70, 28, 12)
@@ -18,8 +18,7 @@ SIDE, FACE_PX = 400, 260.0
 
 
 def mesh_at(x: float, y: float) -> FaceMesh:
-    points = mean_face().points * (FACE_PX / float(np.ptp(mean_face().points[:, 0])))
-    return FaceMesh((points + np.array([x, y, 0]) - np.append(points[:, :2].mean(axis=0), 0)).astype(np.float32), 1.0)
+    return meshes.mesh_at(x, y, width=FACE_PX)
 
 
 MESH = mesh_at(SIDE / 2, SIDE / 2)

@@ -16,16 +16,15 @@ from portraitd.faces.bystanders import drawn, lines_of, others_beside, without_b
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels, Network
 from portraitd.faces.segment import CERTAIN, INPUT, POSE_MASK, body_odds
-from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Points, Size
+from tests.fakes import meshes
 
 RED, DARK_RED, GREEN, BLUE = (200, 30, 30), (180, 40, 30), (30, 160, 30), (30, 30, 200)
 WIDTH, HEIGHT, FACE_PX = 200, 240, 40
 
 
 def mesh_at(x: float, y: float, width: float) -> FaceMesh:
-    points = mean_face().points * (width / float(np.ptp(mean_face().points[:, 0])))
-    return FaceMesh((points + np.array([x, y, 0]) - np.append(points[:, :2].mean(axis=0), 0)).astype(np.float32), 1.0)
+    return meshes.mesh_at(x, y, width=width)
 
 
 FACE: Points = mesh_at(WIDTH / 2, 60, FACE_PX).xy

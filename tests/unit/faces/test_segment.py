@@ -25,12 +25,12 @@ from portraitd.faces.segment import (
     SHOULDERS,
     TRUSTED,
     Square,
+    _person_odds,
     _seen_in_square,
     head_probability,
-    person_probability,
 )
-from portraitd.faces.shape import mean_face
 from portraitd.images import Floats, Image, Mask, Size
+from tests.fakes import meshes
 
 
 class Eyes(FaceModels):
@@ -61,8 +61,7 @@ def red(shown: Floats) -> Floats:
 
 
 def mesh_at(x: float, y: float, height: float) -> FaceMesh:
-    points = mean_face().points * (height / float(np.ptp(mean_face().points[:, 1])))
-    return FaceMesh((points + np.array([x, y, 0]) - np.append(points[:, :2].mean(axis=0), 0)).astype(np.float32), 1.0)
+    return meshes.mesh_at(x, y, height=height)
 
 
 def picture_of(width: int, height: int, middle: tuple[int, int], radius: int) -> Image:
@@ -124,8 +123,8 @@ def alike(*answers: float) -> Eyes:
     return Eyes(lambda shown: np.full(shown.shape[:2], next(left)))
 
 
-def looking(eyes: Eyes) -> Callable[[Image], Mask]:
-    return partial(person_probability, eyes)
+def looking(eyes: Eyes) -> Callable[[Image], Floats]:
+    return partial(_person_odds, eyes)
 
 
 def odds_of(probability: float) -> float:

@@ -13,7 +13,7 @@ from portraitd.images import Floats, Image, Mask, Points
 #: How much redder a pupil is than the face's skin, which warm light reddens too, or how red in any light; and how
 #: bright its red is, of the skin's. Brown irises are darker, and more orange than red.
 REDDER, RED, BRIGHT = 1.8, 3.0, 0.45
-#: Added to the other colours, so that what is nearly black is not red by its noise.
+#: Added to all colours, so that what is nearly black is not red by its noise.
 LIFT = 8.0
 #: How large a pupil is, in widths of the eye; how far from the eye's middle its own may lie; and how much of the disc
 #: around it is red, a highlight included.
@@ -36,7 +36,7 @@ def without_red_eyes(image: Image, mesh: FaceMesh) -> Image:
         x1, y1 = (min(length, int(value) + 1) for value, length in zip(high, image.shape[1::-1], strict=True))
         if x1 - x0 < 3 or y1 - y0 < 3:  # beyond the picture's edge, or too small to be seen
             continue
-        eye = image[y0:y1, x0:x1].astype(np.float32)
+        eye = out[y0:y1, x0:x1].astype(np.float32)
         pupil = _red_pupil(eye, points[list(ring)] - np.array([x0, y0], np.float32), width, skin)
         if pupil is None:
             continue
