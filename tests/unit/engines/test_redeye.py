@@ -89,11 +89,19 @@ def test_one_red_pupil_is_enough() -> None:
     assert pixel(out, RINGS[mended]).max() < 40
 
 
-@pytest.mark.parametrize("colour", [BROWN, (20, 20, 22), (90, 55, 30), (60, 90, 130), (110, 100, 60), (85, 17, 2)])
+@pytest.mark.parametrize(
+    "colour", [BROWN, (20, 20, 22), (90, 55, 30), (60, 90, 130), (110, 100, 60), (85, 17, 2), (150, 75, 5)]
+)
 @pytest.mark.parametrize("light", [(1, 1, 1), (1, 0.7, 0.45)])
 def test_other_eyes_stay_as_they_are(colour: tuple[int, int, int], light: tuple[float, float, float]) -> None:
     picture = face(colour, light=light)
     assert without_red_eyes(picture, MESH) is picture
+
+
+def test_beside_very_red_skin_a_pupil_need_not_be_nearly_twice_as_red() -> None:
+    flashed = face((190, 50, 55))
+    flashed[(flashed == SKIN).all(axis=2)] = (200, 85, 60)
+    assert pixel(without_red_eyes(flashed, MESH), regions.LEFT_EYE).max() < 40
 
 
 @pytest.mark.parametrize(("across", "off"), [(0.06, 0), (0.3, 0.4), (1.2, 0)])
