@@ -21,6 +21,8 @@ PORTRAIT = Size(768, 1024)
 #: photo cuts may show.
 MOST_DRAWN_OUT = 1.0
 CROWN_PX = 4.0
+#: Up to this, drawn out clothes look like clothes.
+WELL_DRAWN_OUT = 0.6
 #: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
 LEAST_LENGTH = 0.05
 #: Mesh points at the widest part of the face, before the ears.
@@ -53,6 +55,8 @@ class Wish:
     headroom: tuple[float, float, float]
     #: The eyes' line at most this far down.
     eyes_at_most: float = 1024.0
+    #: The chin should be at most this far down: no portrait is one of a head at the bottom.
+    chin_at_most: float = 880.0
     #: Share of the head's own tilt that is taken out.
     straighten: float = 0.0
     #: The head is turned towards the camera by this much at most, degrees.
@@ -141,15 +145,29 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 300
     cost += 20 * np.clip(np.log(s * face / most), 0, None)
     cost += np.abs(ty + s * top - wish.headroom[0]) / 150
-    cost += 4 * np.clip(s * chin + ty - 0.86 * PORTRAIT.height, 0, None) / 100  # a chin at the bottom is no portrait
+    cost += np.clip(s * chin + ty - wish.chin_at_most, 0, None) / 50
     cost += _face_outside(level, s, tx, ty)
-    cost += 8 * np.clip(_drawn_out(person, turn, s, tx, ty) - 0.5, 0, 20)
+    drawn = _drawn_out(person, turn, s, tx, ty)
+    cost += 3 * np.clip(drawn, 0, 20) + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, 20)
     crown_cut = cuts[person.cuts[:, 1] <= 1]
     if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
         cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)
-    cost += _seen(cuts, s, tx, ty)
+    cost += _seen(cuts[~_drawable(person)], s, tx, ty)
     best = int(np.argmin(cost))
     return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
+
+
+def _drawable(person: Person) -> NDArray[np.bool_]:
+    """(N,) the cuts beyond which the body can be drawn out: those below, and at the sides those of shoulders."""
+    x, y = person.cuts.T
+    below, beside = y >= person.size.height - 1, _beside_shoulders(person)
+    return np.asarray(below | (beside & ((x <= 0) | (x >= person.size.width - 1))))
+
+
+def _beside_shoulders(person: Person) -> NDArray[np.bool_]:
+    """(N,) the cuts no higher than where shoulders may be."""
+    across = float(np.ptp(person.points[:, 0]))
+    return np.asarray(person.cuts[:, 1] > float(person.points[:, 1].max()) - 0.25 * across)
 
 
 def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
@@ -190,7 +208,7 @@ def _drawn_out(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[
     (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
     most = np.zeros_like(s)
     # Beside the face itself nothing is drawn out: shoulders are, and what lies below.
-    low = person.cuts[:, 1] > person.points[:, 1].max() - 0.25 * np.ptp(person.points[:, 0])
+    low = _beside_shoulders(person)
     for where, axis, start, way, end in (
         (low & (person.cuts[:, 0] <= 0), 0, left, -1, 0),
         (low & (person.cuts[:, 0] >= person.size.width - 1), 0, right, 1, PORTRAIT.width),

@@ -30,6 +30,8 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
 
 #: How much larger than usual a face may be where a photo shows little besides it: a close-up is a portrait, too.
 EMERGENCY = 2.0
+#: Where the chin should be at most, px.
+CHIN_AT_MOST = 696.0
 
 
 def scene_portrait(
@@ -72,5 +74,10 @@ def _paint(recipe: SceneRecipe, look: Look, choice: int, rng: np.random.Generato
 def _wish(look: Look) -> Wish:
     face = (look.face_px, 0.85 * look.face_px, max(1.3 * look.face_px, 460.0))
     return Wish(
-        face, (look.centre_x, 150.0), (look.headroom, 40.0, look.headroom + 90.0), straighten=0.25, emergency=EMERGENCY
+        face,
+        (look.centre_x, 150.0),
+        (look.headroom, 40.0, look.headroom + 90.0),
+        chin_at_most=CHIN_AT_MOST,
+        straighten=0.25,
+        emergency=EMERGENCY,
     )
