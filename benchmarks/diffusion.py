@@ -41,7 +41,7 @@ from rich.table import Table
 from diffusion_fresh import TINY, fresh_seconds
 from diffusion_quality import measure_quality
 from diffusion_tasks import RESULTS, measure_tasks, peak_gib, tasks, training_seconds
-from portraitd.engines.classic.people import People
+from portraitd.engines.classic.person.people import People
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import TEMPLATE_PROMPT, DiffusionEngine

@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from measures import Seen, see
 from portraitd.engines.base import Portrait, PresetJob
-from portraitd.engines.classic.framing import CHEEK_SIDES, roll_of
-from portraitd.engines.classic.idchecks import id_checks
+from portraitd.engines.classic.presets.framing import CHEEK_SIDES, roll_of
+from portraitd.engines.classic.presets.idchecks import id_checks
 from portraitd.faces.embed import distance
 from portraitd.images import Floats, Image
 from portraitd.styles.catalog import Mode, Style, load_catalog

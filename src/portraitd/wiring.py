@@ -58,7 +58,7 @@ from portraitd.tasks.worker import Bench, Chore, Handler, Watch, Worker
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from portraitd.engines.classic.idchecks import Finding
+    from portraitd.engines.classic.presets.idchecks import Finding
     from portraitd.engines.diffusion.painter import ModelChoice
     from portraitd.faces.models import FaceModels
     from portraitd.weights.shelf import Shelf
@@ -368,7 +368,7 @@ def judge_of(settings: Settings) -> Judge:
 
 def examiner_of(settings: Settings) -> Callable[[Image], tuple[Finding, ...]]:
     """What checks a finished ID photo against the standards."""
-    from portraitd.engines.classic.idchecks import examine
+    from portraitd.engines.classic.presets.idchecks import examine
 
     return partial(examine, models_of(settings))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo
-from portraitd.engines.classic.identity import view_of
-from portraitd.engines.classic.region import backdrop_in_region, covered_by, look_nearby, read_region, region_box
+from portraitd.engines.classic.face.region import backdrop_in_region, covered_by, look_nearby, read_region, region_box
+from portraitd.engines.classic.person.identity import view_of
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte

@@ -11,11 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.base import Photo, Portrait, TemplateJob
-from portraitd.engines.classic.beard import is_bearded
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.region import read_region
-from portraitd.engines.classic.shave import shaved
-from portraitd.engines.classic.template import TemplateFace, look_at
+from portraitd.engines.classic.face.beard import is_bearded
+from portraitd.engines.classic.face.region import read_region
+from portraitd.engines.classic.template.shave import shaved
+from portraitd.engines.classic.template.template_face import TemplateFace, look_at
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo
-from portraitd.engines.classic.training import train_identity
+from portraitd.engines.classic.person.training import train_identity
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import matte_of, person_matte
 from portraitd.faces.mesh import FaceMesh, fit_mesh

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from portraitd.engines.base import Photo, Portrait, TrainFreeJob
-from portraitd.engines.classic import hands
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.hands import hands_in_region
-from portraitd.engines.classic.training import make_view
+from portraitd.engines.classic.face import hands
+from portraitd.engines.classic.face.hands import hands_in_region
+from portraitd.engines.classic.person.training import make_view
 from portraitd.errors import SetupError
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces

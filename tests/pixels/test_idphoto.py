@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from portraitd import cli
 from portraitd.cli.idphoto import ADVICE
-from portraitd.engines.classic.idchecks import Check, examine
+from portraitd.engines.classic.presets.idchecks import Check, examine
 from portraitd.errors import SetupError
 from portraitd.faces.models import FaceModels
 from portraitd.images import Image, decode

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob
-from portraitd.engines.classic import hands
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.identity import Identity
-from portraitd.engines.classic.packs import MOST_READ, SIZE, Packs
-from portraitd.engines.classic.presets import make_preset
+from portraitd.engines.classic.face import hands
+from portraitd.engines.classic.person.identity import Identity
+from portraitd.engines.classic.presets.make import make_preset
+from portraitd.engines.classic.template.packs import MOST_READ, SIZE, Packs
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import person_matte

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob
-from portraitd.engines.classic.cutout import cut_out
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.framing import CHEEK_SIDES, Wish, roll_of
-from portraitd.engines.classic.identity import Identity
-from portraitd.engines.classic.presets import crown_is_cut, liveliness, make_preset
-from portraitd.engines.classic.training import MATTES, train_identity
+from portraitd.engines.classic.person.identity import Identity
+from portraitd.engines.classic.person.training import MATTES, train_identity
+from portraitd.engines.classic.presets.cutout import cut_out
+from portraitd.engines.classic.presets.framing import CHEEK_SIDES, Wish, roll_of
+from portraitd.engines.classic.presets.make import crown_is_cut, liveliness, make_preset
 from portraitd.errors import HeadCutOff, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.region import look_nearby, region_box
-from portraitd.engines.classic.strands import strands_in_region
+from portraitd.engines.classic.face.region import look_nearby, region_box
+from portraitd.engines.classic.face.strands import strands_in_region
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
 from portraitd.faces.models import FaceModels

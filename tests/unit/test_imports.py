@@ -25,7 +25,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": {"errors"},
     "faces": {"errors", "images", "weights"},
     "styles": {"errors", "images"},
-    "engines": {"errors", "images", "faces", "styles"},
+    "engines": {"errors", "images", "faces", "styles", "engines.classic"},
+    # The classic engine's own rooms, each of which may look into those before it.
+    "engines.classic.face": {"errors", "images", "faces"},
+    "engines.classic.person": {"errors", "images", "faces", "engines.base", "engines.classic.face"},
+    "engines.classic.template": {"errors", "images", "faces", "styles"}
+    | {f"engines.classic.{room}" for room in ("ahead", "looks", "face", "person")},
+    "engines.classic.fusion": {"errors", "images", "faces"}
+    | {f"engines.classic.{room}" for room in ("ahead", "looks", "face", "person", "template")},
+    "engines.classic.presets": {"errors", "images", "faces", "styles"}
+    | {f"engines.classic.{room}" for room in ("face", "person")},
     "blobs": {"errors"},
     # The words of requests and the doors of services are for everyone who needs them: they import nothing back.
     "portraits.hints": set(),
@@ -58,7 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "images",
         "styles",
         "engines.base",
-        "engines.classic.idchecks",
+        "engines.classic.presets.idchecks",
         "weights",
         "db",
         "tasks",

@@ -22,7 +22,7 @@ from portraitd.settings import load_settings
 
 if TYPE_CHECKING:
     from portraitd.engines.base import Failure, Portrait
-    from portraitd.engines.classic.idchecks import Finding
+    from portraitd.engines.classic.presets.idchecks import Finding
     from portraitd.images import Image, Size
     from portraitd.styles.catalog import Style
 

@@ -10,7 +10,7 @@ import pytest
 from skimage.data import astronaut
 
 from portraitd.engines.base import Photo
-from portraitd.engines.classic import people, training
+from portraitd.engines.classic.person import people, training
 from portraitd.faces import mesh as meshes
 from portraitd.faces import verdict
 from portraitd.faces.detect import Box, DetectedFace, detect_faces

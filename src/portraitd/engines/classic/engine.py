@@ -12,22 +12,22 @@ import numpy as np
 
 from portraitd.engines.base import Failure, Job, Photo, Portrait, PresetJob, Trained, Training
 from portraitd.engines.classic.ahead import beside, cores, in_order
-from portraitd.engines.classic.album import open_faces
-from portraitd.engines.classic.beard import is_bearded
-from portraitd.engines.classic.complexion import step_between, with_complexion
-from portraitd.engines.classic.fill import with_fill
-from portraitd.engines.classic.fuse import fuse
-from portraitd.engines.classic.identity import Identity, view_of
+from portraitd.engines.classic.face.beard import is_bearded
+from portraitd.engines.classic.fusion.fuse import fuse
+from portraitd.engines.classic.fusion.trial import views_by_trial
 from portraitd.engines.classic.looks import look_of
-from portraitd.engines.classic.outline import with_outline
-from portraitd.engines.classic.packs import PackPicture, Packs
-from portraitd.engines.classic.people import People
-from portraitd.engines.classic.presets import make_preset
-from portraitd.engines.classic.readings import Readings
-from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
-from portraitd.engines.classic.shave import shaved
-from portraitd.engines.classic.template import TemplateFace, look_at
-from portraitd.engines.classic.trial import views_by_trial
+from portraitd.engines.classic.person.album import open_faces
+from portraitd.engines.classic.person.identity import Identity, view_of
+from portraitd.engines.classic.person.people import People
+from portraitd.engines.classic.presets.make import make_preset
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.template.fill import with_fill
+from portraitd.engines.classic.template.outline import with_outline
+from portraitd.engines.classic.template.packs import PackPicture, Packs
+from portraitd.engines.classic.template.readings import Readings
+from portraitd.engines.classic.template.recolour import step_between, with_complexion
+from portraitd.engines.classic.template.shave import shaved
+from portraitd.engines.classic.template.template_face import TemplateFace, look_at
 from portraitd.errors import HeadCutOff, PortraitdError, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.hands import JOINTS, PALMS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from portraitd.engines.base import Failure, Portrait
-from portraitd.engines.classic.identity import Identity
+from portraitd.engines.classic.person.identity import Identity
 from portraitd.engines.diffusion.painter import Draft, Person
 from portraitd.errors import AlgorithmFailed, PortraitdError, SetupError
 from portraitd.faces.mesh import FaceMesh

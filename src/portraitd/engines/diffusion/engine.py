@@ -25,12 +25,12 @@ from portraitd.engines.base import (
     Training,
 )
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.people import PHOTO_RETOUCH, People
-from portraitd.engines.classic.presets import make_preset
-from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
-from portraitd.engines.classic.skin import retouch
-from portraitd.engines.classic.training import sharpness, train_identity
+from portraitd.engines.classic.face.skin import retouch
+from portraitd.engines.classic.person.identity import Identity, View
+from portraitd.engines.classic.person.people import PHOTO_RETOUCH, People
+from portraitd.engines.classic.person.training import sharpness, train_identity
+from portraitd.engines.classic.presets.make import make_preset
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.diffusion.candidates import (
     SHARPNESS_COUNTS,
     Candidate,

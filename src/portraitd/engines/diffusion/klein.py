@@ -27,7 +27,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from portraitd.engines.base import Beat, go_on
-from portraitd.engines.classic.framing import PORTRAIT
+from portraitd.engines.classic.presets.framing import PORTRAIT
 from portraitd.engines.diffusion.adapters import Adapters
 from portraitd.engines.diffusion.compiling import CompileError, compile_blocks, leave_uncompiled, wants_compiling
 from portraitd.engines.diffusion.crop import FaceCrop

@@ -12,8 +12,8 @@ from contextlib import closing
 import numpy as np
 
 from portraitd.engines.base import Progress
-from portraitd.engines.classic.identity import Identity, View
-from portraitd.engines.classic.people import People
+from portraitd.engines.classic.person.identity import Identity, View
+from portraitd.engines.classic.person.people import People
 from portraitd.engines.diffusion.crop import Square
 from portraitd.engines.diffusion.painter import Draft, Lesson, Painter, Person
 from portraitd.engines.diffusion.prompt import NAME

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from portraitd.engines.classic.identity import View
+from portraitd.engines.classic.person.identity import View
 from portraitd.faces.shape import Pose
 
 #: Reference photos that a model is shown at most.

@@ -15,9 +15,9 @@ import pytest
 from portraitd import wiring
 from portraitd.engines.base import Beat, Failure, Job, Photo, Portrait, PresetJob, TemplateJob, TrainFreeJob, go_on
 from portraitd.engines.classic.engine import ClassicEngine
-from portraitd.engines.classic.identity import Identity, view_of
-from portraitd.engines.classic.people import People
-from portraitd.engines.classic.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.person.identity import Identity, view_of
+from portraitd.engines.classic.person.people import People
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
 from portraitd.engines.diffusion import engine as engine_module
 from portraitd.engines.diffusion import painter
 from portraitd.engines.diffusion.candidates import CandidatePlan, candidate_seed

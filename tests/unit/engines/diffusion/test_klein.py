@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.identity import Identity, view_of
-from portraitd.engines.classic.people import People
+from portraitd.engines.classic.person.identity import Identity, view_of
+from portraitd.engines.classic.person.people import People
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.painter import Draft, ModelChoice, Person, load_painter
 from portraitd.errors import SetupError

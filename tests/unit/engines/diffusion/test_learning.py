@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Beat, LeftOut, Photo, Progress, Trained, go_on, trained_by
-from portraitd.engines.classic.identity import Identity, view_of
-from portraitd.engines.classic.people import People
+from portraitd.engines.classic.person.identity import Identity, view_of
+from portraitd.engines.classic.person.people import People
 from portraitd.engines.diffusion.crop import FaceCrop, Square
 from portraitd.engines.diffusion.engine import KEPT_ONLY, DiffusionEngine
 from portraitd.engines.diffusion.keeping import lora_of, with_lora

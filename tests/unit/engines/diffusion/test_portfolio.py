@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.identity import View, view_of
+from portraitd.engines.classic.person.identity import View, view_of
 from portraitd.engines.diffusion.portfolio import MOST_REFERENCES, best_views
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import Pose, mean_face

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo, Portrait, PresetJob, TemplateJob, trained_by
-from portraitd.engines.classic.identity import Identity
-from portraitd.engines.classic.people import People
+from portraitd.engines.classic.person.identity import Identity
+from portraitd.engines.classic.person.people import People
 from portraitd.engines.diffusion.crop import FaceCrop
 from portraitd.engines.diffusion.engine import DiffusionEngine
 from portraitd.engines.diffusion.painter import Draft, Learnt, Lesson, ModelChoice, Person

@@ -1,0 +1,197 @@
+"""Putting the person into a scene's light: exposure, direction and colour of light, edges lit by what is behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.face.geometry import normals as mesh_normals
+from portraitd.engines.classic.face.geometry import rasterise
+from portraitd.engines.classic.face.light import colours_at, fit_light, skin_points, skin_seen
+from portraitd.engines.classic.face.skin import neutral_gains, skin_light
+from portraitd.engines.classic.presets.cutout import Cutout
+from portraitd.faces.mesh import FaceMesh
+from portraitd.images import Floats, Mask, to_linear
+
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+@dataclass(frozen=True)
+class Light:
+    """The light on the person."""
+
+    #: Where the key light comes from as seen in the picture: 0 from the right, 90 from above, 180 from the left.
+    key_deg: float
+    #: How much the lit side gains and the other loses, 0 to about 0.6.
+    key: float
+    #: Linear colour of the key light, its luma about 1.
+    key_colour: tuple[float, float, float]
+    #: Strength and direction of the light from behind that draws a rim.
+    rim: float
+    rim_deg: float
+    rim_colour: tuple[float, float, float]
+    #: Luma of the face's skin, linear, that the scene's exposure asks for.
+    skin: float
+    #: How much of the backdrop's colour falls on the person, 0 to 1.
+    ambient: float = 0.3
+    #: How much of the backdrop's light spills over the person's edge, 0 to 1.
+    wrap: float = 0.35
+    #: How much of the photo's own light from one side is taken off the person, 0 to 1: soft scenes have no hard light.
+    soft: float = 0.3
+    #: Share of the backdrop's light that the air between lens and person adds.
+    haze: float = 0.03
+
+
+#: Linear luma that the brightest places of a person (eyes, teeth, collars) have at least in a well exposed photo.
+BRIGHTEST_LEAST = 0.38
+#: Linear luma that the darkest places of a person have at most in a clear photo, and the most that is taken for haze.
+DARKEST_MOST = 0.012
+MOST_VEIL = 0.12
+#: An underexposed photo is lifted by this much at most: beyond it there is only noise.
+MOST_LIFT = 7.0
+
+
+def person_light(cutout: Cutout) -> Floats:
+    """(H, W, 3) linear light of the cutout as if photographed in neutral light and well exposed."""
+    linear = to_linear(cutout.colours)
+    veil = np.float32(_veil(linear, cutout.alpha))
+    if veil > 0:
+        linear = np.maximum(linear - veil, 0) / (1 - veil)
+    gains = np.ones(3, np.float32) if is_grey(cutout) else neutral_gains(skin_light(linear, cutout.points))
+    linear *= gains * np.float32(_lift(linear, cutout.alpha))
+    return linear
+
+
+def is_grey(cutout: Cutout) -> bool:
+    """Whether the person's photo is black and white."""
+    some = cutout.colours[::6, ::6][cutout.alpha[::6, ::6] > 0.9].astype(np.int16)
+    return some.size > 0 and float(np.ptp(some, axis=1).mean()) < 4.0
+
+
+def _veil(linear: Floats, alpha: Mask) -> float:
+    """Linear light that lies over all of a hazy or faded photo, as its darkest places (pupils, hair) show it."""
+    luma = linear[::4, ::4][alpha[::4, ::4] > 0.9] @ LUMA
+    if luma.size == 0:
+        return 0.0
+    return float(np.clip(float(np.percentile(luma, 0.5)) - DARKEST_MOST, 0.0, MOST_VEIL))
+
+
+def _lift(linear: Floats, alpha: Mask) -> float:
+    """Gain that an underexposed person needs. Judged by the brightest places, not the skin: skin may be dark."""
+    luma = linear[::4, ::4][alpha[::4, ::4] > 0.9] @ LUMA
+    if luma.size == 0:
+        return 1.0
+    brightest = float(np.percentile(luma, 99.3))
+    return float(np.clip(BRIGHTEST_LEAST / max(brightest, 1e-3), 1.0, MOST_LIFT))
+
+
+def exposure_gain(linear: Floats, cutout: Cutout, wanted: float, limits: tuple[float, float] = (0.6, 1.6)) -> float:
+    """Gain that brings the face towards the wanted luma: all the way within a third of a stop, less beyond.
+
+    A face much darker than wanted in a well exposed photo has dark skin, and keeps it.
+    """
+    luma = float(skin_light(linear, cutout.points) @ LUMA)
+    dark = float(np.clip((0.20 - luma) / 0.12, 0, 1))
+    return float(np.clip((wanted / max(luma, 1e-3)) ** (0.7 - 0.35 * dark), *limits))
+
+
+def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> Floats:
+    """(H, W, 3): the person in the scene's light."""
+    height, width = cutout.alpha.shape
+    normal = body_normals(cutout)
+    own_x, own_y = own_light(cutout)
+    towards = np.deg2rad(light.key_deg)
+    facing = normal[..., 0] * np.cos(towards) - normal[..., 1] * np.sin(towards)  # y grows downwards
+    harsh = np.clip(own_x * normal[..., 0] + 0.5 * own_y * normal[..., 1], -0.7, 0.7)
+    shade = np.exp(light.key * facing - 0.25 * light.key - light.soft * harsh)
+    # The key's colour shows on the lit side only; the far side keeps the ambient.
+    tint = np.asarray(light.key_colour, np.float32) ** (0.5 + 0.5 * np.clip(facing, -1, 1))[..., None]
+    ambient = 1 + light.ambient * (_ambient(backdrop, (facing.shape[1], facing.shape[0])) - 1)
+    gain = np.asarray(shade[..., None] * tint * ambient, np.float32)
+    gain = np.asarray(cv2.resize(gain, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    lit = cv2.multiply(linear, gain)
+    if light.rim > 0:
+        # Hair and cloth send the light back in their own colour, and a little of it as it is.
+        edge = _rim(cutout.alpha, light.rim_deg)
+        behind = cv2.merge([edge * (light.rim * part) for part in light.rim_colour])
+        lit = cv2.add(lit, cv2.multiply(cv2.addWeighted(linear, 0.95, linear, 0, 0.05), behind))
+    if light.haze > 0:
+        air = np.minimum(backdrop[::16, ::16], 1.5).mean(axis=(0, 1)) * np.float32(light.haze)
+        thinned = np.column_stack([np.eye(3) * (1 - light.haze), air])
+        lit = cv2.transform(lit, thinned)
+    return np.asarray(lit, np.float32)
+
+
+def own_light(cutout: Cutout) -> tuple[float, float]:
+    """How the photo's own light falls across the face: change of log luma from a normal (0, 0) to (1, 0) and (0, 1)."""
+    mesh = FaceMesh(cutout.points, 1.0)
+    colours = colours_at(cutout.colours, mesh)
+    fit = fit_light(colours, mesh_normals(cutout.points), skin_seen(colours, skin_points()))
+    return float(fit[1] @ LUMA), float(fit[2] @ LUMA)
+
+
+def body_normals(cutout: Cutout) -> Floats:
+    """(H / 8, W / 8, 2) x and y of rough surface normals: the face's mesh, elsewhere a cushion within the outline."""
+    height, width = cutout.alpha.shape
+    small = cv2.resize(cutout.alpha, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    # Continued below the frame: the frame's bottom is not an edge of the body.
+    padded = cv2.copyMakeBorder(small, 24, 48, 24, 24, cv2.BORDER_REPLICATE)
+    outward = np.zeros((*padded.shape, 2), np.float32)
+    for sigma in (3.0, 7.0):
+        hill = cv2.GaussianBlur(padded, (0, 0), sigma)
+        slopes = [cv2.Sobel(hill, cv2.CV_32F, dx, 1 - dx, scale=sigma / 8) for dx in (1, 0)]
+        outward -= 1.6 * np.stack(slopes, axis=-1)
+    body = outward[24:-48, 24:-24]
+    points = cutout.points.copy()
+    points[:, :2] = (points[:, :2] + 0.5) / 8 - 0.5
+    points[:, 2] /= 8
+    raster = rasterise(points, (height // 8, width // 8), step=1)
+    cover = cv2.GaussianBlur(cv2.erode(raster.coverage(), np.ones((3, 3), np.uint8)), (0, 0), 2.0)
+    face = raster.interpolate(mesh_normals(points))
+    both = body + (face[..., :2] - body) * cover[..., None]
+    return np.asarray(cv2.GaussianBlur(both, (0, 0), 1.5), np.float32)
+
+
+def _ambient(backdrop: Floats, size: tuple[int, int]) -> Floats:
+    """(height, width, 3) of `size`: colour of the light that the surroundings throw on each place, its mean luma 1."""
+    tiny = cv2.resize(backdrop, (24, 32), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(np.minimum(tiny, 1.5), (0, 0), 6, borderType=cv2.BORDER_REPLICATE)
+    level = soft / max(float((soft @ LUMA).mean()), 1e-4)
+    # Surroundings of strong colour would paint the person: half of the colour is enough to bind them.
+    luma = (level @ LUMA)[..., None]
+    mild = luma**0.5 * (level / np.maximum(luma, 1e-4)) ** 0.6
+    return np.asarray(cv2.resize(mild, size, interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _rim(alpha: Mask, from_deg: float) -> Mask:
+    """(H, W) how strongly light from behind grazes the outline on its side."""
+    height, width = alpha.shape
+    half = cv2.resize(alpha, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    padded = cv2.copyMakeBorder(half, 0, 32, 32, 32, cv2.BORDER_REPLICATE)
+    towards = np.deg2rad(from_deg)
+    total = np.zeros(padded.shape, np.float32)
+    for sigma, share in ((2.0, 0.5), (5.0, 0.5)):
+        hill = cv2.GaussianBlur(padded, (0, 0), sigma)
+        slope_x = cv2.Sobel(hill, cv2.CV_32F, 1, 0, scale=sigma / 4)
+        slope_y = cv2.Sobel(hill, cv2.CV_32F, 0, 1, scale=sigma / 4)
+        total += share * np.clip(-slope_x * np.cos(towards) + slope_y * np.sin(towards), 0, None)
+    edge = cv2.resize(total[:-32, 32:-32], (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(edge * alpha, np.float32)
+
+
+def merge(person: Floats, alpha: Mask, backdrop: Floats, wrap: float) -> Floats:
+    """(H, W, 3) linear: the person over the backdrop, whose light spills over the person's edge."""
+    height, width = alpha.shape
+    a = np.asarray(cv2.merge([alpha, alpha, alpha]), np.float32)
+    merged = person - backdrop
+    if wrap > 0:
+        quarter = (width // 4, height // 4)
+        tiny = np.minimum(cv2.resize(backdrop, quarter, interpolation=cv2.INTER_AREA), 2.0)
+        tiny *= 1 - cv2.resize(a, quarter, interpolation=cv2.INTER_AREA)
+        near = cv2.GaussianBlur(tiny, (0, 0), 2.2, borderType=cv2.BORDER_REPLICATE)
+        merged += wrap * cv2.resize(near, (width, height), interpolation=cv2.INTER_LINEAR)
+    merged *= a
+    merged += backdrop
+    return np.asarray(merged, np.float32)

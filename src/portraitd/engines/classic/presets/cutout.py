@@ -1,0 +1,186 @@
+"""The person without the old backdrop, enlarged cleanly into the portrait's frame, cuts hidden."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from portraitd.engines.classic.face.skin import retouch
+from portraitd.engines.classic.person.identity import View
+from portraitd.engines.classic.presets.enlarge import resampled, textured
+from portraitd.engines.classic.presets.framing import PORTRAIT, Frame, Wish, find_frame, head_is_cut_off, read_person
+from portraitd.engines.classic.presets.turning import turned_to_camera
+from portraitd.errors import AlgorithmFailed, HeadCutOff
+from portraitd.faces.matte import estimate_foreground
+from portraitd.images import Floats, Image, Mask, Points
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """The person in the portrait's frame."""
+
+    #: (H, W, 3) uint8 own colours, defined wherever alpha > 0.
+    colours: Image
+    #: (H, W).
+    alpha: Mask
+    #: (468, 3) mesh, portrait pixels.
+    points: Points
+    #: Portrait pixels per photo pixel: above 1 the photo was enlarged.
+    zoom: float
+
+    @property
+    def face_px(self) -> float:
+        """Width of the face's mesh."""
+        return float(np.ptp(self.points[:, 0]))
+
+
+def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
+    """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1).
+
+    Raises AlgorithmFailed for a view without matte, HeadCutOff for a photo that shows too little besides the face.
+    """
+    view = turned_to_camera(view, wish.most_turn_deg)
+    if view.alpha is None:
+        raise AlgorithmFailed
+    person = read_person(view, view.alpha())
+    frame = find_frame(person, wish)
+    if head_is_cut_off(person, frame):
+        raise HeadCutOff
+    points = frame.apply(view.mesh.points)
+    image, alpha, frame = _shown_part(view.image(), view.alpha(), frame)
+    back = cv2.invertAffineTransform(frame.matrix)
+    face = np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32)
+    x, y = _source_map(frame, alpha, face)
+    alpha = _rounded_off(alpha, face)
+    colours = resampled(estimate_foreground(image, alpha), x, y, frame.zoom)
+    soft = np.clip(cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
+    finished = textured(retouch(colours, points, strength), np.asarray(soft, np.float32), points, frame.zoom)
+    return Cutout(finished.colours, finished.alpha, points, frame.zoom)
+
+
+class _Once:
+    """A cutout that one thread makes while others that want it wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: Cutout | None = None
+
+    def get(self, make: Callable[[], Cutout]) -> Cutout:
+        with self._lock:
+            if self._made is None:
+                self._made = make()
+            return self._made
+
+
+class Cutouts:
+    """The last few cutouts made: results of one job often show one view in one frame."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        #: The view is kept with its cutout, so that its id cannot become another view's.
+        self._kept: OrderedDict[tuple[int, Wish, float], tuple[View, _Once]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, view: View, wish: Wish, strength: float) -> Cutout:
+        """`cut_out(view, wish, strength)`; its arrays must not be written to."""
+        key = (id(view), wish, strength)
+        with self._lock:
+            _, once = self._kept.setdefault(key, (view, _Once()))
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return once.get(lambda: cut_out(view, wish, strength))
+
+
+def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:
+    """The part of the photo the frame can show, shrunk if the portrait is smaller, and the frame of that part."""
+    height, width = alpha.shape
+    corners = np.array([(0, 0), (PORTRAIT.width, 0), (0, PORTRAIT.height), PORTRAIT], np.float64)
+    back = cv2.invertAffineTransform(frame.matrix)
+    reached = corners @ back[:, :2].T + back[:, 2]
+    low = np.floor(reached.min(axis=0)).astype(int) - 8
+    high = np.ceil(reached.max(axis=0)).astype(int) + 8
+    x0, y0 = (int(v) for v in np.clip(low, 0, (width - 16, height - 16)))
+    x1, y1 = (int(v) for v in np.clip(high, (x0 + 16, y0 + 16), (width, height)))
+    image, alpha = image[y0:y1, x0:x1], alpha[y0:y1, x0:x1]
+    matrix = frame.matrix.copy()
+    matrix[:, 2] += matrix[:, :2] @ (x0, y0)
+    if frame.zoom < 0.75:  # averaged first: sampling every other pixel would alias
+        size = (round(image.shape[1] * frame.zoom), round(image.shape[0] * frame.zoom))
+        ratio = np.array([image.shape[1] / size[0], image.shape[0] / size[1]])
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
+        matrix[:, 2] += matrix[:, :2] @ ((ratio - 1) / 2)
+        matrix[:, :2] *= ratio
+    return np.ascontiguousarray(image), np.ascontiguousarray(alpha), Frame(matrix)
+
+
+def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats]:
+    """(H, W) x and y of the photo pixel that each portrait pixel shows; face: (N, 2) photo pixels that must not change.
+
+    Where a side or the bottom cut the person and the portrait reaches beyond, what lies between face and cut is drawn
+    out to the portrait's edge: shoulders and hair go on instead of ending in a line.
+    """
+    height, width = alpha.shape
+    back = cv2.invertAffineTransform(frame.matrix).astype(np.float32)
+    columns = np.arange(PORTRAIT.width, dtype=np.float32)[None]
+    rows = np.arange(PORTRAIT.height, dtype=np.float32)[:, None]
+    x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
+    y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
+    low, high = face.min(axis=0), face.max(axis=0)
+    room = 0.12 * float(high[0] - low[0])
+    # Shoulders can be drawn out; hair beside the face would be smeared.
+    body = np.clip((y - float(high[1]) + 0.25 * float(high[0] - low[0])) / (0.35 * float(high[0] - low[0])), 0, 1)
+    if _cut(alpha[:, :2]):
+        drawn = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+        x = np.asarray(x + (drawn - x) * body, np.float32)
+    if _cut(alpha[:, -2:]):
+        x = np.asarray(x + (_drawn_out(x, width - 1, float(high[0]) + room) - x) * body, np.float32)
+    if _cut(alpha[-2:]):
+        y = _drawn_out(y, height - 1, float(high[1]) + room)
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+def _rounded_off(alpha: Mask, face: Points) -> Mask:
+    """The matte with hair that a side of the photo cut ending in a soft curve, not in the photo's straight edge."""
+    height, width = alpha.shape
+    low, high = face.min(axis=0), face.max(axis=0)
+    face_px = float(high[0] - low[0])
+    rows = np.arange(height, dtype=np.float32)[:, None]
+    columns = np.arange(width, dtype=np.float32)[None]
+    head = np.clip((float(high[1]) + 0.1 * face_px - rows) / (0.35 * face_px), 0, 1)
+    bulge = ((rows - float(low[1]) - 0.25 * face_px) / face_px) ** 2
+    for edge, depth, room in (
+        (alpha[:, :2], columns, float(low[0])),
+        (alpha[:, -2:], width - 1 - columns, width - 1 - float(high[0])),
+    ):
+        if not _cut(edge[: max(1, int(high[1]))]) or room <= 2:
+            continue
+        inset = np.minimum(0.12 * face_px * bulge, 0.5 * room)
+        kept = np.clip((depth - inset) / min(0.06 * face_px, 0.5 * room), 0, 1)
+        alpha = np.asarray(alpha * (1 - head * (1 - kept)), np.float32)
+    return alpha
+
+
+def _cut(edge: Mask) -> bool:
+    return bool((edge > 0.3).any())
+
+
+def _drawn_out(at: Floats, end: float, start: float) -> Floats:
+    """Coordinates with those beyond `end` brought inside: the stretch from `start` to `end` covers all of it.
+
+    Smooth at `start`, where it is still life-size, ever longer towards the end.
+    """
+    beyond = float(at.max()) - end
+    if beyond <= 0:
+        return at
+    start = min(start, end - 4.0)
+    length = end - start
+    t = np.clip((at - start) / (length + beyond), 0, 1)
+    drawn = start + length * (1 - (1 - t) ** ((length + beyond) / length))
+    return np.asarray(np.where(at > start, drawn, at), np.float32)

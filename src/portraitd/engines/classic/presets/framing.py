@@ -1,0 +1,240 @@
+"""Where the person stands in the portrait: one similarity from the photo's pixels to the portrait's.
+
+The photo may cut the person anywhere. A frame is searched that leaves every cut outside; what cannot be left outside
+is the cutout's to hide.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.engines.classic.person.identity import View
+from portraitd.faces import regions
+from portraitd.images import Floats, Mask, Points, Size
+
+PORTRAIT = Size(768, 1024)
+#: Farther than this, in lengths of what there is of it, a body is not drawn out; and this many px of a crown that the
+#: photo cuts may show.
+MOST_DRAWN_OUT = 1.0
+CROWN_PX = 4.0
+#: Up to this, drawn out clothes look like clothes.
+WELL_DRAWN_OUT = 0.6
+#: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
+LEAST_LENGTH = 0.05
+#: Mesh points at the widest part of the face, before the ears.
+CHEEK_SIDES = (234, 454)
+
+
+@dataclass(frozen=True)
+class Person:
+    """What framing needs to know of a view; photo pixels."""
+
+    #: (468, 2) mesh.
+    points: Points
+    #: Of the photo.
+    size: Size
+    #: (N, 2) points on the photo's border at which the person is cut off.
+    cuts: Points
+    #: (M, 2) upper outline of the head, hair included.
+    crown: Points
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where the face should be; portrait pixels, each with the limits within which it may move."""
+
+    #: Width of the face before the ears: wished, least and greatest.
+    face_px: tuple[float, float, float]
+    #: Middle of the eyes, x: wished, and how far off it may be.
+    centre_x: tuple[float, float]
+    #: Room above the hair: wished, least and greatest.
+    headroom: tuple[float, float, float]
+    #: The eyes' line at most this far down.
+    eyes_at_most: float = 1024.0
+    #: The chin should be at most this far down: no portrait is one of a head at the bottom.
+    chin_at_most: float = 880.0
+    #: Share of the head's own tilt that is taken out.
+    straighten: float = 0.0
+    #: The head is turned towards the camera by this much at most, degrees.
+    most_turn_deg: float = 0.0
+    #: The face may be this much larger than the greatest width where only that hides a deep cut; 1 forbids it.
+    emergency: float = 1.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A place for the person in the portrait."""
+
+    #: (2, 3): photo pixels -> portrait pixels.
+    matrix: NDArray[np.float64]
+
+    @property
+    def zoom(self) -> float:
+        """Portrait pixels per photo pixel."""
+        return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
+
+    def apply(self, points: Points) -> Points:
+        """(N, 2) or (N, 3) photo points in the portrait; z scales along."""
+        flat = points[:, :2] @ self.matrix[:, :2].T + self.matrix[:, 2]
+        if points.shape[1] == 2:
+            return np.asarray(flat, np.float32)
+        return np.column_stack([flat, points[:, 2] * self.zoom]).astype(np.float32)
+
+
+def read_person(view: View, alpha: Mask) -> Person:
+    """The person of a view with its matte."""
+    points = view.mesh.xy
+    return Person(points, Size(alpha.shape[1], alpha.shape[0]), _cuts(alpha), _crown(alpha, points))
+
+
+def _cuts(alpha: Mask) -> Points:
+    """(N, 2) border pixels, every few, where the matte says person."""
+    height, width = alpha.shape
+    # The outermost pixels of photos are often a rim or a resampling artefact: look one pixel inside too.
+    left, right = np.maximum(alpha[:, 0], alpha[:, 1]), np.maximum(alpha[:, -1], alpha[:, -2])
+    top, bottom = np.maximum(alpha[0], alpha[1]), np.maximum(alpha[-1], alpha[-2])
+    found = [
+        np.column_stack([np.full(k.size, x), k]) for x, edge in ((0, left), (width - 1, right)) for k in [_hits(edge)]
+    ]
+    found += [
+        np.column_stack([k, np.full(k.size, y)]) for y, edge in ((0, top), (height - 1, bottom)) for k in [_hits(edge)]
+    ]
+    return np.concatenate(found).astype(np.float32)
+
+
+def _hits(edge: Floats) -> NDArray[np.int64]:
+    hits = np.flatnonzero(edge > 0.3)
+    return np.asarray(hits[:: max(1, hits.size // 32)], np.int64)
+
+
+def _crown(alpha: Mask, points: Points) -> Points:
+    """(M, 2) topmost person pixel of each column over the face's width."""
+    height, width = alpha.shape
+    eyes_y = int(np.clip(points[list(regions.LEFT_EYE + regions.RIGHT_EYE), 1].mean(), 1, height - 1))
+    margin = 0.15 * np.ptp(points[:, 0])
+    x0 = int(np.clip(points[:, 0].min() - margin, 0, width - 2))
+    x1 = int(np.clip(points[:, 0].max() + margin, x0 + 1, width))
+    inside = alpha[:eyes_y, x0:x1] > 0.5
+    tops = np.where(inside.any(axis=0), inside.argmax(axis=0), eyes_y)
+    return np.column_stack([np.arange(x0, x1), tops]).astype(np.float32)
+
+
+def find_frame(person: Person, wish: Wish) -> Frame:
+    """The frame nearest to the wish that shows no cut, or as little of one as the limits allow."""
+    eyes = _eyes(person.points)
+    turn = _upright(eyes, wish.straighten)
+    level = person.points @ turn.T
+    face = level[CHEEK_SIDES[1], 0] - level[CHEEK_SIDES[0], 0]
+    face = max(face, 0.8 * float(np.ptp(level[:, 0])))  # a turned head shows one side only
+    top = float((person.crown @ turn.T)[:, 1].min())
+    middle = eyes.mean(axis=0) @ turn.T
+    chin, cuts = float(level[regions.CHIN, 1]), person.cuts @ turn.T
+    wished, least, most = wish.face_px
+    scales = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)]) / face
+    shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
+    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 8)])
+    if person.cuts.size and (person.cuts[:, 1] <= 1).any():  # a head without its crown: the frame must cut it too
+        rooms = np.concatenate([np.linspace(-60, -2, 5), rooms])
+    s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
+    tx, ty = x - s * middle[0], room - s * top
+    ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
+    cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 300
+    cost += 20 * np.clip(np.log(s * face / most), 0, None)
+    cost += np.abs(ty + s * top - wish.headroom[0]) / 150
+    cost += np.clip(s * chin + ty - wish.chin_at_most, 0, None) / 50
+    cost += _face_outside(level, s, tx, ty)
+    drawn = _drawn_out(person, turn, s, tx, ty)
+    cost += 3 * np.clip(drawn, 0, 20) + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, 20)
+    crown_cut = cuts[person.cuts[:, 1] <= 1]
+    if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
+        cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)
+    cost += _seen(cuts[~_drawable(person)], s, tx, ty)
+    best = int(np.argmin(cost))
+    return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
+
+
+def _drawable(person: Person) -> NDArray[np.bool_]:
+    """(N,) the cuts beyond which the body can be drawn out: those below, and at the sides those of shoulders."""
+    x, y = person.cuts.T
+    below, beside = y >= person.size.height - 1, _beside_shoulders(person)
+    return np.asarray(below | (beside & ((x <= 0) | (x >= person.size.width - 1))))
+
+
+def _beside_shoulders(person: Person) -> NDArray[np.bool_]:
+    """(N,) the cuts no higher than where shoulders may be."""
+    across = float(np.ptp(person.points[:, 0]))
+    return np.asarray(person.cuts[:, 1] > float(person.points[:, 1].max()) - 0.25 * across)
+
+
+def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """Cost of the cut points that each candidate frame shows: how many, and how deep inside they lie."""
+    if cuts.size == 0:
+        return np.zeros_like(s)
+    x = s[:, None] * cuts[None, :, 0] + tx[:, None]
+    y = s[:, None] * cuts[None, :, 1] + ty[:, None]
+    width, height = PORTRAIT
+    depth = np.minimum(np.minimum(x + 2, width + 1 - x), np.minimum(y + 2, height + 1 - y))
+    return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.2 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
+
+
+def head_is_cut_off(person: Person, frame: Frame) -> bool:
+    """Whether the photo ends so near to the face that the frame shows it: the crown ends in a line, or what should be
+    neck and shoulders would be drawn out of next to nothing."""
+    turn = frame.matrix[:, :2] / frame.zoom
+    tx, ty = frame.matrix[:, 2]
+    drawn = _drawn_out(person, turn, *(np.array([value]) for value in (frame.zoom, tx, ty)))
+    crown = frame.apply(person.cuts[person.cuts[:, 1] <= 1])[:, 1]
+    return bool(drawn[0] > MOST_DRAWN_OUT or (crown.size and float(np.median(crown)) > CROWN_PX))
+
+
+def _face_outside(face: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """Cost of the parts of the (468, 2) face, from the brows down, that each candidate frame leaves out: more than any
+    cut is worth."""
+    (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
+    top = face[list(regions.LEFT_BROW + regions.RIGHT_BROW), 1].min()
+    beyond = np.clip(-s * left - tx, 0, None) + np.clip(s * right + tx - PORTRAIT.width, 0, None)
+    beyond = beyond + np.clip(-s * top - ty, 0, None) + np.clip(s * bottom + ty - PORTRAIT.height, 0, None)
+    return np.asarray(beyond, np.float64)
+
+
+def _drawn_out(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """How far each candidate frame reaches beyond the photo where it cuts the person, at the side where it is most: in
+    lengths of what lies there between the face and the cut, all of which must be drawn out to fill it."""
+    cuts, face = person.cuts @ turn.T, person.points @ turn.T
+    (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
+    most = np.zeros_like(s)
+    # Beside the face itself nothing is drawn out: shoulders are, and what lies below.
+    low = _beside_shoulders(person)
+    for where, axis, start, way, end in (
+        (low & (person.cuts[:, 0] <= 0), 0, left, -1, 0),
+        (low & (person.cuts[:, 0] >= person.size.width - 1), 0, right, 1, PORTRAIT.width),
+        (person.cuts[:, 1] >= person.size.height - 1, 1, bottom, 1, PORTRAIT.height),
+    ):
+        if where.any():
+            at = float(np.median(cuts[where, axis]))
+            shift = tx if axis == 0 else ty
+            gap = way * (end - (s * at + shift))
+            length = max(way * (at - start), LEAST_LENGTH * float(right - left))
+            most = np.maximum(most, np.clip(gap, 0, None) / (s * length))
+    return most
+
+
+def _eyes(points: Points) -> Points:
+    return np.stack([points[list(ring)].mean(axis=0) for ring in (regions.LEFT_EYE, regions.RIGHT_EYE)])
+
+
+def roll_of(points: Points) -> float:
+    """Tilt of the line through the eyes of a (468, 2) mesh, degrees, clockwise positive."""
+    left, right = _eyes(points)
+    return float(np.rad2deg(np.arctan2(right[1] - left[1], right[0] - left[0])))
+
+
+def _upright(eyes: Points, share: float) -> NDArray[np.float64]:
+    """(2, 2) rotation that takes out `share` of the eyes' tilt."""
+    across = eyes[1] - eyes[0]
+    angle = -share * float(np.arctan2(across[1], across[0]))
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

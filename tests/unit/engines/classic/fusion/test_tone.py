@@ -1,0 +1,82 @@
+"""Detail under another lamp: how its colour goes with its brightness."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.face.light import grey_of
+from portraitd.engines.classic.face.skin import skin_mean
+from portraitd.engines.classic.fusion.place import Placement
+from portraitd.engines.classic.fusion.tone import MOST_SLOPE, SLOPE_SLACK, _match_contrast, _slope
+from portraitd.images import Floats
+
+SIDE = 96
+#: Darker is redder by so much: in daylight, and in the light of an evening.
+DAY, EVENING = np.array([-0.2, 0.05, 0.15], np.float32), np.array([-0.6, 0.05, 0.55], np.float32)
+
+
+def skin(reddening: Floats, seed: int = 1, strength: float = 0.12) -> Floats:
+    """(h, w, 3) log light of spotted skin."""
+    spots = np.random.default_rng(seed).normal(0, 1, (SIDE, SIDE)).astype(np.float32)
+    spots = cv2.GaussianBlur(spots, (0, 0), 1.5)
+    grey = strength * spots / spots.std()
+    return np.asarray(np.float32([-0.5, -0.9, -1.2]) + grey[:, :, None] * (1 + reddening), np.float32)
+
+
+def place() -> Placement:
+    ones = np.ones((SIDE, SIDE), np.float32)
+    return Placement(ones, ones, ones, ones, ones)
+
+
+def slope(lit: Floats) -> Floats:
+    detail = lit - cv2.blur(lit, (15, 15))
+    inner = np.s_[12:-12, 12:-12]
+    return _slope(detail[inner].reshape(-1, 3), grey_of(detail)[inner].ravel())
+
+
+def test_shadows_of_a_warm_photo_are_no_redder_than_the_templates() -> None:
+    lit, wanted = skin(EVENING), skin(DAY, seed=2)
+    found = slope(_match_contrast(lit, wanted, place(), 6.0, 0.0))
+    assert slope(lit) == pytest.approx(EVENING, abs=0.02)
+    assert np.abs(found - DAY).max() < SLOPE_SLACK + 0.04
+    assert np.abs(EVENING - DAY).max() - SLOPE_SLACK < MOST_SLOPE
+
+
+def test_as_much_as_photos_differ_anyway_stays() -> None:
+    lit = skin(DAY + np.float32([-0.08, 0, 0.08]))
+    found = _match_contrast(lit, skin(DAY, seed=2), place(), 6.0, 0.0)
+    assert slope(found) == pytest.approx(slope(lit), abs=0.02)
+
+
+def test_brows_eyes_and_lips_keep_their_colours() -> None:
+    """They are dark, but not in the shade."""
+    features = np.ones((SIDE, SIDE), np.float32)
+    features[40:56] = 0
+    lit, wanted = skin(EVENING, strength=0.05), skin(DAY, seed=2, strength=0.05)
+    spared = _match_contrast(lit, wanted, replace(place(), skin=features), 6.0, 0.0)
+    treated = _match_contrast(lit, wanted, place(), 6.0, 0.0)
+    row = np.s_[44:52, 12:-12]
+    assert np.abs(treated - lit)[row].max() > 0.02
+    assert np.abs(spared - lit)[row].max() < 0.005
+
+
+def test_grey_details_have_no_slope() -> None:
+    grey = np.linspace(-1, 1, 50, dtype=np.float32)
+    assert _slope(np.repeat(grey[:, None], 3, axis=1), grey) == pytest.approx(0)
+    assert _slope(np.zeros((50, 3), np.float32), np.zeros(50, np.float32)) == pytest.approx(0)
+
+
+def test_far_from_all_that_is_trusted_the_mean_is_that_of_all_of_it() -> None:
+    """In a beard's middle, where no skin is near; no light at all would be white."""
+    values = np.full((80, 80, 3), -1.5, np.float32)
+    values[20:60, 20:60] = -3.0
+    trust = np.ones((80, 80), np.float32)
+    trust[20:60, 20:60] = 0
+    mean = skin_mean(values, trust, 3.0)
+    assert mean[40, 40] == pytest.approx(-1.5, abs=0.05)
+    assert mean[5, 5] == pytest.approx(-1.5, abs=0.01)
+    assert skin_mean(values, np.zeros_like(trust), 3.0)[40, 40] == pytest.approx(0)

@@ -1,0 +1,132 @@
+"""Where the person is put, and that cuts stay outside the frame."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.presets.framing import (
+    CHEEK_SIDES,
+    PORTRAIT,
+    Frame,
+    Person,
+    Wish,
+    find_frame,
+    head_is_cut_off,
+    roll_of,
+)
+from portraitd.faces import regions
+from portraitd.faces.shape import mean_face
+from portraitd.images import Points, Size
+
+WISH = Wish((250.0, 220.0, 340.0), (384.0, 30.0), (100.0, 50.0, 180.0), straighten=1.0)
+
+
+def _person(cuts: list[tuple[float, float]], tilt_deg: float = 0.0) -> Person:
+    """A mean face 100 px between the eyes in a photo of 800 x 900, its crown 150 px above the eyes."""
+    t = np.deg2rad(tilt_deg)
+    turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
+    points = 100 * mean_face().points[:, :2] @ turn.T + (400, 350)
+    crown = np.array([(0.0, -190.0)]) @ turn.T + (400, 350)
+    size = Size(800, 900)
+    return Person(points.astype(np.float32), size, np.array(cuts, np.float32).reshape(-1, 2), crown.astype(np.float32))
+
+
+def _placed(person: Person, frame: Frame) -> Points:
+    return frame.apply(person.points)
+
+
+def test_a_wish_that_shows_no_cut_is_granted() -> None:
+    person = _person([])
+    points = _placed(person, find_frame(person, WISH))
+    width = points[CHEEK_SIDES[1], 0] - points[CHEEK_SIDES[0], 0]
+    assert width == pytest.approx(250, abs=1)
+    assert points[:, 0].mean() == pytest.approx(384, abs=8)
+    assert find_frame(person, WISH).apply(person.crown)[0, 1] == pytest.approx(100, abs=1)
+
+
+def test_a_bottom_cut_is_left_below() -> None:
+    person = _person([(x, 720.0) for x in range(200, 600, 20)])
+    frame = find_frame(person, WISH)
+    assert (frame.apply(person.cuts)[:, 1] >= PORTRAIT.height).all()
+
+
+def test_a_side_cut_is_left_outside() -> None:
+    person = _person([(150.0, y) for y in range(600, 890, 20)])
+    frame = find_frame(person, WISH)
+    shown = frame.apply(person.cuts)
+    assert ((shown[:, 0] <= 0) | (shown[:, 1] >= PORTRAIT.height)).all()
+
+
+def _cut_at(bottom: int, sides: tuple[int, int] | None = None, *, crown: bool = False) -> Person:
+    """The same person in a photo that ends at this row and, where sides are given, at these columns; with `crown`, one
+    that begins 110 px above the eyes."""
+    left, right = sides or (0, 799)
+    begin = 240 if crown else 0
+    cuts = [(float(x), float(bottom)) for x in range(left + 40, right - 40, 20)]
+    if sides:
+        cuts += [(float(x), float(y)) for x in sides for y in range(begin, bottom, 20)]
+    if crown:
+        cuts += [(float(x), float(begin)) for x in range(left, right, 20)]
+    person, corner = _person(cuts), np.array([left, begin], np.float32)
+    top = np.maximum(person.crown, [0, begin]) - corner
+    size = Size(right - left + 1, bottom - begin + 1)
+    return replace(person, points=person.points - corner, cuts=person.cuts - corner, crown=top, size=size)
+
+
+CLOSE = replace(WISH, emergency=2.0)
+
+
+def test_a_close_up_becomes_a_close_up_with_all_of_the_face() -> None:
+    person = _cut_at(620, (200, 600), crown=True)
+    frame = find_frame(person, CLOSE)
+    points = _placed(person, frame)
+    assert np.ptp(points[:, 0]) > 1.3 * 340, "larger than the greatest width"
+    assert points[:, 0].min() >= 0
+    assert points[:, 0].max() <= PORTRAIT.width
+    assert points[list(regions.LEFT_BROW), 1].min() >= 0
+    assert points[regions.CHIN, 1] <= PORTRAIT.height
+    assert frame.apply(person.cuts[person.cuts[:, 1] == 0])[:, 1].max() <= 4, "no line above the forehead"
+
+
+def test_a_forehead_never_ends_in_a_line_however_little_there_is_of_the_neck() -> None:
+    person = _cut_at(560, (200, 600), crown=True)
+    assert find_frame(person, CLOSE).apply(person.cuts[person.cuts[:, 1] == 0])[:, 1].max() <= 0
+
+
+def test_room_around_the_face_is_enough() -> None:
+    for person in (_person([]), _cut_at(720), _cut_at(899, (60, 740))):
+        assert not head_is_cut_off(person, find_frame(person, CLOSE))
+
+
+def test_a_photo_that_ends_at_the_chin_is_cut_off() -> None:
+    """Its neck would be drawn out of a few rows."""
+    person = _cut_at(505, (180, 620))
+    assert head_is_cut_off(person, find_frame(person, CLOSE))
+
+
+def test_a_crown_that_ends_in_a_line_is_cut_off() -> None:
+    person = _cut_at(899, crown=True)
+    shown = Frame(np.array([[1.0, 0, 0], [0, 1, 30]]))
+    hidden = Frame(np.array([[1.0, 0, 0], [0, 1, -5]]))
+    assert head_is_cut_off(person, shown)
+    assert not head_is_cut_off(person, hidden)
+
+
+def test_shoulders_cut_beside_the_face_are_cut_off() -> None:
+    person = _cut_at(899, (335, 465))
+    assert head_is_cut_off(person, Frame(np.array([[1.0, 0, 300], [0, 1, 0]])))
+
+
+@pytest.mark.parametrize("tilt", [-25.0, -5.0, 10.0, 30.0])
+def test_a_tilt_is_taken_out(tilt: float) -> None:
+    person = _person([], tilt)
+    assert abs(roll_of(person.points) - tilt) < 1
+    assert abs(roll_of(_placed(person, find_frame(person, WISH)))) < 0.01
+
+
+def test_z_scales_along() -> None:
+    frame = Frame(np.array([[2.0, 0, 5], [0, 2, 7]]))
+    assert frame.apply(np.array([[1, 1, 3]], np.float32)).tolist() == [[7, 9, 6]]

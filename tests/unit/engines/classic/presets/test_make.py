@@ -1,0 +1,45 @@
+"""Which photos presets are made from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.person.identity import Identity, View, view_of
+from portraitd.engines.classic.presets.make import usable_views
+from portraitd.errors import AlgorithmFailed
+from portraitd.faces.shape import mean_face
+from tests.fakes import heads
+
+
+def view(name: str, quality: float, *, alone: bool = True, matted: bool = True) -> View:
+    picture = heads.head()
+    alpha = np.ones(picture.shape[:2], np.float32)
+    made = view_of(name, picture, heads.MESH, quality)
+    return replace(made, alpha=(lambda: alpha) if matted else None, alone=alone)
+
+
+def usable(*views: View) -> list[str]:
+    identity = Identity(views, mean_face().points, None)
+    return [found.name for found in usable_views(identity, yaw_deg=20.0, roll_deg=20.0)]
+
+
+def test_a_photo_without_bystanders_comes_before_a_better_one_with_them_but_for_a_much_better() -> None:
+    views = (view("crowd", 0.9, alone=False), view("alone", 0.7), view("alone, too", 0.6), view("poor", 0.5))
+    assert usable(*views) == ["alone", "alone, too"]
+    assert usable(view("crowd", 0.9, alone=False), view("poor", 0.5)) == ["crowd"]
+
+
+def test_with_bystanders_on_all_photos_all_serve() -> None:
+    assert usable(view("a crowd", 0.9, alone=False), view("another", 0.8, alone=False)) == ["a crowd", "another"]
+
+
+def test_none_serves_that_is_much_worse_or_has_no_matte() -> None:
+    assert usable(view("best", 0.9), view("fair", 0.6), view("poor", 0.5), view("bare", 0.9, matted=False)) == [
+        "best",
+        "fair",
+    ]
+    with pytest.raises(AlgorithmFailed):
+        usable(view("bare", 0.9, matted=False))
