@@ -142,7 +142,7 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
     tx, ty = x - s * middle[0], room - s * top
     ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
-    cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 300
+    cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 120
     cost += 20 * np.clip(np.log(s * face / most), 0, None)
     cost += np.abs(ty + s * top - wish.headroom[0]) / 150
     cost += np.clip(s * chin + ty - wish.chin_at_most, 0, None) / 50

@@ -120,6 +120,45 @@ def test_shoulders_cut_beside_the_face_are_cut_off() -> None:
     assert head_is_cut_off(person, Frame(np.array([[1.0, 0, 300], [0, 1, 0]])))
 
 
+#: What a scene wishes for: much is allowed, little is wanted.
+SCENE = Wish((240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=696.0, emergency=2.0)
+
+
+@pytest.mark.parametrize("sides", [None, (150, 650)])
+def test_shoulders_are_drawn_out_rather_than_a_face_made_huge_and_low(sides: tuple[int, int] | None) -> None:
+    person = _cut_at(640, sides)
+    frame = find_frame(person, SCENE)
+    points = _placed(person, frame)
+    assert np.ptp(points[:, 0]) < 380, "less than half of the picture"
+    assert points[regions.CHIN, 1] < 710
+    below = frame.apply(person.cuts[person.cuts[:, 1] == person.size.height - 1])[:, 1]
+    assert PORTRAIT.height - 140 < below.max() < PORTRAIT.height, "so much is drawn out, and no more"
+
+
+def test_who_can_be_shown_without_is_hardly_drawn_out() -> None:
+    person = _cut_at(740)
+    below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
+    assert below.max() > PORTRAIT.height - 25
+
+
+def test_next_to_nothing_is_not_drawn_out() -> None:
+    person = _cut_at(560)
+    below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
+    assert below.max() > PORTRAIT.height - 60
+
+
+def test_a_cut_shoulder_does_not_push_the_face_to_the_side() -> None:
+    person = _cut_at(899, (140, 799))
+    person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] > 500)])
+    assert abs(_placed(person, find_frame(person, SCENE))[:, 0].mean() - 384) < 80
+
+
+def test_beside_the_hair_nothing_is_drawn_out() -> None:
+    person = _cut_at(899, (200, 799))
+    person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] < 430)])
+    assert find_frame(person, SCENE).apply(person.cuts)[:, 0].max() <= 0
+
+
 @pytest.mark.parametrize("tilt", [-25.0, -5.0, 10.0, 30.0])
 def test_a_tilt_is_taken_out(tilt: float) -> None:
     person = _person([], tilt)
