@@ -19,7 +19,7 @@ from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import head_probability
 from portraitd.faces.spill import without_spill
-from portraitd.images import Floats, Image, Mask, Size
+from portraitd.images import Floats, Image, Mask, Points, Size
 
 #: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
 SOLVE_PX = 640
@@ -36,6 +36,9 @@ HAZE = (0.015, 0.04)
 STRAND = 0.03
 #: From how much that is left out on somebody is beside the person, squares of the face's width.
 UNTOUCHED = 0.05
+#: How near to somebody who is left out a person is cut off by them, face widths, where less than this share is seen of
+#: what the person's other side shows; and how many points of such an edge tell where it runs.
+CUT_OFF, LACKING, EDGE_POINTS = 0.02, 0.85, 32
 
 
 class Matte(NamedTuple):
@@ -45,6 +48,8 @@ class Matte(NamedTuple):
     alpha: Mask
     #: Whether nobody and nothing that touches the person had to be left out.
     alone: bool
+    #: (N, 2) px, where it ends because somebody or something left out stands before the person.
+    severed: Points
 
 
 def person_matte(models: FaceModels, image: Image, mesh: FaceMesh) -> Mask:
@@ -65,13 +70,33 @@ def matte_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Matte:
     points = (mesh.xy + 0.5) * scale - 0.5
     rough = _own_region(probability, points)
     # What did not touch the person goes without a trace.
-    lost = 0.0 if probability is people else float((_own_region(people, points) - rough).sum())
+    lost = np.zeros_like(rough) if probability is people else _own_region(people, points) - rough
+    alone = float(lost.sum()) < UNTOUCHED * face_px**2
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
+    severed = np.zeros((0, 2), np.float32) if alone else _severed(lost, alpha, points)
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
         probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-    return Matte(_cleaned(alpha, probability, mesh), lost < UNTOUCHED * face_px**2)
+    severed = np.asarray((severed + 0.5) / scale - 0.5, np.float32)
+    return Matte(_cleaned(alpha, probability, mesh), alone, severed)
+
+
+def _severed(lost: Mask, alpha: Mask, points: Floats) -> Points:
+    """(N, 2) a few points at which the matte of the (468, 2) face ends because of what was left out; both (H, W).
+
+    Who stands behind the person is left out, too, and leaves them whole: so only points count that lie nearer to the
+    middle of the face than the person's other side does beside it.
+    """
+    side = 2 * max(1, round(CUT_OFF * float(np.ptp(points[:, 0])))) + 1
+    near = cv2.dilate((lost > 0.5).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    person, middle = alpha > 0.5, float(points[:, 0].mean())
+    y, x = np.nonzero(near & person)
+    away = np.where(person, np.arange(alpha.shape[1]) - middle, 0)
+    left, right = -away.min(axis=1)[y], away.max(axis=1)[y]
+    lacking = np.where(x < middle, (middle - x) < LACKING * right, (x - middle) < LACKING * left)
+    found = np.column_stack([x, y])[lacking].astype(np.float32)
+    return np.asarray(found[:: max(1, -(-len(found) // EDGE_POINTS))], np.float32)
 
 
 def _own_region(rough: Mask, points: Floats) -> Mask:

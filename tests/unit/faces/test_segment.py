@@ -278,6 +278,23 @@ def test_a_person_is_alone_whom_nobody_touches(touching: bool) -> None:
     assert matte.alpha[160:240, 160:240].min() > 0.95
 
 
+@pytest.mark.parametrize("edge", [240, 285])
+def test_a_person_is_severed_where_who_is_left_out_stands_before_them(edge: int) -> None:
+    """A body as wide to both sides, in red, and a neighbour in violet who covers its right arm or stands behind it."""
+    picture = np.zeros((500, 500, 3), np.uint8)
+    cv2.circle(picture, (200, 120), 60, (255, 0, 0), -1)
+    picture[180:, 110:290] = (255, 0, 0)
+    picture[190:, edge if edge < 290 else 290 :] = (255, 0, 250)
+    matte = matte_of(Eyes(red, lambda shown: 1 - shown[..., 2]), picture, mesh_at(200, 120, 80))
+    assert not matte.alone
+    if edge > 280:
+        assert not matte.severed.size
+        return
+    assert 8 <= len(matte.severed) <= 32
+    assert (np.abs(matte.severed[:, 0] - edge) < 3).mean() > 0.85  # at its top it goes over the shoulder
+    assert matte.severed[:, 1].min() > 180
+
+
 @pytest.mark.parametrize(("width", "height"), [(1300, 1), (1, 1300), (1, 1)])
 def test_of_a_strip_there_is_a_matte(width: int, height: int) -> None:
     picture = np.full((height, width, 3), 128, np.uint8)

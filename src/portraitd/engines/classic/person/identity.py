@@ -12,7 +12,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -75,6 +75,8 @@ class View:
     alpha: Callable[[], Mask] | None = None
     #: Whether nobody and nothing that touches the person had to be left out of the matte.
     alone: bool = True
+    #: (N, 2) px, where the matte ends because somebody or something left out of it stands before the person.
+    severed: Points = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
     embedding: Floats | None = None
 
@@ -136,6 +138,7 @@ class Identity:
                 "pose": (view.pose.yaw_deg, view.pose.pitch_deg, view.pose.roll_deg),
                 "matted": view.alpha is not None,
                 "alone": view.alone,
+                "severed": np.rint(view.severed).astype(int).tolist(),
                 "grey": view.leaf().grey,
             }
             for view in self.views
@@ -198,6 +201,7 @@ def _read(archive: Any) -> Identity:
                 hidden=_later(_not_shown, face, leaf) if gone is None else partial(gone.__getitem__, i),
                 alpha=_later(_matte, archive, f"alpha_{i}") if entry["matted"] else None,
                 alone=bool(entry.get("alone", True)),  # earlier versions left nobody out
+                severed=_points(entry.get("severed", ())),
             )
         )
     return Identity(tuple(views), shape, mean)
@@ -265,6 +269,11 @@ def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:
     if array.shape != shape or not np.isfinite(array).all():
         raise ValueError(f"expected finite numbers {shape}, found {array.shape}")
     return array.astype(np.float32)
+
+
+def _points(listed: Sequence[Sequence[float]]) -> Points:
+    """(N, 2) the points in a card."""
+    return _floats(np.array(listed, np.float64).reshape(-1, 2), (len(listed), 2))
 
 
 def _bytes(data: bytes) -> NDArray[np.uint8]:

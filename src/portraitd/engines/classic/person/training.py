@@ -84,7 +84,7 @@ def make_view(models: FaceModels, embedder: Embedder, photo: Photo) -> View:
 
 def _matted(models: FaceModels, view: View) -> View:
     matte = matte_of(models, view.image(), view.mesh)
-    return replace(view, alpha=lambda: matte.alpha, alone=matte.alone)
+    return replace(view, alpha=lambda: matte.alpha, alone=matte.alone, severed=matte.severed)
 
 
 def _cut_to_size(image: Image, mesh: FaceMesh) -> tuple[Image, FaceMesh]:

@@ -6,7 +6,7 @@ is the cutout's to hide.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ MOST_DRAWN_OUT = 1.0
 CROWN_PX = 4.0
 #: Up to this, drawn out clothes look like clothes.
 WELL_DRAWN_OUT = 0.6
+#: What it costs to show all of an edge at which somebody was cut away; and how deep inside, px, it shows wholly.
+SEVERED_SEEN, SEVERED_WHOLLY = 1.6, 40.0
 #: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
 LEAST_LENGTH = 0.05
 #: Mesh points at the widest part of the face, before the ears.
@@ -41,6 +43,8 @@ class Person:
     cuts: Points
     #: (M, 2) upper outline of the head, hair included.
     crown: Points
+    #: (K, 2) points at which the person is severed from somebody who was left out.
+    severed: Points = field(default_factory=lambda: np.zeros((0, 2), np.float32))
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Frame:
 def read_person(view: View, alpha: Mask) -> Person:
     """The person of a view with its matte."""
     points = view.mesh.xy
-    return Person(points, Size(alpha.shape[1], alpha.shape[0]), _cuts(alpha), _crown(alpha, points))
+    return Person(points, Size(alpha.shape[1], alpha.shape[0]), _cuts(alpha), _crown(alpha, points), view.severed)
 
 
 def _cuts(alpha: Mask) -> Points:
@@ -153,6 +157,9 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
         cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)
     cost += _seen(cuts[~_drawable(person)], s, tx, ty)
+    if person.severed.size:
+        depth = _depths(person.severed @ turn.T, s, tx, ty)
+        cost += SEVERED_SEEN * np.clip(depth / SEVERED_WHOLLY, 0, 1).mean(axis=1)
     best = int(np.argmin(cost))
     return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
 
@@ -174,11 +181,17 @@ def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any
     """Cost of the cut points that each candidate frame shows: how many, and how deep inside they lie."""
     if cuts.size == 0:
         return np.zeros_like(s)
-    x = s[:, None] * cuts[None, :, 0] + tx[:, None]
-    y = s[:, None] * cuts[None, :, 1] + ty[:, None]
+    depth = _depths(cuts, s, tx, ty)
+    return np.asarray((depth > 0).sum(axis=1) * 0.2 + depth.mean(axis=1) * 0.05)
+
+
+def _depths(points: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+    """(K, N) how deep inside each of K candidate frames each of (N, 2) points lies, px; 0 outside."""
+    x = s[:, None] * points[None, :, 0] + tx[:, None]
+    y = s[:, None] * points[None, :, 1] + ty[:, None]
     width, height = PORTRAIT
     depth = np.minimum(np.minimum(x + 2, width + 1 - x), np.minimum(y + 2, height + 1 - y))
-    return np.asarray((np.clip(depth, 0, None) > 0).sum(axis=1) * 0.2 + np.clip(depth, 0, None).mean(axis=1) * 0.05)
+    return np.asarray(np.clip(depth, 0, None))
 
 
 def head_is_cut_off(person: Person, frame: Frame) -> bool:

@@ -29,7 +29,9 @@ def _view(name: str, embedding: Floats | None = None, *, matte: bool = False, al
     points = (mean_face().points * 20 + np.array([48, 30, 0]) + rng.normal(0, 0.1, (468, 3))).astype(np.float32)
     alpha = (np.rint(rng.random((80, 96)) * 255) / 255).astype(np.float32) if matte else None
     view = view_of(name, image, FaceMesh(points, 0.97), 0.625)
-    return replace(view, embedding=embedding, alpha=None if alpha is None else lambda: alpha, alone=alone)
+    severed = np.array([] if alone else [(7, 9), (8, 11)], np.float32).reshape(-1, 2)
+    cut = None if alpha is None else lambda: alpha
+    return replace(view, embedding=embedding, alpha=cut, alone=alone, severed=severed)
 
 
 def _embedding(*at: float) -> Floats:
@@ -68,6 +70,7 @@ def test_an_identity_survives_being_stored(identity: Identity) -> None:
         assert view.leaf().weight.min() > 0
         assert np.allclose(view.hidden(), was.hidden(), atol=1e-3)
         assert (view.alpha is None, view.alone) == (was.alpha is None, was.alone)
+        assert np.array_equal(view.severed, was.severed)
     first, was_first = read.views[0], identity.views[0]
     assert first.alpha is not None
     assert was_first.alpha is not None
@@ -197,7 +200,9 @@ def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -
 
 
 def test_a_photo_of_which_nothing_is_said_has_no_bystanders(whole: dict[str, Any]) -> None:
-    assert _looked_at(_npz(**(whole | {"card": _card()}))).views[0].alone
+    (view,) = _looked_at(_npz(**(whole | {"card": _card()}))).views
+    assert view.alone
+    assert view.severed.shape == (0, 2)
 
 
 def test_an_identity_that_does_not_say_what_its_photos_hide_is_still_read(identity: Identity) -> None:

@@ -159,6 +159,19 @@ def test_beside_the_hair_nothing_is_drawn_out() -> None:
     assert find_frame(person, SCENE).apply(person.cuts)[:, 0].max() <= 0
 
 
+def test_an_edge_at_which_somebody_was_cut_away_is_left_outside_where_little_does_it() -> None:
+    edge = np.array([(640.0, float(y)) for y in range(520, 640, 4)], np.float32)
+    alone = _cut_at(899)
+    assert find_frame(alone, SCENE).apply(edge)[:, 0].max() < PORTRAIT.width
+    severed = replace(alone, severed=edge)
+    frame = find_frame(severed, SCENE)
+    shown = frame.apply(edge)
+    assert ((shown[:, 0] >= PORTRAIT.width - 3) | (shown[:, 1] >= PORTRAIT.height - 3)).all()
+    assert abs(_placed(severed, frame)[:, 0].mean() - 384) < 80
+    nothing_hides_it = replace(alone, severed=np.array([(400.0, 560.0)], np.float32))
+    assert find_frame(nothing_hides_it, SCENE).zoom == pytest.approx(find_frame(alone, SCENE).zoom, rel=0.1)
+
+
 @pytest.mark.parametrize("tilt", [-25.0, -5.0, 10.0, 30.0])
 def test_a_tilt_is_taken_out(tilt: float) -> None:
     person = _person([], tilt)
