@@ -12,6 +12,8 @@ from portraitd.images import Floats, Image, Mask, Points
 #: Red and blue over green, linear light, of skin under neutral light; the least and the greatest of each.
 RED_RANGE = (1.32, 1.84)
 BLUE_RANGE = (0.58, 0.86)
+#: How much of what lies outside is corrected: some people are as red as that.
+FIRMNESS = 0.85
 #: What all skin together counts beside what is near.
 LEAST_TRUST = np.float32(1e-4)
 
@@ -118,7 +120,7 @@ def skin_light(linear: Floats, points: Points) -> Floats:
     return np.asarray(np.median(seen[0], axis=0), np.float32)
 
 
-def neutral_gains(skin: Floats, firmness: float = 0.85) -> Floats:
+def neutral_gains(skin: Floats, firmness: float = FIRMNESS) -> Floats:
     """(3,) gains that bring skin of that linear colour into the range that neutral light gives skin.
 
     Only what lies outside the range is corrected, by `firmness` of the way; dark skin may be redder.

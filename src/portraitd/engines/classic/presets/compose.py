@@ -10,7 +10,7 @@ import numpy as np
 from portraitd.engines.classic.face.geometry import normals as mesh_normals
 from portraitd.engines.classic.face.geometry import rasterise
 from portraitd.engines.classic.face.light import colours_at, fit_light, skin_points, skin_seen
-from portraitd.engines.classic.face.skin import neutral_gains, skin_light
+from portraitd.engines.classic.face.skin import FIRMNESS, neutral_gains, skin_light
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Mask, to_linear
@@ -49,6 +49,15 @@ BRIGHTEST_LEAST = 0.38
 #: Linear luma that the darkest places of a person have at most in a clear photo, and the most that is taken for haze.
 DARKEST_MOST = 0.012
 MOST_VEIL = 0.12
+#: From which linear light on, and up to which share of it between its strongest colour and its weakest, something is
+#: white; which share of a person such things are at least; and how much more blue than red they have at most.
+WHITE_LEAST, WHITE_MOST_TINT, WHITES, WHITE_BLUE = 0.3, 0.3, 0.01, 1.03
+#: How much of the correction is made whatever is white.
+LEAST_SHARE = 0.4
+#: From which linear light on a photo's red may have been cut off, and where it was.
+CUT_OFF = (0.8, 0.98)
+#: How much blue, to its green, white has at least in light that was made neutral.
+BLUE_OF_WHITE = 0.88
 #: An underexposed photo is lifted by this much at most: beyond it there is only noise.
 MOST_LIFT = 7.0
 
@@ -59,9 +68,49 @@ def person_light(cutout: Cutout) -> Floats:
     veil = np.float32(_veil(linear, cutout.alpha))
     if veil > 0:
         linear = np.maximum(linear - veil, 0) / (1 - veil)
-    gains = np.ones(3, np.float32) if is_grey(cutout) else neutral_gains(skin_light(linear, cutout.points))
-    linear *= gains * np.float32(_lift(linear, cutout.alpha))
+    lift = np.float32(_lift(linear, cutout.alpha))
+    if not is_grey(cutout):
+        skin = skin_light(linear, cutout.points)
+        firmly = neutral_gains(skin)
+        share = _white_share(linear, cutout.alpha, firmly)
+        linear = _balanced(linear, skin, neutral_gains(skin, FIRMNESS * share))
+    linear *= lift
     return linear
+
+
+def _white_share(linear: Floats, alpha: Mask, gains: Floats) -> float:
+    """How much, 0 to 1, of (3,) gains is taken so that what is white on the person, collars and grey hair, stays white.
+
+    Skin may be redder than light makes it, and a shirt that is white in the photo says so. But shirts may be pale blue.
+    """
+    some = linear[::4, ::4][alpha[::4, ::4] > 0.9]
+    top = some.max(axis=1, initial=0)
+    white = some[(top > WHITE_LEAST) & (some.min(axis=1, initial=np.inf) > (1 - WHITE_MOST_TINT) * top)]
+    bluer = float(gains[2] / gains[0])
+    if len(white) < WHITES * len(some) or bluer <= 1:
+        return 1.0
+    blue = float(np.median(white[:, 2] / white[:, 0]))
+    return float(np.clip(np.log(max(WHITE_BLUE / blue, 1.0)) / np.log(bluer), LEAST_SHARE, 1))
+
+
+def _balanced(linear: Floats, skin: Floats, gains: Floats) -> Floats:
+    """(H, W, 3) linear light times (3,) gains, as neutral light would show it; skin: (3,) that of the face's skin.
+
+    In warm light red is cut off first. Where it was, it is told from green: as much more as white has where a pixel is
+    as blue as white, as skin has where it is as little blue as skin. A lit forehead would turn green.
+    """
+    balanced = linear * gains
+    y, x = np.nonzero(linear[:, :, 0] > CUT_OFF[0])
+    if not y.size or gains[0] >= gains[1]:
+        return balanced
+    red, green, blue = balanced[y, x].T
+    own = skin * gains
+    yellow = BLUE_OF_WHITE - blue / np.maximum(green, 1e-3)
+    like_skin = np.clip(yellow / max(BLUE_OF_WHITE - float(own[2] / own[1]), 0.05), 0, 1)
+    told = green * (1 + like_skin * (own[0] / own[1] - 1))
+    share = np.clip((linear[y, x, 0] - CUT_OFF[0]) / (CUT_OFF[1] - CUT_OFF[0]), 0, 1)
+    balanced[y, x, 0] = red + share * np.maximum(told - red, 0)
+    return balanced
 
 
 def is_grey(cutout: Cutout) -> bool:
@@ -95,6 +144,19 @@ def exposure_gain(linear: Floats, cutout: Cutout, wanted: float, limits: tuple[f
     luma = float(skin_light(linear, cutout.points) @ LUMA)
     dark = float(np.clip((0.20 - luma) / 0.12, 0, 1))
     return float(np.clip((wanted / max(luma, 1e-3)) ** (0.7 - 0.35 * dark), *limits))
+
+
+def exposed(linear: Floats, cutout: Cutout, wanted: float) -> Floats:
+    """(H, W, 3) the person's linear light, the face brought towards the wanted luma, and what was white still white.
+
+    What is brighter than a photo's white would be cut off, and with it a lit forehead's modelling.
+    """
+    gain = exposure_gain(linear, cutout, wanted)
+    if gain <= 1:
+        return np.asarray(linear * np.float32(gain), np.float32)
+    white = max(1.0, float(np.percentile(linear[::4, ::4][cutout.alpha[::4, ::4] > 0.5], 99.9)))
+    share = np.minimum(linear, np.float32(1.2 * white)) / np.float32(white)
+    return np.asarray(share * np.float32(gain * white) / (1 + np.float32(gain - 1) * share * share), np.float32)
 
 
 def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> Floats:

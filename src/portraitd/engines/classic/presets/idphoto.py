@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.presets.compose import LUMA, body_normals, exposure_gain, person_light
+from portraitd.engines.classic.presets.compose import LUMA, body_normals, exposed, person_light
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
 from portraitd.engines.classic.presets.grade import Grade, finish
@@ -42,7 +42,7 @@ GRADE = Grade(contrast=1.04, grain=0.9)
 def id_photo(cutout: Cutout, backdrop: Colour, rng: np.random.Generator) -> Image:
     """(1024, 768, 3) uint8: the ID photo of a person cut out by WISH, before a backdrop of one linear colour."""
     person = person_light(cutout)
-    person *= exposure_gain(person, cutout, 0.44)
+    person = exposed(person, cutout, 0.44)
     person = _evened(person, cutout)
     image = finish(person, GRADE, rng).astype(np.float32)
     # The backdrop is laid in after development: its colour is the standard's, not the grade's.

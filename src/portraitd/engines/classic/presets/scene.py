@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from portraitd.engines.classic.presets import particles
-from portraitd.engines.classic.presets.compose import exposure_gain, is_grey, merge, person_light, relight
+from portraitd.engines.classic.presets.compose import exposed, is_grey, merge, person_light, relight
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
 from portraitd.engines.classic.presets.grade import Grade, finish
@@ -44,7 +44,7 @@ def scene_portrait(
         painted = helper.submit(_backdrop, recipe, look, choice, painting)
         cutout = cut(_wish(look), recipe.retouch)
         person = person_light(cutout)
-        person *= exposure_gain(person, cutout, look.light.skin)
+        person = exposed(person, cutout, look.light.skin)
         backdrop = painted.result()
     person = relight(person, cutout, look.light, backdrop)
     picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
