@@ -19,6 +19,9 @@ from portraitd.errors import AlgorithmFailed, HeadCutOff
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
 
+#: How far above the chin a shoulder may begin, face widths.
+SHOULDER = 0.4
+
 
 @dataclass(frozen=True)
 class Cutout:
@@ -134,16 +137,24 @@ def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
-    # Shoulders can be drawn out; hair beside the face would be smeared.
-    body = np.clip((y - float(high[1]) + 0.25 * float(high[0] - low[0])) / (0.35 * float(high[0] - low[0])), 0, 1)
     if _cut(alpha[:, :2]):
         drawn = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
-        x = np.asarray(x + (drawn - x) * body, np.float32)
+        x = np.asarray(x + (drawn - x) * _drawable(y, alpha[:, :2], face), np.float32)
     if _cut(alpha[:, -2:]):
-        x = np.asarray(x + (_drawn_out(x, width - 1, float(high[0]) + room) - x) * body, np.float32)
+        drawn = _drawn_out(x, width - 1, float(high[0]) + room)
+        x = np.asarray(x + (drawn - x) * _drawable(y, alpha[:, -2:], face), np.float32)
     if _cut(alpha[-2:]):
         y = _drawn_out(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+def _drawable(rows: Floats, edge: Mask, face: Points) -> Floats:
+    """(...) 0 to 1: how far what an (H, N) edge of the photo cuts at these rows can be drawn out: shoulders can, hair
+    beside the face would be smeared."""
+    face_px, chin = float(np.ptp(face[:, 0])), float(face[:, 1].max())
+    below = np.clip((rows - chin + 0.25 * face_px) / (0.35 * face_px), 0, 1)
+    shoulder = np.clip((rows - _shoulder_at(edge, chin - SHOULDER * face_px)) / (0.1 * face_px) + 1, 0, 1)
+    return np.asarray(np.maximum(below, shoulder), np.float32)
 
 
 def _rounded_off(alpha: Mask, face: Points) -> Mask:
@@ -163,8 +174,17 @@ def _rounded_off(alpha: Mask, face: Points) -> Mask:
             continue
         inset = np.minimum(0.12 * face_px * bulge, 0.5 * room)
         kept = np.clip((depth - inset) / min(0.06 * face_px, 0.5 * room), 0, 1)
-        alpha = np.asarray(alpha * (1 - head * (1 - kept)), np.float32)
+        above = np.clip((_shoulder_at(edge, float(high[1]) - SHOULDER * face_px) - rows) / (0.1 * face_px), 0, 1)
+        alpha = np.asarray(alpha * (1 - head * above * (1 - kept)), np.float32)
     return alpha
+
+
+def _shoulder_at(edge: Mask, least: float) -> float:
+    """The row at which a shoulder begins that an (H, N) edge of the photo cuts, if that is below `least`; else the
+    photo's end: what goes on above it is hair, or hides the shoulder."""
+    gone = np.flatnonzero(edge.max(axis=1) <= 0.3)
+    begins = int(gone[-1]) + 1 if gone.size else 0
+    return float(begins) if begins > least else float(len(edge))
 
 
 def _cut(edge: Mask) -> bool:
