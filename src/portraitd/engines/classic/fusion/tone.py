@@ -37,6 +37,9 @@ MAX_TINT = (0.35, 0.2)
 #: much of that is taken out at most.
 SLOPE_SLACK = 0.12
 MOST_SLOPE = 0.4
+#: How much more red than green, natural log of light, there is at least in what is as red in the photo: as much as in
+#: grey hair; and how much redder than that the template's skin must be.
+GREY_RED, SKIN_REDDER = 0.06, 0.25
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
 #: What a beard counts among skin, where detail is told from tone.
@@ -71,7 +74,20 @@ def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
     lit = _toned(sheet.face + _tinted(ratio, place.colour_share), wanted, place, width, clash)
     if look.glow or look.modelling != 1:
         lit = lit + _modelled(lit, place.trust, look, width) * place.tone_alpha[:, :, None]
-    return _soft_shoulder(lit, wanted, place.skin * place.small_alpha)
+    return _no_greener(_soft_shoulder(lit, wanted, place.skin * place.small_alpha), sheet)
+
+
+def _no_greener(lit: Floats, sheet: Sheet) -> Floats:
+    """(h, w, 3) the lit face, redder where it became green that was not.
+
+    A grey beard beside ruddy skin shows that light is not what reddens it: made less red as skin is, it would be green.
+    In light that makes the template's own skin green it may be.
+    """
+    skin = sheet.place.trust > 0.9
+    theirs = float(np.median((sheet.wanted[..., 0] - sheet.wanted[..., 1])[skin])) if skin.any() else 0.0
+    least = np.minimum(sheet.face[..., 0] - sheet.face[..., 1], np.float32(min(GREY_RED, theirs - SKIN_REDDER)))
+    lacking = np.maximum(least - (lit[..., 0] - lit[..., 1]), 0)
+    return np.asarray(lit + lacking[:, :, None] * np.array([2 / 3, -1 / 3, 0], np.float32), np.float32)
 
 
 def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash: float) -> Floats:

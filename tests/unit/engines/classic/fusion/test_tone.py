@@ -11,12 +11,17 @@ import pytest
 from portraitd.engines.classic.face.light import grey_of
 from portraitd.engines.classic.face.skin import skin_mean
 from portraitd.engines.classic.fusion.place import Placement
-from portraitd.engines.classic.fusion.tone import MOST_SLOPE, SLOPE_SLACK, _match_contrast, _slope
+from portraitd.engines.classic.fusion.tone import MOST_SLOPE, SLOPE_SLACK, Sheet, _match_contrast, _slope, relight
+from portraitd.engines.classic.looks import LOOKS
+from portraitd.faces.shape import mean_face
 from portraitd.images import Floats
 
 SIDE = 96
 #: Darker is redder by so much: in daylight, and in the light of an evening.
 DAY, EVENING = np.array([-0.2, 0.05, 0.15], np.float32), np.array([-0.6, 0.05, 0.55], np.float32)
+
+
+POINTS = (mean_face().points[:, :2] * 40 + np.array([50, 40])).astype(np.float32)
 
 
 def skin(reddening: Floats, seed: int = 1, strength: float = 0.12) -> Floats:
@@ -80,3 +85,33 @@ def test_far_from_all_that_is_trusted_the_mean_is_that_of_all_of_it() -> None:
     assert mean[40, 40] == pytest.approx(-1.5, abs=0.05)
     assert mean[5, 5] == pytest.approx(-1.5, abs=0.01)
     assert skin_mean(values, np.zeros_like(trust), 3.0)[40, 40] == pytest.approx(0)
+
+
+#: Log linear light: a ruddy face with a grey beard in its lower half, and templates whose skin is less red.
+RUDDY, BEARD = np.float32([-0.6, -1.5, -1.9]), np.float32([-1.1, -1.16, -1.3])
+FAIR, IN_GREEN_LIGHT = np.float32([-0.5, -0.9, -1.1]), np.float32([-0.9, -0.9, -1.1])
+
+
+def bearded_in(template: Floats) -> tuple[Floats, Floats]:
+    """(3,) each: the skin and the beard of a ruddy face in a template with this skin."""
+    face = np.broadcast_to(RUDDY, (100, 100, 3)).copy()
+    face[55:, 30:70] = BEARD
+    skin = np.ones((100, 100), np.float32)
+    skin[55:, 30:70] = 0
+    ones = np.ones_like(skin)
+    sheet = Sheet(
+        face, np.broadcast_to(template, face.shape).copy(), Placement(ones, ones, ones, skin, ones), 90.0, POINTS, None
+    )
+    lit = relight(sheet, np.zeros((468, 3), np.float32), np.zeros_like(face), LOOKS[0])
+    return lit[20:40, 40:60].mean(axis=(0, 1)), lit[75:85, 45:55].mean(axis=(0, 1))
+
+
+def test_a_grey_beard_beside_ruddy_skin_does_not_turn_green() -> None:
+    skin, beard = bearded_in(FAIR)
+    assert skin[0] - skin[1] == pytest.approx(FAIR[0] - FAIR[1], abs=0.15)
+    assert beard[0] - beard[1] > 0.04
+
+
+def test_in_green_light_it_may() -> None:
+    _, beard = bearded_in(IN_GREEN_LIGHT)
+    assert beard[0] - beard[1] < -0.1
