@@ -24,6 +24,8 @@ WITHIN = 0.06
 BELOW_MOUTH = (-0.05, 0.1)
 #: How much darker than the face's skin a neck is taken to be at most, and where none is seen; natural log of light.
 NECK_SHADE = 0.6
+#: How far apart, natural log of light, two beards may be for one to go on where the other ends.
+TOGETHER = 0.5
 #: Width of the face on the picture on which the beard is looked at, px.
 WORK_PX = 96
 #: Less than this can't be seen, face widths.
@@ -37,6 +39,18 @@ _OVAL = list(regions.FACE_OVAL)
 def is_bearded(face: FaceRegion) -> bool:
     """Whether a face has a beard, dark or white."""
     return bool(face.beard.any())
+
+
+def go_together(one: FaceRegion, other: FaceRegion) -> bool:
+    """Whether two bearded faces' beards are so alike, each beside its own skin, that one may go on where the other
+    ends."""
+    return bool(np.abs(_tone_of(one) - _tone_of(other)).max() < TOGETHER)
+
+
+def _tone_of(face: FaceRegion) -> Floats:
+    """(3,) log light of a face's beard, less that of its skin; where it is thickest."""
+    hairy = face.beard > 0.5 * face.beard.max()
+    return np.asarray(np.median(light.colours_at(face.image, face.mesh)[hairy], axis=0) - face.skin, np.float32)
 
 
 def tone_without_beard(image: Image, face: FaceRegion, points: Points, depth: Mask) -> Floats:

@@ -73,7 +73,7 @@ def test_what_is_before_the_chin_is_no_beard() -> None:
     scarf[int(MOUTH[1]) + 14 :, 110:290] = WHITE
     template = read(scarf)
     assert not template.bearded
-    assert shaved(template, person_bearded=False) is template
+    assert shaved(template, None) is template
 
 
 def test_no_more_is_shaved_off_than_is_good_for_a_neck() -> None:
@@ -86,7 +86,7 @@ def test_no_more_is_shaved_off_than_is_good_for_a_neck() -> None:
 def test_below_a_shaved_chin_is_the_neck(colour: tuple[int, int, int]) -> None:
     before = man(colour, 0.05)
     template = read(before)
-    smooth = shaved(template, person_bearded=False)
+    smooth = shaved(template, None)
     below = np.rint(CHIN + np.array([0, 0.03 * heads.WIDTH])).astype(int)
     assert before[below[1], below[0]] == pytest.approx(colour, abs=3)
     assert smooth.picture[below[1], below[0]] == pytest.approx(NECK, abs=12)
@@ -97,6 +97,15 @@ def test_below_a_shaved_chin_is_the_neck(colour: tuple[int, int, int]) -> None:
     changed = np.argwhere((smooth.picture != before).any(axis=2))
     assert changed[:, 0].min() > heads.MESH.xy[list(regions.LEFT_EYE), 1].max()
     assert changed[:, 0].max() < CHIN[1] + 0.4 * heads.WIDTH
+
+
+def test_a_beard_like_one_s_own_goes_on_below_it() -> None:
+    template = read(man(BLACK, 0.05))
+    assert template.beard is not None
+    for own, kept in ((man(BLACK), True), (man((62, 44, 36)), True), (man(WHITE), False)):
+        worn = shaved(template, read(own).face)
+        assert not worn.shaven
+        assert np.array_equal(worn.picture, template.picture) == kept
 
 
 def test_a_face_without_a_contour_below_its_mouth_is_not_shaved() -> None:
@@ -131,7 +140,7 @@ def test_the_neck_is_pulled_from_far_enough_not_to_be_drawn_out() -> None:
     image[280:] = np.where((image[280:] == NECK).all(axis=2)[:, :, None], image[280:] * fading, image[280:])
     template = read(image)
     assert template.beard is not None
-    changed = np.argwhere((shaved(template, person_bearded=True).picture != image).any(axis=2))
+    changed = np.argwhere((shaved(template, read(man(WHITE, 0.12)).face).picture != image).any(axis=2))
     assert changed[:, 0].max() > CHIN[1] + 0.27 * heads.WIDTH
 
 
@@ -148,19 +157,19 @@ def test_lips_and_the_edge_of_a_jaw_keep_their_tone_under_a_beard() -> None:
 
 def test_who_has_no_beard_is_not_shaved() -> None:
     template = read(man(None))
-    assert shaved(template, person_bearded=False) is template
+    assert shaved(template, None) is template
 
 
 def test_skin_is_thought_under_a_beard_only_for_who_has_none() -> None:
     template = read(man(BLACK, 0.1))
     assert not template.shaven
-    assert shaved(template, person_bearded=False).shaven
-    own = shaved(template, person_bearded=True)
+    assert shaved(template, None).shaven
+    own = shaved(template, read(man(WHITE)).face)
     assert not own.shaven
     assert (own.picture != template.picture).any()
     short = read(man(BLACK))
-    assert shaved(short, person_bearded=False).shaven
-    assert np.array_equal(shaved(short, person_bearded=False).picture, short.picture)
+    assert shaved(short, None).shaven
+    assert np.array_equal(shaved(short, None).picture, short.picture)
 
 
 @pytest.mark.parametrize(("colour", "bearded"), [(BLACK, True), (WHITE, True), (None, False)])
