@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import portraitd
 from portraitd.errors import SetupError
 from portraitd.weights.manifest import read_manifest
 
@@ -20,10 +21,15 @@ def test_the_built_in_manifest_is_sound() -> None:
     assert {weight.filename for weight in manifest.select(("classic",))} >= {
         "face_detection_full_range_sparse.tflite",
         "face_landmark.tflite",
-        "iris_landmark.tflite",
         "selfie_segmentation.tflite",
     }
     assert len(manifest.select(("embedder", "face_landmark"))) == 3
+
+
+def test_every_weight_is_read_by_somebody() -> None:
+    modules = [path.read_text("utf-8") for path in Path(portraitd.__file__).parent.rglob("*.py")]
+    for weight in read_manifest().weights:
+        assert any(f'"{weight.filename}"' in module for module in modules), weight.filename
 
 
 @pytest.mark.parametrize(
