@@ -25,6 +25,12 @@ Mask: TypeAlias = NDArray[np.float32]  # (H, W) in [0, 1]
 Points: TypeAlias = NDArray[np.float32]  # (N, 2) or (N, 3), pixels
 Floats: TypeAlias = NDArray[np.float32]  # any other float array; its docstring gives the shape
 
+
+def no_points() -> Points:
+    """(0, 2)."""
+    return np.zeros((0, 2), np.float32)
+
+
 #: More pixels than any contract limit allows (4096 x 4096) are never decoded, whatever the file claims.
 MAX_PIXELS = 4096 * 4096
 

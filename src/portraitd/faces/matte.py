@@ -19,7 +19,7 @@ from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import head_probability
 from portraitd.faces.spill import without_spill
-from portraitd.images import Floats, Image, Mask, Points, Size
+from portraitd.images import Floats, Image, Mask, Points, Size, no_points
 
 #: Longer side of the picture on which the Laplacian is solved; finer detail comes by guided upsampling.
 SOLVE_PX = 640
@@ -36,9 +36,9 @@ HAZE = (0.015, 0.04)
 STRAND = 0.03
 #: From how much that is left out on somebody is beside the person, squares of the face's width.
 UNTOUCHED = 0.05
-#: How near to somebody who is left out a person is cut off by them, face widths, where less than this share is seen of
+#: How near to somebody who is left out a person is severed by them, face widths, where less than this share is seen of
 #: what the person's other side shows; and how many points of such an edge tell where it runs.
-CUT_OFF, LACKING, EDGE_POINTS = 0.02, 0.85, 32
+NEAR_LOST, LACKING, EDGE_POINTS = 0.02, 0.85, 32
 
 
 class Matte(NamedTuple):
@@ -74,7 +74,7 @@ def matte_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Matte:
     alone = float(lost.sum()) < UNTOUCHED * face_px**2
     trimap = make_trimap(rough, points, face_px)
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
-    severed = np.zeros((0, 2), np.float32) if alone else _severed(lost, alpha, points)
+    severed = no_points() if alone else _severed(lost, alpha, points)
     if scale < 1:
         alpha = _upsampled(alpha, colours, image)
         probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
@@ -88,7 +88,7 @@ def _severed(lost: Mask, alpha: Mask, points: Floats) -> Points:
     Who stands behind the person is left out, too, and leaves them whole: so only points count that lie nearer to the
     middle of the face than the person's other side does beside it.
     """
-    side = 2 * max(1, round(CUT_OFF * float(np.ptp(points[:, 0])))) + 1
+    side = 2 * max(1, round(NEAR_LOST * float(np.ptp(points[:, 0])))) + 1
     near = cv2.dilate((lost > 0.5).astype(np.uint8), np.ones((side, side), np.uint8)) > 0
     person, middle = alpha > 0.5, float(points[:, 0].mean())
     y, x = np.nonzero(near & person)

@@ -278,21 +278,28 @@ def test_a_person_is_alone_whom_nobody_touches(touching: bool) -> None:
     assert matte.alpha[160:240, 160:240].min() > 0.95
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("scale", [1, 2])
 @pytest.mark.parametrize("edge", [240, 285])
-def test_a_person_is_severed_where_who_is_left_out_stands_before_them(edge: int) -> None:
-    """A body as wide to both sides, in red, and a neighbour in violet who covers its right arm or stands behind it."""
+def test_a_person_is_severed_where_who_is_left_out_stands_before_them(edge: int, scale: int, mirrored: bool) -> None:
+    """A body as wide to both sides, in red, and a neighbour in violet who covers an arm of it or stands behind it."""
     picture = np.zeros((500, 500, 3), np.uint8)
     cv2.circle(picture, (200, 120), 60, (255, 0, 0), -1)
     picture[180:, 110:290] = (255, 0, 0)
     picture[190:, edge if edge < 290 else 290 :] = (255, 0, 250)
-    matte = matte_of(Eyes(red, lambda shown: 1 - shown[..., 2]), picture, mesh_at(200, 120, 80))
+    middle = 299 if mirrored else 200
+    picture = np.ascontiguousarray(picture[:, ::-1]) if mirrored else picture
+    picture = picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    mesh = mesh_at(scale * middle, scale * 120, scale * 80)
+    matte = matte_of(Eyes(red, lambda shown: 1 - shown[..., 2]), picture, mesh)
     assert not matte.alone
     if edge > 280:
         assert not matte.severed.size
         return
     assert 8 <= len(matte.severed) <= 32
-    assert (np.abs(matte.severed[:, 0] - edge) < 3).mean() > 0.85  # at its top it goes over the shoulder
-    assert matte.severed[:, 1].min() > 180
+    at = 499 - edge if mirrored else edge
+    assert (np.abs(matte.severed[:, 0] / scale - at) < 3).mean() > 0.85  # at its top it goes over the shoulder
+    assert matte.severed[:, 1].min() > 180 * scale
 
 
 @pytest.mark.parametrize(("width", "height"), [(1300, 1), (1, 1300), (1, 1)])

@@ -1,4 +1,4 @@
-"""What is in one picture of a face: its mesh drawn, its light, its skin and beard, and what lies over it.
+"""One face in one picture: its mesh drawn, its light, its skin and beard, what lies over it, and how it moves.
 
-Knows nothing of whose face it is, nor what is to be done with it.
+Knows neither who somebody is nor what a template is: one face, or two faces beside each other, are all it is told.
 """

@@ -28,7 +28,7 @@ def beyond_edge(at: Floats, shape: tuple[int, ...]) -> Mask:
 
 
 def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
-    """(h, w) the same where a face is `width_px` wide.
+    """(h, w) what `hair_at` gives, where a face is `width_px` wide.
 
     Wider and softer than what was found: another's skin, already in the right tone, takes over there.
     """
@@ -36,7 +36,7 @@ def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width
 
 
 def lendable_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
-    """(h, w) the same where another photo shows skin: that may begin earlier, and more softly, than it must."""
+    """(h, w) of it, what another photo shows as skin: that may begin earlier, and more softly, than it must."""
     reach, softness = (share * width_px for share in LENDABLE)
     return np.clip(_grown(hair_at(face, raster, size), reach, softness), 0, 1)
 

@@ -125,6 +125,7 @@ def neutral_gains(skin: Floats, firmness: float = FIRMNESS) -> Floats:
 
     Only what lies outside the range is corrected, by `firmness` of the way; dark skin may be redder.
     """
+    skin = np.maximum(skin, np.float32(1e-4))
     red, blue = float(skin[0] / skin[1]), float(skin[2] / skin[1])
     luma = float(skin @ np.array([0.2126, 0.7152, 0.0722]))
     most_red = RED_RANGE[1] + 0.7 * float(np.clip((0.25 - luma) / 0.2, 0, 1))

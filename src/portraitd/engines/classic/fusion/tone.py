@@ -37,14 +37,14 @@ MAX_TINT = (0.35, 0.2)
 #: much of that is taken out at most.
 SLOPE_SLACK = 0.12
 MOST_SLOPE = 0.4
-#: How much more red than green, natural log of light, there is at least in what is as red in the photo: as much as in
-#: grey hair; and how much redder than that the template's skin must be.
+#: How much more red than green there is in grey hair, natural log of light; and how much less than in the template's
+#: skin at least.
 GREY_RED, SKIN_REDDER = 0.06, 0.25
 #: How far the contrast of fine detail may be brought down, under like and unlike light, and up.
 LEAST_CONTRAST = (1.0, 0.8)
+MOST_CONTRAST = 1.0
 #: What a beard counts among skin, where detail is told from tone.
 BEARD_TRUST = np.float32(0.02)
-MOST_CONTRAST = 1.0
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
 
 
 def _no_greener(lit: Floats, sheet: Sheet) -> Floats:
-    """(h, w, 3) the lit face, redder where it became green that was not.
+    """(h, w, 3) the lit face, no pixel of it greener than grey hair that was not so in the photo.
 
-    A grey beard beside ruddy skin shows that light is not what reddens it: made less red as skin is, it would be green.
-    In light that makes the template's own skin green it may be.
+    Ruddy skin becomes less red in a template whose skin is: a grey beard beside it would turn green by as much. Where
+    light makes the template's own skin green, it may.
     """
     skin = sheet.place.trust > 0.9
     theirs = float(np.median((sheet.wanted[..., 0] - sheet.wanted[..., 1])[skin])) if skin.any() else 0.0
     least = np.minimum(sheet.face[..., 0] - sheet.face[..., 1], np.float32(min(GREY_RED, theirs - SKIN_REDDER)))
     lacking = np.maximum(least - (lit[..., 0] - lit[..., 1]), 0)
-    return np.asarray(lit + lacking[:, :, None] * np.array([2 / 3, -1 / 3, 0], np.float32), np.float32)
+    return np.asarray(lit + lacking[:, :, None] * np.array([0.5, -0.5, 0], np.float32), np.float32)  # no brighter by it
 
 
 def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash: float) -> Floats:

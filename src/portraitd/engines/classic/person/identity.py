@@ -27,9 +27,11 @@ from portraitd.errors import AlgorithmFailed, PortraitdError
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.regions import POINT_COUNT
 from portraitd.faces.shape import Pose, pose_of
-from portraitd.images import Floats, Image, Mask, Points, decode, encode_jpeg, encode_png
+from portraitd.images import Floats, Image, Mask, Points, decode, encode_jpeg, encode_png, no_points
 
 FORMAT = 3
+#: More points of an edge than training ever keeps.
+MOST_SEVERED = 64
 #: What reading bytes that are no identity may raise: numpy, zipfile and json each have their own ways.
 _BROKEN = (
     OSError,
@@ -76,7 +78,7 @@ class View:
     #: Whether nobody and nothing that touches the person had to be left out of the matte.
     alone: bool = True
     #: (N, 2) px, where the matte ends because somebody or something left out of it stands before the person.
-    severed: Points = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    severed: Points = field(default_factory=no_points)
     #: (128,) while training, unless the embedder's weights are missing; stored is the mean of all views.
     embedding: Floats | None = None
 
@@ -266,13 +268,17 @@ def _read_leaves(
 
 
 def _floats(array: NDArray[Any], shape: tuple[int, ...]) -> Floats:
-    if array.shape != shape or not np.isfinite(array).all():
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32)
+    if array.shape != shape or not np.isfinite(numbers).all():
         raise ValueError(f"expected finite numbers {shape}, found {array.shape}")
-    return array.astype(np.float32)
+    return numbers
 
 
 def _points(listed: Sequence[Sequence[float]]) -> Points:
-    """(N, 2) the points in a card."""
+    """(N, 2) the points in a card, of which there are a few."""
+    if len(listed) > MOST_SEVERED:
+        raise ValueError(f"{len(listed)} points of an edge")
     return _floats(np.array(listed, np.float64).reshape(-1, 2), (len(listed), 2))
 
 

@@ -13,14 +13,20 @@ import numpy as np
 from portraitd.engines.classic.face.skin import retouch
 from portraitd.engines.classic.person.identity import View
 from portraitd.engines.classic.presets.enlarge import resampled, textured
-from portraitd.engines.classic.presets.framing import PORTRAIT, Frame, Wish, find_frame, head_is_cut_off, read_person
+from portraitd.engines.classic.presets.framing import (
+    PORTRAIT,
+    Frame,
+    Wish,
+    find_frame,
+    head_is_cut_off,
+    read_person,
+    shoulder_at,
+    surely_shoulder,
+)
 from portraitd.engines.classic.presets.turning import turned_to_camera
 from portraitd.errors import AlgorithmFailed, HeadCutOff
 from portraitd.faces.matte import estimate_foreground
 from portraitd.images import Floats, Image, Mask, Points
-
-#: How far above the chin a shoulder may begin, face widths.
-SHOULDER = 0.4
 
 
 @dataclass(frozen=True)
@@ -138,23 +144,24 @@ def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
     if _cut(alpha[:, :2]):
-        drawn = (width - 1) - _drawn_out((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
-        x = np.asarray(x + (drawn - x) * _drawable(y, alpha[:, :2], face), np.float32)
+        drawn = (width - 1) - _stretched((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+        x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, :2], face), np.float32)
     if _cut(alpha[:, -2:]):
-        drawn = _drawn_out(x, width - 1, float(high[0]) + room)
-        x = np.asarray(x + (drawn - x) * _drawable(y, alpha[:, -2:], face), np.float32)
+        drawn = _stretched(x, width - 1, float(high[0]) + room)
+        x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, -2:], face), np.float32)
     if _cut(alpha[-2:]):
-        y = _drawn_out(y, height - 1, float(high[1]) + room)
+        y = _stretched(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
-def _drawable(rows: Floats, edge: Mask, face: Points) -> Floats:
-    """(...) 0 to 1: how far what an (H, N) edge of the photo cuts at these rows can be drawn out: shoulders can, hair
-    beside the face would be smeared."""
-    face_px, chin = float(np.ptp(face[:, 0])), float(face[:, 1].max())
-    below = np.clip((rows - chin + 0.25 * face_px) / (0.35 * face_px), 0, 1)
-    shoulder = np.clip((rows - _shoulder_at(edge, chin - SHOULDER * face_px)) / (0.1 * face_px) + 1, 0, 1)
-    return np.asarray(np.maximum(below, shoulder), np.float32)
+def _share_drawn(rows: Floats, edge: Mask, face: Points) -> Floats:
+    """(...) 0 to 1: how much of the way out is gone at these rows with what an (H, N) edge of the photo cuts: all of it
+    with shoulders; hair beside the face would be smeared."""
+    face_px, shoulder = float(np.ptp(face[:, 0])), shoulder_at(edge, face)
+    share = np.clip((rows - surely_shoulder(face)) / (0.35 * face_px), 0, 1)
+    if shoulder is not None:
+        share = np.maximum(share, np.clip((rows - shoulder) / (0.1 * face_px) + 1, 0, 1))
+    return np.asarray(share, np.float32)
 
 
 def _rounded_off(alpha: Mask, face: Points) -> Mask:
@@ -174,24 +181,17 @@ def _rounded_off(alpha: Mask, face: Points) -> Mask:
             continue
         inset = np.minimum(0.12 * face_px * bulge, 0.5 * room)
         kept = np.clip((depth - inset) / min(0.06 * face_px, 0.5 * room), 0, 1)
-        above = np.clip((_shoulder_at(edge, float(high[1]) - SHOULDER * face_px) - rows) / (0.1 * face_px), 0, 1)
+        shoulder = shoulder_at(edge, face)
+        above = 1.0 if shoulder is None else np.clip((shoulder - rows) / (0.1 * face_px), 0, 1)
         alpha = np.asarray(alpha * (1 - head * above * (1 - kept)), np.float32)
     return alpha
-
-
-def _shoulder_at(edge: Mask, least: float) -> float:
-    """The row at which a shoulder begins that an (H, N) edge of the photo cuts, if that is below `least`; else the
-    photo's end: what goes on above it is hair, or hides the shoulder."""
-    gone = np.flatnonzero(edge.max(axis=1) <= 0.3)
-    begins = int(gone[-1]) + 1 if gone.size else 0
-    return float(begins) if begins > least else float(len(edge))
 
 
 def _cut(edge: Mask) -> bool:
     return bool((edge > 0.3).any())
 
 
-def _drawn_out(at: Floats, end: float, start: float) -> Floats:
+def _stretched(at: Floats, end: float, start: float) -> Floats:
     """Coordinates with those beyond `end` brought inside: the stretch from `start` to `end` covers all of it.
 
     Smooth at `start`, where it is still life-size, ever longer towards the end.

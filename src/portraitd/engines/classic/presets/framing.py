@@ -6,9 +6,10 @@ is the cutout's to hide.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +24,9 @@ MOST_DRAWN_OUT = 1.0
 CROWN_PX = 4.0
 #: Up to this, drawn out clothes look like clothes.
 WELL_DRAWN_OUT = 0.6
+#: How far above the chin a shoulder may begin, and from where on what a side cuts is taken for one anyway; how long a
+#: gap in it may be, as at the photo's rim; all in face widths.
+SHOULDER, SURELY_SHOULDER, GAP = 0.4, 0.25, 0.06
 #: What it costs to show all of an edge at which somebody was cut away; and how deep inside, px, it shows wholly.
 SEVERED_SEEN, SEVERED_WHOLLY = 1.6, 40.0
 #: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
@@ -44,7 +48,9 @@ class Person:
     #: (M, 2) upper outline of the head, hair included.
     crown: Points
     #: (K, 2) points at which the person is severed from somebody who was left out.
-    severed: Points = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    severed: Points
+    #: From which row on what the left side cuts, and the right one, can be drawn out.
+    drawable_from: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -91,8 +97,26 @@ class Frame:
 
 def read_person(view: View, alpha: Mask) -> Person:
     """The person of a view with its matte."""
-    points = view.mesh.xy
-    return Person(points, Size(alpha.shape[1], alpha.shape[0]), _cuts(alpha), _crown(alpha, points), view.severed)
+    points, edges = view.mesh.xy, (alpha[:, :2], alpha[:, -2:])
+    left, right = (min(surely_shoulder(points), shoulder_at(edge, points) or np.inf) for edge in edges)
+    size = Size(alpha.shape[1], alpha.shape[0])
+    return Person(points, size, _cuts(alpha), _crown(alpha, points), view.severed, (left, right))
+
+
+def surely_shoulder(face: Points) -> float:
+    """The row from which on what a side of the photo cuts is taken for a shoulder; face: (N, 2) of it."""
+    return float(face[:, 1].max() - SURELY_SHOULDER * np.ptp(face[:, 0]))
+
+
+def shoulder_at(edge: Mask, face: Points) -> float | None:
+    """The row at which a shoulder begins that an (H, N) edge of the photo cuts; None where hair goes on above it, or
+    hides it. face: (N, 2) of the face."""
+    face_px = float(np.ptp(face[:, 0]))
+    shown = (edge.max(axis=1) > 0.3).astype(np.uint8)
+    gap = 2 * max(1, round(GAP / 2 * face_px)) + 1
+    gone = np.flatnonzero(cv2.morphologyEx(shown[:, None], cv2.MORPH_CLOSE, np.ones((gap, 1), np.uint8))[:, 0] == 0)
+    begins = float(gone[-1] + 1) if gone.size else 0.0
+    return begins if begins > max(0.0, float(face[:, 1].max()) - SHOULDER * face_px) else None
 
 
 def _cuts(alpha: Mask) -> Points:
@@ -166,15 +190,15 @@ def find_frame(person: Person, wish: Wish) -> Frame:
 
 def _drawable(person: Person) -> NDArray[np.bool_]:
     """(N,) the cuts beyond which the body can be drawn out: those below, and at the sides those of shoulders."""
+    left, right = _cut_shoulders(person)
+    return np.asarray((person.cuts[:, 1] >= person.size.height - 1) | left | right)
+
+
+def _cut_shoulders(person: Person) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """(N,) each: the cuts of the left shoulder, and of the right."""
     x, y = person.cuts.T
-    below, beside = y >= person.size.height - 1, _beside_shoulders(person)
-    return np.asarray(below | (beside & ((x <= 0) | (x >= person.size.width - 1))))
-
-
-def _beside_shoulders(person: Person) -> NDArray[np.bool_]:
-    """(N,) the cuts no higher than where shoulders may be."""
-    across = float(np.ptp(person.points[:, 0]))
-    return np.asarray(person.cuts[:, 1] > float(person.points[:, 1].max()) - 0.25 * across)
+    left, right = person.drawable_from
+    return np.asarray((x <= 0) & (y > left)), np.asarray((x >= person.size.width - 1) & (y > right))
 
 
 def _seen(cuts: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
@@ -221,10 +245,10 @@ def _drawn_out(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[
     (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
     most = np.zeros_like(s)
     # Beside the face itself nothing is drawn out: shoulders are, and what lies below.
-    low = _beside_shoulders(person)
+    left_cuts, right_cuts = _cut_shoulders(person)
     for where, axis, start, way, end in (
-        (low & (person.cuts[:, 0] <= 0), 0, left, -1, 0),
-        (low & (person.cuts[:, 0] >= person.size.width - 1), 0, right, 1, PORTRAIT.width),
+        (left_cuts, 0, left, -1, 0),
+        (right_cuts, 0, right, 1, PORTRAIT.width),
         (person.cuts[:, 1] >= person.size.height - 1, 1, bottom, 1, PORTRAIT.height),
     ):
         if where.any():

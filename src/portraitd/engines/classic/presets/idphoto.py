@@ -9,10 +9,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.presets.compose import LUMA, body_normals, exposed, person_light
+from portraitd.engines.classic.presets.compose import body_normals
 from portraitd.engines.classic.presets.cutout import Cutout
+from portraitd.engines.classic.presets.exposure import exposed, person_light
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
-from portraitd.engines.classic.presets.grade import Grade, finish
+from portraitd.engines.classic.presets.grade import LUMA, Grade, finish
 from portraitd.engines.classic.presets.scenes.paint import Colour
 from portraitd.images import Floats, Image
 

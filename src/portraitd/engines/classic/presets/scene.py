@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from portraitd.engines.classic.presets import particles
-from portraitd.engines.classic.presets.compose import exposed, is_grey, merge, person_light, relight
+from portraitd.engines.classic.presets.compose import merge, relight
 from portraitd.engines.classic.presets.cutout import Cutout
+from portraitd.engines.classic.presets.exposure import exposed, is_grey, person_light
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
 from portraitd.engines.classic.presets.grade import Grade, finish
 from portraitd.engines.classic.presets.recipe import Look, SceneRecipe

@@ -40,7 +40,7 @@ BEYOND, BELOW = 0.12, 0.75
 def turned_to_camera(view: View, most_deg: float) -> View:
     """The view with its head turned to face the camera, by `most_deg` at most; the same view where it does already.
 
-    Needs a matte.
+    Needs a matte. Where it is severed stays: shoulders do not turn.
     """
     yaw = view.pose.yaw_deg
     if min(abs(yaw) - TOLERATED_DEG, most_deg) <= 0 or view.alpha is None:

@@ -92,10 +92,10 @@ RUDDY, BEARD = np.float32([-0.6, -1.5, -1.9]), np.float32([-1.1, -1.16, -1.3])
 FAIR, IN_GREEN_LIGHT = np.float32([-0.5, -0.9, -1.1]), np.float32([-0.9, -0.9, -1.1])
 
 
-def bearded_in(template: Floats) -> tuple[Floats, Floats]:
+def bearded_in(template: Floats, beard: Floats = BEARD) -> tuple[Floats, Floats]:
     """(3,) each: the skin and the beard of a ruddy face in a template with this skin."""
     face = np.broadcast_to(RUDDY, (100, 100, 3)).copy()
-    face[55:, 30:70] = BEARD
+    face[55:, 30:70] = beard
     skin = np.ones((100, 100), np.float32)
     skin[55:, 30:70] = 0
     ones = np.ones_like(skin)
@@ -110,6 +110,18 @@ def test_a_grey_beard_beside_ruddy_skin_does_not_turn_green() -> None:
     skin, beard = bearded_in(FAIR)
     assert skin[0] - skin[1] == pytest.approx(FAIR[0] - FAIR[1], abs=0.15)
     assert beard[0] - beard[1] > 0.04
+
+
+def test_what_is_green_in_the_photo_stays_green() -> None:
+    """A leaf-green spot, as eyes may be."""
+    _, spot = bearded_in(FAIR, np.float32([-1.6, -1.2, -1.7]))
+    assert spot[0] - spot[1] < -0.2
+
+
+def test_nothing_gets_brighter_by_it() -> None:
+    skin, beard = bearded_in(FAIR)
+    bare_skin, bare_beard = bearded_in(IN_GREEN_LIGHT + (FAIR - IN_GREEN_LIGHT).mean())
+    assert beard.mean() - skin.mean() == pytest.approx(bare_beard.mean() - bare_skin.mean(), abs=0.03)
 
 
 def test_in_green_light_it_may() -> None:

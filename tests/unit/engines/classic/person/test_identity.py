@@ -199,6 +199,17 @@ def test_an_identity_of_the_second_format_is_still_read(whole: dict[str, Any]) -
     assert np.abs(was.leaf().tone - now.leaf().tone).max() < 0.1  # of a JPEG, and of the pixels before it
 
 
+@pytest.mark.parametrize(
+    "severed",
+    [[[1, 2], [3]], ["a", "b"], None, 7, [[1e39, 2]], [[1e300, 2]], [[float("nan"), 1]], [[0, 0]] * 1000, {"x": 1}],
+)
+def test_an_edge_that_is_none_is_no_identity(whole: dict[str, Any], severed: Any) -> None:
+    card = json.loads(_card().tobytes())
+    card["views"][0]["severed"] = severed
+    with pytest.raises(AlgorithmFailed):
+        Identity.from_bytes(_npz(**(whole | {"card": np.frombuffer(json.dumps(card).encode(), np.uint8)})))
+
+
 def test_a_photo_of_which_nothing_is_said_has_no_bystanders(whole: dict[str, Any]) -> None:
     (view,) = _looked_at(_npz(**(whole | {"card": _card()}))).views
     assert view.alone

@@ -51,6 +51,21 @@ def test_a_shoulder_goes_on_to_the_picture_s_side(above: float) -> None:
         assert rim[: begins - 12].max() < 0.05
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_each_side_is_judged_by_itself(mirrored: bool) -> None:
+    alpha = np.zeros((400, 320), np.float32)
+    cv2.circle(alpha, (160, 160), 120, 1.0, -1)
+    alpha[int(CHIN) - 50 :, :160] = 1
+    alpha[int(CHIN) + 60 :] = 1
+    alpha = np.ascontiguousarray(alpha[:, ::-1]) if mirrored else alpha
+    rims = beside(replace(person(CHIN), alpha=lambda: alpha))
+    high, low = rims[::-1] if mirrored else rims
+    begins = int(np.argmax(high > 0.5))
+    assert int(np.argmax(low > 0.5)) - begins > 100
+    assert begins < 545, "50 px above the chin"
+    assert high[begins + 12 :].min() > 0.95
+
+
 def test_hair_ends_in_a_soft_curve() -> None:
     for rim in beside(person(CHIN + 40, hair=(100.0, 180.0))):
         assert rim[300:560].max() < 0.05

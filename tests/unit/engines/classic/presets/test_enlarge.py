@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.presets.compose import is_grey
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.engines.classic.presets.enlarge import flow, hair_mask, noise_of, strand_noise, textured
+from portraitd.engines.classic.presets.exposure import is_grey
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.images import Image, Mask, Points

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from portraitd.engines.classic.person.identity import view_of
 from portraitd.engines.classic.presets.framing import (
     CHEEK_SIDES,
     PORTRAIT,
@@ -15,11 +16,15 @@ from portraitd.engines.classic.presets.framing import (
     Wish,
     find_frame,
     head_is_cut_off,
+    read_person,
     roll_of,
+    shoulder_at,
+    surely_shoulder,
 )
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
-from portraitd.images import Points, Size
+from portraitd.images import Mask, Points, Size, no_points
+from tests.fakes import heads
 
 WISH = Wish((250.0, 220.0, 340.0), (384.0, 30.0), (100.0, 50.0, 180.0), straighten=1.0)
 
@@ -30,8 +35,9 @@ def _person(cuts: list[tuple[float, float]], tilt_deg: float = 0.0) -> Person:
     turn = np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]])
     points = 100 * mean_face().points[:, :2] @ turn.T + (400, 350)
     crown = np.array([(0.0, -190.0)]) @ turn.T + (400, 350)
-    size = Size(800, 900)
-    return Person(points.astype(np.float32), size, np.array(cuts, np.float32).reshape(-1, 2), crown.astype(np.float32))
+    outline = np.array(cuts, np.float32).reshape(-1, 2), crown.astype(np.float32)
+    begin = surely_shoulder(points.astype(np.float32))
+    return Person(points.astype(np.float32), Size(800, 900), *outline, no_points(), (begin, begin))
 
 
 def _placed(person: Person, frame: Frame) -> Points:
@@ -73,7 +79,9 @@ def _cut_at(bottom: int, sides: tuple[int, int] | None = None, *, crown: bool = 
     person, corner = _person(cuts), np.array([left, begin], np.float32)
     top = np.maximum(person.crown, [0, begin]) - corner
     size = Size(right - left + 1, bottom - begin + 1)
-    return replace(person, points=person.points - corner, cuts=person.cuts - corner, crown=top, size=size)
+    begin = surely_shoulder(person.points - corner)
+    moved = replace(person, points=person.points - corner, cuts=person.cuts - corner, crown=top, size=size)
+    return replace(moved, drawable_from=(begin, begin))
 
 
 CLOSE = replace(WISH, emergency=2.0)
@@ -147,10 +155,65 @@ def test_next_to_nothing_is_not_drawn_out() -> None:
     assert below.max() > PORTRAIT.height - 60
 
 
-def test_a_cut_shoulder_does_not_push_the_face_to_the_side() -> None:
+def _mirrored(person: Person) -> Person:
+    across = np.array([person.size.width - 1, 0], np.float32)
+    points, cuts, crown = (np.abs(across - found) for found in (person.points, person.cuts, person.crown))
+    points = points[mean_face().mirror]
+    return replace(person, points=points, cuts=cuts, crown=crown, drawable_from=person.drawable_from[::-1])
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_a_cut_shoulder_does_not_push_the_face_to_the_side(right: bool) -> None:
     person = _cut_at(899, (140, 799))
     person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] > 500)])
-    assert abs(_placed(person, find_frame(person, SCENE))[:, 0].mean() - 384) < 80
+    person = _mirrored(person) if right else person
+    assert abs(_placed(person, find_frame(person, SCENE))[:, 0].mean() - 384) < 40
+
+
+def test_what_is_no_shoulder_pushes_it() -> None:
+    person = _cut_at(899, (140, 799))
+    person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] > 500)])
+    hair = replace(person, drawable_from=(900.0, 900.0))
+    assert _placed(hair, find_frame(hair, SCENE))[:, 0].mean() < 384 - 60
+
+
+def _edge(*runs: tuple[int, int]) -> Mask:
+    """(900, 2) the side of a photo at which somebody is between these rows."""
+    edge = np.zeros((900, 2), np.float32)
+    for start, end in runs:
+        edge[start:end, 1] = 1
+    return edge
+
+
+FACE = 100 * mean_face().points[:, :2] + np.array([400, 350], np.float32)
+CHIN, ACROSS = float(FACE[:, 1].max()), float(np.ptp(FACE[:, 0]))
+
+
+def test_a_shoulder_begins_where_nothing_is_above_it() -> None:
+    begins = round(CHIN - 0.3 * ACROSS)
+    assert shoulder_at(_edge((begins, 900)), FACE) == begins
+    assert shoulder_at(_edge((100, 200), (begins, 900)), FACE) == begins
+    assert shoulder_at(_edge((begins, 600), (604, 898)), FACE) == begins, "a stripe, and the photo's rim"
+
+
+def test_hair_down_to_the_shoulder_hides_where_it_begins() -> None:
+    assert shoulder_at(_edge((100, 900)), FACE) is None
+    assert shoulder_at(_edge((0, 900)), FACE - [0, 460]) is None, "a chin at the photo's top"
+    assert surely_shoulder(FACE) == pytest.approx(CHIN - 0.25 * ACROSS)
+
+
+def test_what_is_known_of_a_view_comes_along() -> None:
+    alpha = np.zeros((400, 400), np.float32)
+    alpha[20:, 150:250] = 1
+    alpha[240:, :200] = 1
+    edge = np.array([(250, 300), (251, 310)], np.float32)
+    view = replace(view_of("one", heads.head(), heads.MESH, 0.9), alpha=lambda: alpha, severed=edge)
+    person = read_person(view, alpha)
+    assert np.array_equal(person.severed, edge)
+    left, right = person.drawable_from
+    assert left == min(240, surely_shoulder(heads.MESH.xy))
+    assert right == surely_shoulder(heads.MESH.xy)
+    assert person.size == Size(400, 400)
 
 
 def test_beside_the_hair_nothing_is_drawn_out() -> None:
@@ -168,6 +231,8 @@ def test_an_edge_at_which_somebody_was_cut_away_is_left_outside_where_little_doe
     shown = frame.apply(edge)
     assert ((shown[:, 0] >= PORTRAIT.width - 3) | (shown[:, 1] >= PORTRAIT.height - 3)).all()
     assert abs(_placed(severed, frame)[:, 0].mean() - 384) < 80
+    one = replace(alone, severed=edge[:1])
+    assert find_frame(one, SCENE).apply(edge[:1])[0, 0] > find_frame(alone, SCENE).apply(edge[:1])[0, 0] + 20
     nothing_hides_it = replace(alone, severed=np.array([(400.0, 560.0)], np.float32))
     assert find_frame(nothing_hides_it, SCENE).zoom == pytest.approx(find_frame(alone, SCENE).zoom, rel=0.1)
 
@@ -182,3 +247,18 @@ def test_a_tilt_is_taken_out(tilt: float) -> None:
 def test_z_scales_along() -> None:
     frame = Frame(np.array([[2.0, 0, 5], [0, 2, 7]]))
     assert frame.apply(np.array([[1, 1, 3]], np.float32)).tolist() == [[7, 9, 6]]
+
+
+def test_an_edge_turns_with_a_tilted_head() -> None:
+    """What is wished upright, the edge must be looked for upright."""
+    tilted = _person([], 30.0)
+    wish = replace(SCENE, straighten=1.0)
+    frame = find_frame(tilted, wish)
+    everywhere = np.stack(np.meshgrid(np.arange(0, 800, 20), np.arange(0, 900, 20)), axis=2).reshape(-1, 2)
+    shown = frame.apply(everywhere.astype(np.float32))
+    unturned = frame.zoom * everywhere + frame.matrix[:, 2]
+    outside = ((shown < -4) | (shown > [772, 1028])).any(axis=1)
+    would_be_inside = ((unturned > 50) & (unturned < [718, 974])).all(axis=1)
+    edge = everywhere[outside & would_be_inside].astype(np.float32)
+    assert len(edge) > 5
+    assert np.array_equal(find_frame(replace(tilted, severed=edge), wish).matrix, frame.matrix)
