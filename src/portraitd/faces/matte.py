@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from portraitd.faces import regions
 from portraitd.faces.bystanders import without_bystanders
+from portraitd.faces.guided import Guidance, drawn_along
 from portraitd.faces.matting import Prior, Trimap, solve_matte
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
@@ -34,6 +35,8 @@ SURELY_BACKDROP = 0.08
 #: be. In face widths.
 HAZE = (0.015, 0.04)
 STRAND = 0.03
+#: How closely strands follow the full picture.
+STRANDS = Guidance(window_px=5, smoothness=4e-4, averaged_px=3)
 #: From how much that is left out on somebody is beside the person, squares of the face's width.
 UNTOUCHED = 0.05
 #: How near to somebody who is left out a person is severed by them, face widths, where less than this share is seen of
@@ -76,7 +79,7 @@ def matte_of(models: FaceModels, image: Image, mesh: FaceMesh) -> Matte:
     alpha = solve_matte(colours, trimap, make_prior(colours, rough, trimap, points, face_px))
     severed = no_points() if alone else _severed(lost, alpha, points)
     if scale < 1:
-        alpha = _upsampled(alpha, colours, image)
+        alpha = _upsampled(alpha, image)
         probability = np.asarray(cv2.resize(probability, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     severed = np.asarray((severed + 0.5) / scale - 0.5, np.float32)
     return Matte(_cleaned(alpha, probability, mesh), alone, severed)
@@ -203,23 +206,12 @@ def _mean_nearby(colours: Floats, known: NDArray[np.bool_], window: int) -> Floa
     return np.asarray(total / weight[..., None], np.float32)
 
 
-def _upsampled(alpha: Mask, colours: Floats, image: Image) -> Mask:
-    """Alpha of the full picture: the small picture's local linear models in colour, applied to full-size colours.
-
-    He, Sun 2015, "Fast guided filter", with grey guidance: strands finer than the solved grid come back.
-    """
-    height, width = image.shape[:2]
-    guide = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
-    mean_g, mean_a = cv2.blur(guide, (5, 5)), cv2.blur(alpha, (5, 5))
-    slope = (cv2.blur(guide * alpha, (5, 5)) - mean_g * mean_a) / (cv2.blur(guide**2, (5, 5)) - mean_g**2 + 4e-4)
-    offset = mean_a - slope * mean_g
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
-    full = cv2.resize(cv2.blur(slope, (3, 3)), (width, height)) * grey
-    full += cv2.resize(cv2.blur(offset, (3, 3)), (width, height))
-    plain = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_CUBIC)
-    # Where the solver was sure, the linear model may only add noise.
+def _upsampled(alpha: Mask, image: Image) -> Mask:
+    """Alpha of the full (H, W, 3) picture: strands finer than the solved grid come back."""
+    plain = cv2.resize(alpha, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_CUBIC)
+    # Where the solver was sure, following the picture may only add noise.
     doubt = np.clip(np.minimum(plain, 1 - plain) * 20, 0, 1)
-    return np.asarray(np.clip(plain + (full - plain) * doubt, 0, 1), np.float32)
+    return np.asarray(np.clip(plain + (drawn_along(alpha, image, STRANDS) - plain) * doubt, 0, 1), np.float32)
 
 
 def _cleaned(alpha: Mask, probability: Mask, mesh: FaceMesh) -> Mask:

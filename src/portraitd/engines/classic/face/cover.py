@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from portraitd.engines.classic.face.geometry import Raster, at_points, rasterise, rim_gap, rim_weights
 from portraitd.engines.classic.face.light import grey_of, harmonics, log_light
 from portraitd.faces import regions
+from portraitd.faces.guided import Guidance, drawn_along
 from portraitd.faces.shape import mean_face
 from portraitd.faces.shrink import shrunk
 from portraitd.images import Floats, Image, Mask, Points
@@ -51,9 +52,8 @@ EDGE = 0.035
 #: How far in from the contour hair may hang over a bare cheek, eye distances; and how much darker it must be beyond.
 HANGING = (0.30, 0.45)
 DEEPER = 0.3
-#: Radius, px of the small picture, in which hair is a function of brightness; and how little contrast counts for none.
-EDGE_PX = 4
-EDGE_SMOOTHNESS = 1e-3
+#: How closely hair's edges follow the picture.
+EDGES = Guidance(window_px=9, smoothness=1e-3, averaged_px=9)
 
 
 @lru_cache(maxsize=1)
@@ -251,22 +251,9 @@ def tint_of(off: Floats) -> Floats:
     return np.asarray(np.sqrt(3 * grey_of(tint * tint)), np.float32)
 
 
-def drawn_along(hair: Mask, image: Image) -> Mask:
-    """(H, W) the small mask of `hair_over` at the size of its (H, W, 3) image, its edges drawn along the image's.
-
-    Fast guided filter: the small mask as a linear function of brightness, that function then applied at full size (He
-    and Sun 2015, arXiv:1505.00996).
-    """
-    height, width = image.shape[:2]
-    guide = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
-    small = cv2.resize(guide, (hair.shape[1], hair.shape[0]), interpolation=cv2.INTER_AREA) / np.float32(255.0)
-    size = (2 * EDGE_PX + 1, 2 * EDGE_PX + 1)
-    mean_i, mean_p = cv2.blur(small, size), cv2.blur(hair, size)
-    slope = cv2.blur(small * hair, size) - mean_i * mean_p
-    slope /= cv2.blur(small * small, size) - mean_i * mean_i + EDGE_SMOOTHNESS
-    level = mean_p - slope * mean_i
-    lines = cv2.resize(cv2.merge([cv2.blur(slope, size), cv2.blur(level, size)]), (width, height))
-    return np.asarray(np.clip(lines[:, :, 0] * (guide / np.float32(255.0)) + lines[:, :, 1], 0, 1), np.float32)
+def at_full_size(hair: Mask, image: Image) -> Mask:
+    """(H, W) the small mask of `hair_over` at the size of its (H, W, 3) image, its edges drawn along the image's."""
+    return np.clip(drawn_along(hair, image, EDGES), 0, 1)
 
 
 def features(points: Points, shape: tuple[int, int], rings: tuple[tuple[int, ...], ...], grow: float) -> Mask:

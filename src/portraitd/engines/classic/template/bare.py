@@ -10,6 +10,7 @@ from portraitd.engines.classic.face import light
 from portraitd.engines.classic.face.light import REDDER
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
+from portraitd.faces.guided import Guidance, drawn_along
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
 from portraitd.faces.segment import person_probability
@@ -29,6 +30,8 @@ EDGE = (0.10, 0.20)
 MOSTLY_SKIN = 0.5
 #: How far above the chin other skin than the face's own rim may begin, face widths: a bowed head's shoulders do.
 SHOULDERS = 0.12
+#: How closely bare skin's edges follow the picture.
+EDGES = Guidance(window_px=5, smoothness=2e-3, averaged_px=5)
 
 
 def bare_skin_in(models: FaceModels, picture: Image, mesh: FaceMesh, skin: Floats) -> Mask:
@@ -118,17 +121,8 @@ def _joined(likely: Mask, face_area: float) -> Mask:
 
 
 def at_full_size(small: Mask, picture: Image) -> Mask:
-    """(H, W) the small mask at full size, its edges the picture's own (fast guided filter, arXiv:1505.00996)."""
-    height, width = picture.shape[:2]
-    grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
-    guide = np.asarray(cv2.resize(grey, small.shape[::-1], interpolation=cv2.INTER_AREA), np.float32) / 255
-    box = (5, 5)
-    mean_i, mean_p = cv2.blur(guide, box), cv2.blur(small, box)
-    slope = (cv2.blur(guide * small, box) - mean_i * mean_p) / (cv2.blur(guide * guide, box) - mean_i * mean_i + 2e-3)
-    lines = cv2.merge([cv2.blur(slope, box) / 255, cv2.blur(mean_p - slope * mean_i, box)])
-    large = cv2.resize(np.asarray(lines, np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    drawn = cv2.multiply(large[:, :, 0], grey, dtype=cv2.CV_32F) + large[:, :, 1]
-    return np.asarray(np.clip((drawn - 0.1) / 0.75, 0, 1), np.float32)
+    """(H, W) the small mask at the size of its (H, W, 3) picture, its edges the picture's own, and firm."""
+    return np.asarray(np.clip((drawn_along(small, picture, EDGES) - 0.1) / 0.75, 0, 1), np.float32)
 
 
 def brightened(picture: Image, box: Box, gain: Floats) -> Image:

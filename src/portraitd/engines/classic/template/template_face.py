@@ -201,7 +201,7 @@ def read_template(
     fill = None if person is None else fill_light(near, person)
     if hands is not None:
         things = np.maximum(things, cv2.resize(hands(), things.shape[::-1], interpolation=cv2.INTER_LINEAR))
-    covered = cover.drawn_along(np.maximum(face.hair, things), face.image)
+    covered = cover.at_full_size(np.maximum(face.hair, things), face.image)
     if things.any():  # brightness tells their edges, but not what lies between them
         solid = cv2.erode(things, np.ones((3, 3), np.uint8), iterations=2)
         covered = np.maximum(covered, cv2.resize(solid, covered.shape[1::-1], interpolation=cv2.INTER_LINEAR))

@@ -14,8 +14,8 @@ from portraitd.engines.classic.face.cover import (
     _chin_points,
     _moustache_points,
     against_skin,
+    at_full_size,
     cover_zone,
-    drawn_along,
     features,
     hair_and_edge,
     hair_over,
@@ -67,7 +67,7 @@ def with_fringe() -> tuple[Image, np.ndarray]:
 
 
 def found(image: Image) -> Mask:
-    return drawn_along(hair_over(against_skin(image, POINTS, FACING, LIGHT)), image)
+    return at_full_size(hair_over(against_skin(image, POINTS, FACING, LIGHT)), image)
 
 
 def test_the_painted_light_is_the_skin_s() -> None:
@@ -358,7 +358,7 @@ def test_a_guided_mask_keeps_to_the_guides_edge() -> None:
     image[:, 90:] = 255
     rough = np.zeros((60, 60), np.float32)
     rough[:, 32:] = 1
-    drawn = drawn_along(rough, image)
+    drawn = at_full_size(rough, image)
     assert drawn.shape == (180, 180)
     step = np.diff(drawn[90])
     assert np.argmax(step) == 89, "between 89 and 90, as in the image; not at 96, as in the mask"
