@@ -22,11 +22,13 @@ PORTRAIT = Size(768, 1024)
 #: photo cuts may show.
 MOST_DRAWN_OUT = 1.0
 CROWN_PX = 4.0
-#: Up to this, drawn out clothes look like clothes.
-WELL_DRAWN_OUT = 0.6
+#: Up to this, drawn out clothes look like clothes; and from this on they are hardly any.
+WELL_DRAWN_OUT, NEARLY_MOST = 0.6, 0.9
 #: How far above the chin a shoulder may begin, and from where on what a side cuts is taken for one anyway; how long a
 #: gap in it may be, as at the photo's rim; all in face widths.
 SHOULDER, SURELY_SHOULDER, GAP = 0.4, 0.25, 0.06
+#: What it costs a face to be larger than the greatest width, per natural log.
+LARGER = 20.0
 #: What it costs to show all of an edge at which somebody was cut away; and how deep inside, px, it shows wholly.
 SEVERED_SEEN, SEVERED_WHOLLY = 1.6, 40.0
 #: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
@@ -73,6 +75,8 @@ class Wish:
     most_turn_deg: float = 0.0
     #: The face may be this much larger than the greatest width where only that hides a deep cut; 1 forbids it.
     emergency: float = 1.0
+    #: What that costs, per natural log of the face's width; LARGER or more.
+    larger: float = LARGER
 
 
 @dataclass(frozen=True)
@@ -171,12 +175,14 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     tx, ty = x - s * middle[0], room - s * top
     ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
     cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 120
-    cost += 20 * np.clip(np.log(s * face / most), 0, None)
+    cost += wish.larger * np.clip(np.log(s * face / most), 0, None)
     cost += np.abs(ty + s * top - wish.headroom[0]) / 150
     cost += np.clip(s * chin + ty - wish.chin_at_most, 0, None) / 50
     cost += _face_outside(level, s, tx, ty)
     drawn = _drawn_out(person, turn, s, tx, ty)
     cost += 3 * np.clip(drawn, 0, 20) + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, 20)
+    # Who is strict about the face's width must not end with no picture where others have a close-up.
+    cost += 1.5 * (wish.larger - LARGER) * np.clip(drawn - NEARLY_MOST, 0, 20)
     crown_cut = cuts[person.cuts[:, 1] <= 1]
     if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
         cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)

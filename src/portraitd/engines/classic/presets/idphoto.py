@@ -36,6 +36,7 @@ WISH = Wish(
     straighten=1.0,
     most_turn_deg=MOST_TURN_DEG,
     emergency=1.6,
+    larger=60.0,
 )
 GRADE = Grade(contrast=1.04, grain=0.9)
 

@@ -262,3 +262,12 @@ def test_an_edge_turns_with_a_tilted_head() -> None:
     edge = everywhere[outside & would_be_inside].astype(np.float32)
     assert len(edge) > 5
     assert np.array_equal(find_frame(replace(tilted, severed=edge), wish).matrix, frame.matrix)
+
+
+def test_documents_draw_more_out_for_their_geometry_and_never_so_much_that_none_is_made() -> None:
+    document = replace(SCENE, face_px=(420.0, 410.0, 440.0), larger=60.0)
+    for bottom in range(520, 660, 10):
+        person = _cut_at(bottom, (140, 660))
+        lenient, strict = (find_frame(person, wish) for wish in (replace(document, larger=20.0), document))
+        assert strict.zoom <= lenient.zoom + 1e-6
+        assert head_is_cut_off(person, strict) == head_is_cut_off(person, lenient)
