@@ -1,13 +1,13 @@
 """Where the person stands in the portrait: one similarity from the photo's pixels to the portrait's.
 
-The photo may cut the person anywhere. A frame is searched that leaves every cut outside; what cannot be left outside
-is the cutout's to hide.
+The photo may cut the person anywhere. Of many frames the one is taken that costs least: what is off the wish costs, and
+what shows of cuts. Clothes may be drawn out a little beyond one, which the cutout does; a head may not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -157,41 +157,88 @@ def _crown(alpha: Mask, points: Points) -> Points:
 
 def find_frame(person: Person, wish: Wish) -> Frame:
     """The frame nearest to the wish that shows no cut, or as little of one as the limits allow."""
-    eyes = _eyes(person.points)
-    turn = _upright(eyes, wish.straighten)
-    level = person.points @ turn.T
-    face = level[CHEEK_SIDES[1], 0] - level[CHEEK_SIDES[0], 0]
-    face = max(face, 0.8 * float(np.ptp(level[:, 0])))  # a turned head shows one side only
-    top = float((person.crown @ turn.T)[:, 1].min())
-    middle = eyes.mean(axis=0) @ turn.T
-    chin, cuts = float(level[regions.CHIN, 1]), person.cuts @ turn.T
-    wished, least, most = wish.face_px
-    scales = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)]) / face
-    shifts = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
-    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 8)])
-    if person.cuts.size and (person.cuts[:, 1] <= 1).any():  # a head without its crown: the frame must cut it too
-        rooms = np.concatenate([np.linspace(-60, -2, 5), rooms])
-    s, x, room = (grid.ravel() for grid in np.meshgrid(scales, shifts, rooms, indexing="ij"))
-    tx, ty = x - s * middle[0], room - s * top
-    ty = np.minimum(ty, wish.eyes_at_most - s * middle[1])
-    cost = 3 * np.abs(np.log(s * face / wished)) + np.abs(x - wish.centre_x[0]) / 120
-    cost += wish.larger * np.clip(np.log(s * face / most), 0, None)
-    cost += np.abs(ty + s * top - wish.headroom[0]) / 150
-    cost += np.clip(s * chin + ty - wish.chin_at_most, 0, None) / 50
-    cost += _face_outside(level, s, tx, ty)
-    drawn = _drawn_out(person, turn, s, tx, ty)
-    cost += 3 * np.clip(drawn, 0, 20) + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, 20)
-    # Who is strict about the face's width must not end with no picture where others have a close-up.
-    cost += 1.5 * (wish.larger - LARGER) * np.clip(drawn - NEARLY_MOST, 0, 20)
-    crown_cut = cuts[person.cuts[:, 1] <= 1]
-    if crown_cut.size:  # nothing can be drawn out there: a head would end in a line
-        cost += 0.1 * np.clip(s * float(np.median(crown_cut[:, 1])) + ty, 0, None)
-    cost += _seen(cuts[~_drawable(person)], s, tx, ty)
-    if person.severed.size:
-        depth = _depths(person.severed @ turn.T, s, tx, ty)
-        cost += SEVERED_SEEN * np.clip(depth / SEVERED_WHOLLY, 0, 1).mean(axis=1)
+    head = _straightened(person, wish.straighten)
+    places = _candidates(head, wish, crown_is_cut=bool((person.cuts[:, 1] <= 1).any()))
+    cost = _off_wish(head, wish, places) + _face_outside(head.points, *places)
+    cost += _cuts_shown(person, head.turn, places) + _drawing_out(person, head.turn, wish, places)
     best = int(np.argmin(cost))
-    return Frame(np.column_stack([s[best] * turn, (tx[best], ty[best])]))
+    return Frame(np.column_stack([places.s[best] * head.turn, (places.tx[best], places.ty[best])]))
+
+
+class _Places(NamedTuple):
+    """Candidate frames: (K,) each, zoom, and what is added to x and y after it."""
+
+    s: NDArray[np.float64]
+    tx: NDArray[np.float64]
+    ty: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Head:
+    """A head some of whose tilt was taken out; photo pixels, turned."""
+
+    #: (2, 2) that turned it.
+    turn: NDArray[np.float64]
+    #: (468, 2) mesh.
+    points: NDArray[np.float64]
+    #: Its width; the top of its hair, y; and the middle of the eyes, x and y.
+    width: float
+    top: float
+    eyes: NDArray[np.float64]
+
+
+def _straightened(person: Person, share: float) -> _Head:
+    eyes = _eyes(person.points)
+    turn = _upright(eyes, share)
+    points = person.points @ turn.T
+    width = float(points[CHEEK_SIDES[1], 0] - points[CHEEK_SIDES[0], 0])
+    width = max(width, 0.8 * float(np.ptp(points[:, 0])))  # a turned head shows one side only
+    return _Head(turn, points, width, float((person.crown @ turn.T)[:, 1].min()), eyes.mean(axis=0) @ turn.T)
+
+
+def _candidates(head: _Head, wish: Wish, *, crown_is_cut: bool) -> _Places:
+    wished, least, most = wish.face_px
+    widths = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)])
+    middles = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
+    rooms = np.unique([wish.headroom[0], *np.linspace(wish.headroom[1], wish.headroom[2], 8)])
+    if crown_is_cut:  # a head without its crown: the frame must cut it too
+        rooms = np.concatenate([np.linspace(-60, -2, 5), rooms])
+    grids = np.meshgrid(widths / head.width, middles, rooms, indexing="ij")
+    s, x, room = (grid.ravel() for grid in grids)
+    return _Places(s, x - s * head.eyes[0], np.minimum(room - s * head.top, wish.eyes_at_most - s * head.eyes[1]))
+
+
+def _off_wish(head: _Head, wish: Wish, places: _Places) -> NDArray[np.float64]:
+    """(K,) cost of a face of another size, or elsewhere, than wished."""
+    s, tx, ty = places
+    wished, _, most = wish.face_px
+    cost = 3 * np.abs(np.log(s * head.width / wished))
+    cost += wish.larger * np.clip(np.log(s * head.width / most), 0, None)
+    cost += np.abs(s * head.eyes[0] + tx - wish.centre_x[0]) / 120
+    cost += np.abs(s * head.top + ty - wish.headroom[0]) / 150
+    cost += np.clip(s * head.points[regions.CHIN, 1] + ty - wish.chin_at_most, 0, None) / 50
+    return np.asarray(cost, np.float64)
+
+
+def _cuts_shown(person: Person, turn: NDArray[np.float64], places: _Places) -> NDArray[np.float64]:
+    """(K,) cost of what shows of cuts beyond which nothing can be drawn out."""
+    cuts = person.cuts @ turn.T
+    cost = _seen(cuts[~_drawable(person)], *places)
+    crown = cuts[person.cuts[:, 1] <= 1]
+    if crown.size:  # a head would end in a line
+        cost += 0.1 * np.clip(places.s * float(np.median(crown[:, 1])) + places.ty, 0, None)
+    if person.severed.size:
+        depth = _depths(person.severed @ turn.T, *places)
+        cost += SEVERED_SEEN * np.clip(depth / SEVERED_WHOLLY, 0, 1).mean(axis=1)
+    return np.asarray(cost, np.float64)
+
+
+def _drawing_out(person: Person, turn: NDArray[np.float64], wish: Wish, places: _Places) -> NDArray[np.float64]:
+    """(K,) cost of drawing clothes out beyond the other cuts."""
+    drawn = np.clip(_drawn_out(person, turn, *places), 0, 20)
+    cost = 3 * drawn + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, None)
+    # Who is strict about the face's width must not end with no picture where others have a close-up.
+    return np.asarray(cost + 1.5 * (wish.larger - LARGER) * np.clip(drawn - NEARLY_MOST, 0, None), np.float64)
 
 
 def _drawable(person: Person) -> NDArray[np.bool_]:
