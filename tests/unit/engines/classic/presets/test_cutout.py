@@ -39,7 +39,7 @@ def person(shoulder: float, hair: tuple[float, float] | None = None) -> View:
 def beside(view: View) -> tuple[Mask, Mask]:
     """The left and the right rim of the cutout."""
     alpha = cut_out(view, WISH, 0.0).alpha
-    return alpha[:, 8:12].min(axis=1), alpha[:, -12:-8].min(axis=1)
+    return alpha[:, 2:5].min(axis=1), alpha[:, -5:-2].min(axis=1)
 
 
 @pytest.mark.parametrize("above", [-40.0, 0.0, 50.0])
