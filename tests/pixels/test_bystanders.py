@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.base import Photo
+from portraitd.engines.classic.person import training
 from portraitd.engines.classic.person.training import train_identity
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.matte import matte_of, person_matte
@@ -76,6 +77,16 @@ def test_a_training_knows_which_photos_have_bystanders(face_models: FaceModels, 
     photos = [Photo("crowd", crowd), Photo("alone", seen(face_models, portraits_folder, "woman_4")[0])]
     identity, _ = train_identity(face_models, NoEmbedder(), photos)
     assert {view.name: view.alone for view in identity.views} == {"crowd": False, "alone": True}
+
+
+def test_a_training_keeps_where_a_neighbour_stood_before_the_person(
+    face_models: FaceModels, portraits_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = np.array([(7, 300), (8, 320)], np.float32)
+    monkeypatch.setattr(training, "matte_of", lambda *whom: matte_of(*whom)._replace(severed=edge))
+    photo = Photo("one", seen(face_models, portraits_folder, "woman_4")[0])
+    identity, _ = train_identity(face_models, NoEmbedder(), [photo])
+    assert np.array_equal(identity.views[0].severed, edge)
 
 
 def test_a_training_keeps_no_network_that_portraits_do_not_need(

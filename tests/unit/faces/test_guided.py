@@ -22,6 +22,8 @@ def test_an_edge_comes_to_lie_where_the_picture_has_it(size: tuple[int, int]) ->
     assert found.shape == size
     assert found.dtype == np.float32
     inner = found[height // 4 : -height // 4]
+    assert np.abs(inner[:, : edge - 24]).max() < 0.1
+    assert np.abs(inner[:, edge + 24 :] - 1).max() < 0.1
     assert (inner[:, edge + 1 : edge + 4] - inner[:, edge - 4 : edge - 1]).min() > 0.6, "sharper than the mask was"
 
 

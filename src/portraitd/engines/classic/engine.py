@@ -141,8 +141,9 @@ class ClassicEngine:
         self, template: TemplateFace, identity: Identity
     ) -> Callable[[int], tuple[Image, FaceMesh | None]]:
         coloured = with_complexion(self._models, template, step_between(identity.skin, template))
-        bearded = identity.views[0].face() if template.bearded and is_bearded(identity.views[0].face()) else None
-        worn = with_outline(shaved(with_fill(coloured), bearded), identity.shape)
+        bearded = template.bearded and is_bearded(identity.views[0].face())
+        shaven = shaved(with_fill(coloured), identity.views[0].face() if bearded else None)
+        worn = with_outline(shaven, identity.shape)
         gap = partial(self._people.gap, identity) if self._people.can_tell(identity) else None
         views = views_by_trial(worn, identity, gap)
 

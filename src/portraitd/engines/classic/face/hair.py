@@ -36,7 +36,7 @@ def hair_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width
 
 
 def lendable_in_place(face: FaceRegion, raster: Raster, size: tuple[int, int], width_px: float) -> Mask:
-    """(h, w) of it, what another photo shows as skin: that may begin earlier, and more softly, than it must."""
+    """(h, w) what another photo may show instead, where it shows skin: more than `hair_in_place`, and more softly."""
     reach, softness = (share * width_px for share in LENDABLE)
     return np.clip(_grown(hair_at(face, raster, size), reach, softness), 0, 1)
 

@@ -238,7 +238,8 @@ def _drawing_out(person: Person, turn: NDArray[np.float64], wish: Wish, places: 
     drawn = np.clip(_drawn_out(person, turn, *places), 0, 20)
     cost = 3 * drawn + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, None)
     # Who is strict about the face's width must not end with no picture where others have a close-up.
-    return np.asarray(cost + 1.5 * (wish.larger - LARGER) * np.clip(drawn - NEARLY_MOST, 0, None), np.float64)
+    nearly = np.clip(drawn - NEARLY_MOST, 0, MOST_DRAWN_OUT - NEARLY_MOST)
+    return np.asarray(cost + 1.5 * (wish.larger - LARGER) * nearly, np.float64)
 
 
 def _drawable(person: Person) -> NDArray[np.bool_]:

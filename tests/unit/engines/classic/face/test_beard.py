@@ -108,6 +108,13 @@ def test_a_beard_like_one_s_own_goes_on_below_it() -> None:
         assert np.array_equal(worn.picture, template.picture) == kept
 
 
+def test_a_beard_is_one_s_own_in_dimmer_light_too() -> None:
+    template = read(man((70, 56, 50), 0.05))
+    assert template.beard is not None
+    dim = np.asarray(man((70, 56, 50)) * 0.6, np.uint8)
+    assert np.array_equal(shaved(template, read(dim).face).picture, template.picture)
+
+
 def test_a_face_without_a_contour_below_its_mouth_is_not_shaved() -> None:
     points = heads.MESH.points.copy()
     points[:, 1] = np.minimum(points[:, 1], MOUTH[1])

@@ -10,6 +10,7 @@ import pytest
 from portraitd.engines.classic.person.identity import view_of
 from portraitd.engines.classic.presets.framing import (
     CHEEK_SIDES,
+    LARGER,
     PORTRAIT,
     Frame,
     Person,
@@ -21,6 +22,8 @@ from portraitd.engines.classic.presets.framing import (
     shoulder_at,
     surely_shoulder,
 )
+from portraitd.engines.classic.presets.idphoto import WISH as DOCUMENT
+from portraitd.engines.classic.presets.scene import CHIN_AT_MOST, EMERGENCY
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.images import Mask, Points, Size, no_points
@@ -129,7 +132,9 @@ def test_shoulders_cut_beside_the_face_are_cut_off() -> None:
 
 
 #: What a scene wishes for: much is allowed, little is wanted.
-SCENE = Wish((240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=696.0, emergency=2.0)
+SCENE = Wish(
+    (240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=CHIN_AT_MOST, emergency=EMERGENCY
+)
 
 
 @pytest.mark.parametrize("sides", [None, (150, 650)])
@@ -260,10 +265,19 @@ def test_an_edge_turns_with_a_tilted_head(tilt: float) -> None:
     assert (moved.apply(back.astype(np.float32))[:, 0] > PORTRAIT.width - 3).all()
 
 
-def test_documents_draw_more_out_for_their_geometry_and_never_so_much_that_none_is_made() -> None:
-    document = replace(SCENE, face_px=(420.0, 410.0, 440.0), larger=60.0)
-    for bottom in range(520, 660, 10):
-        person = _cut_at(bottom, (140, 660))
-        lenient, strict = (find_frame(person, wish) for wish in (replace(document, larger=20.0), document))
-        assert strict.zoom <= lenient.zoom + 1e-6
-        assert head_is_cut_off(person, strict) == head_is_cut_off(person, lenient)
+@pytest.mark.parametrize("crown", [False, True])
+@pytest.mark.parametrize("bottom", [485, 500, 540, 592, 604, 616, 660])
+def test_documents_draw_more_out_for_the_face_s_width_and_are_refused_no_more_often(bottom: int, crown: bool) -> None:
+    """Nor less often: a face as wide as the picture is no document."""
+    person = _cut_at(bottom, (180, 620), crown=crown)
+    lenient, strict = (find_frame(person, wish) for wish in (replace(DOCUMENT, larger=LARGER), DOCUMENT))
+    assert head_is_cut_off(person, strict) == head_is_cut_off(person, lenient)
+    if not head_is_cut_off(person, strict):
+        assert strict.zoom <= 1.05 * lenient.zoom
+
+
+def test_a_document_keeps_the_standard_s_width_where_drawing_out_does_it() -> None:
+    person = _cut_at(540, (180, 620))
+    lenient, strict = (find_frame(person, wish) for wish in (replace(DOCUMENT, larger=LARGER), DOCUMENT))
+    across = [np.subtract(*frame.apply(person.points)[CHEEK_SIDES[::-1], 0]) for frame in (strict, lenient)]
+    assert across[0] < across[1] - 8
