@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000
 
-from portraitd.engines.classic.template.bare import bare_skin_in
+from portraitd.engines.classic.face.bare import bare_skin_in
 from portraitd.engines.classic.template.template_face import read_template
 from portraitd.faces import regions
 from portraitd.faces.detect import detect_faces

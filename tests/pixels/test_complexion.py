@@ -12,8 +12,8 @@ import pytest
 
 from portraitd.engines.base import Photo, Portrait, TemplateJob
 from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.face.bare import bare_skin_in
 from portraitd.engines.classic.face.light import MELANIN
-from portraitd.engines.classic.template.bare import bare_skin_in
 from portraitd.engines.classic.template.recolour import shift_between, step_between, with_complexion
 from portraitd.engines.classic.template.template_face import TemplateFace, read_template
 from portraitd.faces.detect import detect_faces

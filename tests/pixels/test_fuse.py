@@ -18,13 +18,13 @@ from skimage.data import coffee
 
 from portraitd.engines.base import Failure, Photo, Portrait, PresetJob, TemplateJob, Trained, TrainFreeJob
 from portraitd.engines.classic.engine import ClassicEngine
+from portraitd.engines.classic.face.bare import bare_skin_in
 from portraitd.engines.classic.face.expression import mouth_in_picture
 from portraitd.engines.classic.face.region import read_region
 from portraitd.engines.classic.fusion.trial import Distance, views_by_trial
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.engines.classic.person.identity import Identity, View
 from portraitd.engines.classic.person.people import People
-from portraitd.engines.classic.template.bare import bare_skin_in
 from portraitd.engines.classic.template.packs import cut
 from portraitd.engines.classic.template.template_face import TemplateFace, look_at
 from portraitd.errors import AlgorithmFailed, NoHumanFace

@@ -7,12 +7,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.face.bare import at_full_size
 from portraitd.engines.classic.face.region import cut_out
-from portraitd.engines.classic.template.bare import at_full_size, brightened
 from portraitd.engines.classic.template.neck import FillLight
 from portraitd.engines.classic.template.template_face import TemplateFace
 from portraitd.faces.detect import Box
-from portraitd.images import Image
+from portraitd.images import Floats, Image
 
 #: How far beyond what changes the picture is looked at, px of the small copy: edges are drawn along its own.
 ROOM = 4
@@ -51,3 +51,14 @@ def _lit_part(fill: FillLight) -> Box:
         lit, step = np.flatnonzero(changed.any(axis=axis)), (end - start) / changed.shape[1 - axis]
         ends.append((max(start, int(start + (lit[0] - ROOM) * step)), min(end, int(start + (lit[-1] + ROOM) * step))))
     return Box(ends[0][0], ends[1][0], ends[0][1], ends[1][1])
+
+
+def brightened(picture: Image, box: Box, gain: Floats) -> Image:
+    """The (H, W, 3) picture, multiplied by (h, w, 3) within a box of its whole pixels; elsewhere its own bytes.
+
+    On the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
+    """
+    x0, y0, x1, y1 = (int(v) for v in box)
+    out = picture.copy()
+    out[y0:y1, x0:x1] = cv2.multiply(np.ascontiguousarray(picture[y0:y1, x0:x1]), gain, dtype=cv2.CV_8U)
+    return out

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from portraitd.engines.classic.face import light
+from portraitd.engines.classic.face.bare import WORK_PX, bare_skin
 from portraitd.engines.classic.face.cover import tint_of
 from portraitd.engines.classic.face.geometry import at_points, beside_ring
 from portraitd.engines.classic.face.region import Nearby
-from portraitd.engines.classic.template.bare import WORK_PX, bare_skin
 from portraitd.faces import regions
 from portraitd.faces.detect import Box
 from portraitd.faces.mesh import FaceMesh

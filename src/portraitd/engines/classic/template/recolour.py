@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.face import light
+from portraitd.engines.classic.face.bare import bare_skin_in
 from portraitd.engines.classic.face.light import MELANIN
-from portraitd.engines.classic.template.bare import bare_skin_in, brightened
+from portraitd.engines.classic.template.fill import brightened
 from portraitd.engines.classic.template.template_face import TemplateFace
 from portraitd.faces.detect import Box
 from portraitd.faces.models import FaceModels

@@ -1,4 +1,4 @@
-"""Which pixels of a template's picture are the model's bare skin: face, neck, ears, shoulders, hands."""
+"""Which pixels of a picture are bare skin: face, neck, ears, shoulders, hands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from portraitd.engines.classic.face import light
 from portraitd.engines.classic.face.light import REDDER
 from portraitd.faces import regions
-from portraitd.faces.detect import Box
 from portraitd.faces.guided import Guidance, drawn_along
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
@@ -123,14 +122,3 @@ def _joined(likely: Mask, face_area: float) -> Mask:
 def at_full_size(small: Mask, picture: Image) -> Mask:
     """(H, W) the small mask at the size of its (H, W, 3) picture, its edges the picture's own, and firm."""
     return np.asarray(np.clip((drawn_along(small, picture, EDGES) - 0.1) / 0.75, 0, 1), np.float32)
-
-
-def brightened(picture: Image, box: Box, gain: Floats) -> Image:
-    """The (H, W, 3) picture, multiplied by (h, w, 3) within a box of its whole pixels; elsewhere its own bytes.
-
-    On the display's codes, of which a factor of light is nearly one too (sRGB is about the power 1 / 2.2).
-    """
-    x0, y0, x1, y1 = (int(v) for v in box)
-    out = picture.copy()
-    out[y0:y1, x0:x1] = cv2.multiply(np.ascontiguousarray(picture[y0:y1, x0:x1]), gain, dtype=cv2.CV_8U)
-    return out

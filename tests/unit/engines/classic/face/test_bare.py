@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.face import light
-from portraitd.engines.classic.template import bare
-from portraitd.engines.classic.template.bare import bare_skin, bare_skin_in
+from portraitd.engines.classic.face import bare, light
+from portraitd.engines.classic.face.bare import bare_skin, bare_skin_in
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.models import FaceModels
