@@ -32,6 +32,7 @@ class Settings:
     fetch_allow: tuple[Network, ...]
     style_packs: tuple[Path, ...]
     engine: str
+    clothes: str
     diffusion_model: Path | None
     diffusion_tier: str
     diffusion_training_model: Path | None
@@ -188,6 +189,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("PORTRAITD_STYLE_PACKS", "style_packs", "", "Folders of template pictures for styles.", _folders),
     Setting("PORTRAITD_ENGINE", "engine", "classic", "The engine that makes the pictures.", _name),
+    Setting(
+        "PORTRAITD_CLOTHES",
+        "clothes",
+        "formal",
+        "Who wears nothing formal in ID and business styles: formal, it is drawn, or own.",
+        _one_of("formal", "own"),
+    ),
     Setting(
         "PORTRAITD_DIFFUSION_MODEL",
         "diffusion_model",

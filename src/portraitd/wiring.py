@@ -352,6 +352,10 @@ def styles_of(settings: Settings) -> StyleCatalog:
         for style in catalog:
             if style.mode is Mode.PRESET:
                 read_prompt(style)
+    if settings.clothes == "own":
+        from portraitd.engines.classic.presets.recipe import without_outfits
+
+        return StyleCatalog({style.id: without_outfits(style) for style in catalog})
     return catalog
 
 

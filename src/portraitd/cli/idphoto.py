@@ -130,8 +130,11 @@ def idphoto(  # noqa: PLR0917 - one parameter per option
         list[str] | None, typer.Option(help="white, blue, red, grey or #rrggbb; may be repeated. Default: white.")
     ] = None,
     size: Annotated[Format, typer.Option(help="768x1024, 358x441, 295x413 or 413x579 pixels.")] = Format.FULL,
-    style: Annotated[Wearer, typer.Option(help="Whose clothes --dressed takes.")] = Wearer.FEMALE,
+    style: Annotated[Wearer, typer.Option(help="Whose clothes are taken where the person needs any.")] = Wearer.FEMALE,
     dressed: Annotated[bool, typer.Option("--dressed", help="In clothes of the style's template pictures.")] = False,
+    own_clothes: Annotated[
+        bool, typer.Option("--own-clothes", help="As they are: no formal clothes are drawn on who wears none.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make ID photos and check each finished file against the standards; exit status 1 if a check failed."""
@@ -140,7 +143,7 @@ def idphoto(  # noqa: PLR0917 - one parameter per option
     settings = load_settings()
     colours = [_colour(name) for name in backdrop or ["white"]]
     order = Order(
-        style=_style(wiring.styles_of(settings).get(style.value), colours, dressed),
+        style=_style(wiring.styles_of(settings).get(style.value), colours, dressed, own_clothes),
         photos=read_photos(photos),
         template=None,
         retouch=False,
@@ -169,15 +172,20 @@ def _colour(name: str) -> str:
     return code
 
 
-def _style(style: Style, colours: Sequence[str], dressed: bool) -> Style:
-    """The style with these backdrops alone, in the person's own clothes unless `dressed`."""
+def _style(style: Style, colours: Sequence[str], dressed: bool, own_clothes: bool) -> Style:
+    """The style with these backdrops alone, in the clothes of its template pictures only if `dressed`."""
+    from portraitd.engines.classic.presets.recipe import without_outfits
+
+    if dressed and own_clothes:
+        raise SetupError("--dressed and --own-clothes: only one of the two")
     if dressed and not style.templates:
         raise SetupError(
             f"the style {style.id} has no template pictures: `portraitd styles pull facechain` or "
             "`portraitd styles add` gives it some"
         )
     recipe = {**style.classic, "backdrops": list(colours)}
-    return replace(style, classic=recipe, templates=style.templates if dressed else ())
+    chosen = replace(style, classic=recipe, templates=style.templates if dressed else ())
+    return without_outfits(chosen) if own_clothes else chosen
 
 
 def _write(outcome: Portrait | Failure, path: Path, size: Format) -> Image:

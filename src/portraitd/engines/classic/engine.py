@@ -20,7 +20,7 @@ from portraitd.engines.classic.person.album import open_faces
 from portraitd.engines.classic.person.identity import Identity, view_of
 from portraitd.engines.classic.person.people import People
 from portraitd.engines.classic.presets.make import make_preset
-from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe, without_outfits
 from portraitd.engines.classic.template.fill import with_fill
 from portraitd.engines.classic.template.outline import with_outline
 from portraitd.engines.classic.template.packs import PackPicture, Packs
@@ -112,13 +112,14 @@ class ClassicEngine:
         if not isinstance(recipe := read_recipe(job.style), IdPhotoRecipe):
             return lambda seed: self._template_maker(pack.pick(identity, seed).template, identity)(seed)
         backdrops = len(recipe.backdrops)
+        style = without_outfits(job.style)  # the pack's clothes are worn already
         dressed = lru_cache(maxsize=1)(lambda choice: self._dressed(pack.pick(identity, choice), identity, choice))
 
         def id_photo(seed: int) -> tuple[Image, FaceMesh | None]:
             # Consecutive seeds are one picture's backdrops. One that shows too little of its clothes gives way.
             for k in range(pack.choices(identity)):
                 with suppress(HeadCutOff):
-                    return make_preset(dressed(seed // backdrops + k), job.style, seed), None
+                    return make_preset(dressed(seed // backdrops + k), style, seed), None
             return make_preset(identity, job.style, seed), None
 
         return id_photo

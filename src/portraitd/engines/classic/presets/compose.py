@@ -9,10 +9,8 @@ import numpy as np
 
 from portraitd.engines.classic.face.geometry import normals as mesh_normals
 from portraitd.engines.classic.face.geometry import rasterise
-from portraitd.engines.classic.face.light import colours_at, fit_light, skin_points, skin_seen
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.engines.classic.presets.grade import LUMA
-from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Mask
 
 
@@ -46,7 +44,7 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
     """(H, W, 3): the person in the scene's light."""
     height, width = cutout.alpha.shape
     normal = body_normals(cutout)
-    own_x, own_y = own_light(cutout)
+    own_x, own_y = cutout.own_light()
     towards = np.deg2rad(light.key_deg)
     facing = normal[..., 0] * np.cos(towards) - normal[..., 1] * np.sin(towards)  # y grows downwards
     harsh = np.clip(own_x * normal[..., 0] + 0.5 * own_y * normal[..., 1], -0.7, 0.7)
@@ -67,14 +65,6 @@ def relight(linear: Floats, cutout: Cutout, light: Light, backdrop: Floats) -> F
         thinned = np.column_stack([np.eye(3) * (1 - light.haze), air])
         lit = cv2.transform(lit, thinned)
     return np.asarray(lit, np.float32)
-
-
-def own_light(cutout: Cutout) -> tuple[float, float]:
-    """How the photo's own light falls across the face: change of log luma from a normal (0, 0) to (1, 0) and (0, 1)."""
-    mesh = FaceMesh(cutout.points, 1.0)
-    colours = colours_at(cutout.colours, mesh)
-    fit = fit_light(colours, mesh_normals(cutout.points), skin_seen(colours, skin_points()))
-    return float(fit[1] @ LUMA), float(fit[2] @ LUMA)
 
 
 def body_normals(cutout: Cutout) -> Floats:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.face.geometry import normals
+from portraitd.engines.classic.face.light import colours_at, fit_light, skin_points, skin_seen
 from portraitd.engines.classic.face.skin import retouch
 from portraitd.engines.classic.person.identity import View
+from portraitd.engines.classic.presets.clothes.fitting import Fitting, fitting_for
+from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT
+from portraitd.engines.classic.presets.clothes.sheet import Sheet
+from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.engines.classic.presets.enlarge import resampled, textured
 from portraitd.engines.classic.presets.framing import (
+    CHEEK_SIDES,
     PORTRAIT,
     Frame,
     Wish,
@@ -21,12 +28,24 @@ from portraitd.engines.classic.presets.framing import (
     head_is_cut_off,
     read_person,
     shoulder_at,
+    straightened,
     surely_shoulder,
 )
+from portraitd.engines.classic.presets.grade import LUMA
 from portraitd.engines.classic.presets.turning import turned_to_camera
 from portraitd.errors import AlgorithmFailed, HeadCutOff
+from portraitd.faces import regions
 from portraitd.faces.matte import estimate_foreground
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Image, Mask, Points
+
+#: Folds and weave are the same in all pictures of one cutout.
+CLOTHES_SEED = 1
+#: How soft the edges of clothes are, px of the photo, as far as it is enlarged; and how much of the light that falls
+#: across the face falls across them.
+SOFTNESS, SIDEWAYS = 0.5, 0.5
+#: How far below the chin a neck is drawn out from, and below the collar's edge to, face widths.
+BENEATH = 0.03
 
 
 @dataclass(frozen=True)
@@ -41,30 +60,68 @@ class Cutout:
     points: Points
     #: Portrait pixels per photo pixel: above 1 the photo was enlarged.
     zoom: float
+    #: What is drawn onto the person, if anything is. `alpha` is without it.
+    clothes: Clothes | None = None
 
     @property
     def face_px(self) -> float:
         """Width of the face's mesh."""
         return float(np.ptp(self.points[:, 0]))
 
+    def is_grey(self) -> bool:
+        """Whether the person's photo is black and white."""
+        some = self.colours[::6, ::6][self.alpha[::6, ::6] > 0.9].astype(np.int16)
+        return some.size > 0 and float(np.ptp(some, axis=1).mean()) < 4.0
 
-def cut_out(view: View, wish: Wish, strength: float) -> Cutout:
+    def own_light(self) -> tuple[float, float]:
+        """How the photo's light falls across the face: change of log luma from a normal (0, 0) to (1, 0) and (0, 1)."""
+        colours = colours_at(self.colours, FaceMesh(self.points, 1.0))
+        fit = fit_light(colours, normals(self.points), skin_seen(colours, skin_points()))
+        return float(fit[1] @ LUMA), float(fit[2] @ LUMA)
+
+
+def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = None) -> Cutout:
     """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1).
 
-    Raises AlgorithmFailed for a view without matte, HeadCutOff for a photo that shows too little besides the face.
+    outfit: drawn onto who wears nothing like it, if it fits. Raises AlgorithmFailed for a view without matte,
+    HeadCutOff for a photo that shows too little besides the face.
     """
     view = turned_to_camera(view, wish.most_turn_deg)
     if view.alpha is None:
         raise AlgorithmFailed
-    person = read_person(view, view.alpha())
+    alpha = view.alpha()
+    person, fitting = read_person(view, alpha), None
+    if outfit is not None:
+        head = straightened(person, wish.straighten)
+        fitting = fitting_for(view.image(), alpha, view.mesh.points, head)
+    if fitting is not None:
+        person, wish = person.covered_below_chin(), wish.for_clothes()
     frame = find_frame(person, wish)
     if head_is_cut_off(person, frame):
         raise HeadCutOff
+    cutout = _cut_at(view, alpha, frame, strength, clothed=fitting is not None)
+    if fitting is None or outfit is None:
+        return cutout
+    return replace(cutout, clothes=_clothes_for(cutout, fitting, outfit))
+
+
+def _clothes_for(cutout: Cutout, fitting: Fitting, outfit: Outfit) -> Clothes:
+    rng = np.random.default_rng(CLOTHES_SEED)
+    left, right = cutout.points[list(CHEEK_SIDES), 0]
+    unit = max(float(right - left), 0.8 * cutout.face_px)
+    chin = cutout.points[regions.CHIN]
+    sheet = Sheet.below((float(chin[0]) + fitting.aside * unit, float(chin[1])), unit, rng)
+    clothes = tailored(fitting, outfit, sheet, rng, SIDEWAYS * cutout.own_light()[0])
+    return clothes.softened(SOFTNESS * max(1.0, cutout.zoom))
+
+
+def _cut_at(view: View, alpha: Mask, frame: Frame, strength: float, *, clothed: bool) -> Cutout:
+    """The person of a view with this matte in this frame; clothed: what lies below the collar will be covered."""
     points = frame.apply(view.mesh.points)
-    image, alpha, frame = _shown_part(view.image(), view.alpha(), frame)
+    image, alpha, frame = _shown_part(view.image(), alpha, frame)
     back = cv2.invertAffineTransform(frame.matrix)
     face = np.asarray(points[:, :2] @ back[:, :2].T + back[:, 2], np.float32)
-    x, y = _source_map(frame, alpha, face)
+    x, y = _source_map(frame, alpha, face, clothed=clothed)
     alpha = _rounded_off(alpha, face)
     colours = resampled(estimate_foreground(image, alpha), x, y, frame.zoom)
     soft = np.clip(cv2.remap(alpha, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT), 0, 1)
@@ -92,18 +149,18 @@ class Cutouts:
     def __init__(self, most: int) -> None:
         self._most = most
         #: The view is kept with its cutout, so that its id cannot become another view's.
-        self._kept: OrderedDict[tuple[int, Wish, float], tuple[View, _Once]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, Wish, float, Outfit | None], tuple[View, _Once]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, view: View, wish: Wish, strength: float) -> Cutout:
-        """`cut_out(view, wish, strength)`; its arrays must not be written to."""
-        key = (id(view), wish, strength)
+    def __call__(self, view: View, wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
+        """`cut_out(view, wish, strength, outfit)`; its arrays must not be written to."""
+        key = (id(view), wish, strength, outfit)
         with self._lock:
             _, once = self._kept.setdefault(key, (view, _Once()))
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return once.get(lambda: cut_out(view, wish, strength))
+        return once.get(lambda: cut_out(view, wish, strength, outfit))
 
 
 def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:
@@ -129,11 +186,12 @@ def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, F
     return np.ascontiguousarray(image), np.ascontiguousarray(alpha), Frame(matrix)
 
 
-def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats]:
+def _source_map(frame: Frame, alpha: Mask, face: Points, *, clothed: bool) -> tuple[Floats, Floats]:
     """(H, W) x and y of the photo pixel that each portrait pixel shows; face: (N, 2) photo pixels that must not change.
 
     Where a side or the bottom cut the person and the portrait reaches beyond, what lies between face and cut is drawn
-    out to the portrait's edge: shoulders and hair go on instead of ending in a line.
+    out to the portrait's edge: shoulders and hair go on instead of ending in a line. Clothed, only a neck is, down to
+    where the collar closes.
     """
     height, width = alpha.shape
     back = cv2.invertAffineTransform(frame.matrix).astype(np.float32)
@@ -143,6 +201,10 @@ def _source_map(frame: Frame, alpha: Mask, face: Points) -> tuple[Floats, Floats
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
+    if clothed:
+        face_px = float(high[0] - low[0])
+        reach = float(high[1]) + (CLOSES_AT + BENEATH) * face_px
+        return x, _stretched(np.minimum(y, reach), height - 1, float(high[1]) + BENEATH * face_px)
     if _cut(alpha[:, :2]):
         drawn = (width - 1) - _stretched((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
         x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, :2], face), np.float32)

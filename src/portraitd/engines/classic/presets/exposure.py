@@ -39,7 +39,7 @@ def person_light(cutout: Cutout) -> Floats:
     if veil > 0:
         linear = np.maximum(linear - veil, 0) / (1 - veil)
     lift = np.float32(_lift(linear, cutout.alpha))
-    if not is_grey(cutout):
+    if not cutout.is_grey():
         skin = skin_light(linear, cutout.points)
         share = _white_share(linear, cutout.alpha, neutral_gains(skin))
         linear = _balanced(linear, skin, neutral_gains(skin, FIRMNESS * share))
@@ -82,12 +82,6 @@ def _balanced(linear: Floats, skin: Floats, gains: Floats) -> Floats:
     share = np.clip((linear[y, x, 0] - RED_CUT_OFF[0]) / (RED_CUT_OFF[1] - RED_CUT_OFF[0]), 0, 1)
     balanced[y, x, 0] = red + share * np.maximum(told - red, 0)
     return balanced
-
-
-def is_grey(cutout: Cutout) -> bool:
-    """Whether the person's photo is black and white."""
-    some = cutout.colours[::6, ::6][cutout.alpha[::6, ::6] > 0.9].astype(np.int16)
-    return some.size > 0 and float(np.ptp(some, axis=1).mean()) < 4.0
 
 
 def _veil(linear: Floats, alpha: Mask) -> float:

@@ -6,7 +6,7 @@ what shows of cuts. Clothes may be drawn out a little beyond one, which the cuto
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -33,6 +33,8 @@ LARGER = 20.0
 SEVERED_SEEN, SEVERED_WHOLLY = 1.6, 40.0
 #: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
 LEAST_LENGTH = 0.05
+#: Least width wished for a face above clothes that are drawn, px.
+CLOTHED_PX = 290.0
 #: Mesh points at the widest part of the face, before the ears.
 CHEEK_SIDES = (234, 454)
 
@@ -53,6 +55,14 @@ class Person:
     severed: Points
     #: From which row on what the left side cuts, and the right one, can be drawn out.
     drawable_from: tuple[float, float]
+
+    def covered_below_chin(self) -> Person:
+        """The person with clothes drawn over all that is below the chin: what is cut there is hidden."""
+        low = self.points[regions.CHIN, 1]
+        beside = (self.cuts[:, 0] > 0) & (self.cuts[:, 0] < self.size.width - 1)
+        hidden = (beside & (self.cuts[:, 1] > low)) | np.logical_or(*_cut_shoulders(self))
+        severed = self.severed[self.severed[:, 1] < low] if self.severed.size else self.severed
+        return replace(self, cuts=self.cuts[~hidden], severed=severed)
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,11 @@ class Wish:
     emergency: float = 1.0
     #: What that costs, per natural log of the face's width; LARGER or more.
     larger: float = LARGER
+
+    def for_clothes(self) -> Wish:
+        """The wish for whom clothes are drawn: nearer, for they are best at the collar."""
+        wished, least, most = self.face_px
+        return replace(self, face_px=(max(wished, CLOTHED_PX), max(least, 0.85 * CLOTHED_PX), most))
 
 
 @dataclass(frozen=True)
@@ -157,7 +172,7 @@ def _crown(alpha: Mask, points: Points) -> Points:
 
 def find_frame(person: Person, wish: Wish) -> Frame:
     """The frame nearest to the wish that shows no cut, or as little of one as the limits allow."""
-    head = _straightened(person, wish.straighten)
+    head = straightened(person, wish.straighten)
     places = _candidates(head, wish, crown_is_cut=bool((person.cuts[:, 1] <= 1).any()))
     cost = _off_wish(head, wish, places) + _face_outside(head.points, *places)
     cost += _cuts_shown(person, head.turn, places) + _drawing_out(person, head.turn, wish, places)
@@ -174,7 +189,7 @@ class _Places(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Head:
+class Head:
     """A head some of whose tilt was taken out; photo pixels, turned."""
 
     #: (2, 2) that turned it.
@@ -187,16 +202,17 @@ class _Head:
     eyes: NDArray[np.float64]
 
 
-def _straightened(person: Person, share: float) -> _Head:
+def straightened(person: Person, share: float) -> Head:
+    """The person's head, that share of its tilt taken out."""
     eyes = _eyes(person.points)
     turn = _upright(eyes, share)
     points = person.points @ turn.T
     width = float(points[CHEEK_SIDES[1], 0] - points[CHEEK_SIDES[0], 0])
     width = max(width, 0.8 * float(np.ptp(points[:, 0])))  # a turned head shows one side only
-    return _Head(turn, points, width, float((person.crown @ turn.T)[:, 1].min()), eyes.mean(axis=0) @ turn.T)
+    return Head(turn, points, width, float((person.crown @ turn.T)[:, 1].min()), eyes.mean(axis=0) @ turn.T)
 
 
-def _candidates(head: _Head, wish: Wish, *, crown_is_cut: bool) -> _Places:
+def _candidates(head: Head, wish: Wish, *, crown_is_cut: bool) -> _Places:
     wished, least, most = wish.face_px
     widths = np.unique([wished, *np.linspace(least, most, 20), *np.linspace(most, most * wish.emergency, 12)])
     middles = np.linspace(-wish.centre_x[1], wish.centre_x[1], 9) + wish.centre_x[0]
@@ -208,7 +224,7 @@ def _candidates(head: _Head, wish: Wish, *, crown_is_cut: bool) -> _Places:
     return _Places(s, x - s * head.eyes[0], np.minimum(room - s * head.top, wish.eyes_at_most - s * head.eyes[1]))
 
 
-def _off_wish(head: _Head, wish: Wish, places: _Places) -> NDArray[np.float64]:
+def _off_wish(head: Head, wish: Wish, places: _Places) -> NDArray[np.float64]:
     """(K,) cost of a face of another size, or elsewhere, than wished."""
     s, tx, ty = places
     wished, _, most = wish.face_px

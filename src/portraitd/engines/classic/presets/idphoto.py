@@ -11,6 +11,7 @@ import numpy as np
 
 from portraitd.engines.classic.presets.compose import body_normals
 from portraitd.engines.classic.presets.cutout import Cutout
+from portraitd.engines.classic.presets.dressing import in_clothes
 from portraitd.engines.classic.presets.exposure import exposed, person_light
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
 from portraitd.engines.classic.presets.grade import LUMA, Grade, finish
@@ -38,13 +39,16 @@ WISH = Wish(
     emergency=1.6,
     larger=60.0,
 )
+#: Luma of the face, linear.
+FACE_LUMA = 0.44
 GRADE = Grade(contrast=1.04, grain=0.9)
 
 
 def id_photo(cutout: Cutout, backdrop: Colour, rng: np.random.Generator) -> Image:
     """(1024, 768, 3) uint8: the ID photo of a person cut out by WISH, before a backdrop of one linear colour."""
     person = person_light(cutout)
-    person = exposed(person, cutout, 0.44)
+    person = exposed(person, cutout, FACE_LUMA)
+    person, cutout = in_clothes(person, cutout, 1.0)
     person = _evened(person, cutout)
     image = finish(person, GRADE, rng).astype(np.float32)
     # The backdrop is laid in after development: its colour is the standard's, not the grade's.

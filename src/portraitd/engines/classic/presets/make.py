@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.person.identity import Identity, View
+from portraitd.engines.classic.presets.clothes.tailor import Outfit
 from portraitd.engines.classic.presets.cutout import Cutout, Cutouts
 from portraitd.engines.classic.presets.framing import Wish
 from portraitd.engines.classic.presets.idphoto import MOST_TURN_DEG, WISH, id_photo
-from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, outfit_of, read_recipe
 from portraitd.engines.classic.presets.scene import scene_portrait
 from portraitd.errors import AlgorithmFailed, HeadCutOff
 from portraitd.faces import regions
@@ -41,21 +42,22 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
         turnable = usable_views(identity, yaw_deg=MOST_TURN_DEG, roll_deg=12.0)
         views = _whole(views) or _whole(turnable) or views
         cut = _cut_of(identity, sorted(views, key=_formality, reverse=True))
-        return id_photo(cut(WISH, recipe.retouch), recipe.backdrops[choice], rng)
+        outfit = outfit_of(recipe.outfits, seed // len(recipe.backdrops))
+        return id_photo(cut(WISH, recipe.retouch, outfit), recipe.backdrops[choice], rng)
     choice = seed % len(recipe.looks)
     views = usable_views(identity, yaw_deg=28.0, roll_deg=24.0)
     first = choice % len(views)
     return scene_portrait(_cut_of(identity, [*views[first:], *views[:first]]), recipe, choice, rng)
 
 
-def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float], Cutout]:
+def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float, Outfit | None], Cutout]:
     """Cuts out the first of these views, or else of all views, whose photo shows enough besides the face."""
     others = [view for view in identity.views if view.alpha is not None and all(view is not one for one in views)]
 
-    def cut(wish: Wish, strength: float) -> Cutout:
+    def cut(wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
         for view in (*views, *others):
             with suppress(HeadCutOff):
-                return _cutouts(view, wish, strength)
+                return _cutouts(view, wish, strength, outfit)
         raise HeadCutOff
 
     return cut

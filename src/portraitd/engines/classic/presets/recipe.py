@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from portraitd.engines.classic.presets.clothes.tailor import Outfit
 from portraitd.engines.classic.presets.compose import Light
 from portraitd.engines.classic.presets.grade import Grade
 from portraitd.engines.classic.presets.scenes.paint import Colour, colour
@@ -26,6 +27,8 @@ class IdPhotoRecipe:
     backdrops: tuple[Colour, ...]
     #: Strength of the skin retouch, 0 to 1.
     retouch: float = 0.8
+    #: Drawn onto who wears nothing formal; none: they keep what they wear.
+    outfits: tuple[Outfit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class SceneRecipe:
     grade: Grade = field(default_factory=Grade)
     particles: str = "none"
     retouch: float = 0.5
+    #: Drawn onto who wears nothing formal, look by look; none: they keep what they wear.
+    outfits: tuple[Outfit, ...] = ()
 
 
 Recipe: TypeAlias = IdPhotoRecipe | SceneRecipe
@@ -73,6 +78,16 @@ def read_recipe(style: Style) -> Recipe:
             raise SetupError(f"{where}.particles: no particles {recipe.particles!r}")
         return _nonempty(recipe, "looks", where)
     raise SetupError(f"{where}.kind: must be 'idphoto' or 'scene', not {kind!r}")
+
+
+def without_outfits(style: Style) -> Style:
+    """The style with everybody in what they wear."""
+    return replace(style, classic={key: value for key, value in style.classic.items() if key != "outfits"})
+
+
+def outfit_of(outfits: Sequence[Outfit], number: int) -> Outfit | None:
+    """One of the outfits, in turn; None where there are none."""
+    return outfits[number % len(outfits)] if outfits else None
 
 
 _R = typing.TypeVar("_R", IdPhotoRecipe, SceneRecipe)
@@ -111,6 +126,8 @@ def _build(kind: type[_T], table: Mapping[str, Any], where: str) -> _T:
 
 def _value(kind: Any, value: Any, where: str) -> Any:
     """`value` as the type a field asks for."""
+    if isinstance(kind, types.UnionType):  # what may be left out
+        kind = typing.get_args(kind)[0]
     if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
         return _build(typing.cast(type[Any], kind), value, where)
     if isinstance(kind, types.GenericAlias) and typing.get_origin(kind) is tuple:

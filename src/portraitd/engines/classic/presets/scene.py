@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from portraitd.engines.classic.presets import particles
+from portraitd.engines.classic.presets.clothes.tailor import Outfit
 from portraitd.engines.classic.presets.compose import merge, relight
 from portraitd.engines.classic.presets.cutout import Cutout
-from portraitd.engines.classic.presets.exposure import exposed, is_grey, person_light
+from portraitd.engines.classic.presets.dressing import in_clothes
+from portraitd.engines.classic.presets.exposure import exposed, person_light
 from portraitd.engines.classic.presets.framing import PORTRAIT, Wish
 from portraitd.engines.classic.presets.grade import Grade, finish
-from portraitd.engines.classic.presets.recipe import Look, SceneRecipe
+from portraitd.engines.classic.presets.recipe import Look, SceneRecipe, outfit_of
 from portraitd.engines.classic.presets.scenes import nature, places, sport, studio, winter
 from portraitd.engines.classic.presets.scenes.paint import enlarged
 from portraitd.images import Floats, Image
@@ -28,7 +30,8 @@ _PAINTERS: dict[str, Callable[[np.random.Generator, int], Floats]] = {
     "bright_room": places.bright_room,
 }
 
-
+#: Linear light of white cloth over that of a face.
+WHITE = 2.3
 #: How much larger than usual a face may be where a photo shows little besides it: a close-up is a portrait, too.
 EMERGENCY = 2.0
 #: Where the chin should be at most, px.
@@ -36,16 +39,17 @@ CHIN_AT_MOST = 696.0
 
 
 def scene_portrait(
-    cut: Callable[[Wish, float], Cutout], recipe: SceneRecipe, choice: int, rng: np.random.Generator
+    cut: Callable[[Wish, float, Outfit | None], Cutout], recipe: SceneRecipe, choice: int, rng: np.random.Generator
 ) -> Image:
     """(1024, 768, 3) uint8: the person that `cut` cuts out in the recipe's look number `choice`."""
     look = recipe.looks[choice]
     painting, flying, grain = rng.spawn(3)
     with ThreadPoolExecutor(1) as helper:  # the place is painted while the person is cut out
         painted = helper.submit(_backdrop, recipe, look, choice, painting)
-        cutout = cut(_wish(look), recipe.retouch)
+        cutout = cut(_wish(look), recipe.retouch, outfit_of(recipe.outfits, choice))
         person = person_light(cutout)
         person = exposed(person, cutout, look.light.skin)
+        person, cutout = in_clothes(person, cutout, WHITE * look.light.skin)
         backdrop = painted.result()
     person = relight(person, cutout, look.light, backdrop)
     picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
@@ -55,7 +59,7 @@ def scene_portrait(
 
 def _grade(grade: Grade, cutout: Cutout) -> Grade:
     """The style's grade; in black and white all over where the person's photo is."""
-    if not is_grey(cutout):
+    if not cutout.is_grey():
         return grade
     return replace(grade, saturation=0.0, shadows=(0.0, 0.0, 0.0), highlights=(0.0, 0.0, 0.0))
 

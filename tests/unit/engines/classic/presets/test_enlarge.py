@@ -7,7 +7,6 @@ import numpy as np
 
 from portraitd.engines.classic.presets.cutout import Cutout
 from portraitd.engines.classic.presets.enlarge import flow, hair_mask, noise_of, strand_noise, textured
-from portraitd.engines.classic.presets.exposure import is_grey
 from portraitd.faces import regions
 from portraitd.faces.shape import mean_face
 from portraitd.images import Image, Mask, Points
@@ -85,5 +84,5 @@ def test_noise_is_measured() -> None:
 def test_black_and_white_is_told_from_pale_colour() -> None:
     image, alpha, points = _person()
     grey = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    assert is_grey(Cutout(grey, alpha, points, 1.0))
-    assert not is_grey(Cutout(image, alpha, points, 1.0))
+    assert Cutout(grey, alpha, points, 1.0).is_grey()
+    assert not Cutout(image, alpha, points, 1.0).is_grey()

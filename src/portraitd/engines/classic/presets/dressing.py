@@ -1,0 +1,29 @@
+"""The person in the clothes that are drawn for them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from portraitd.engines.classic.presets.cutout import Cutout
+from portraitd.engines.classic.presets.grade import LUMA
+from portraitd.images import Floats
+
+
+def in_clothes(linear: Floats, cutout: Cutout, white: float) -> tuple[Floats, Cutout]:
+    """(H, W, 3) the person's linear light with what is drawn onto them, and the cutout with its outline.
+
+    white: linear light of a white cloth. What they were given themselves where nothing is drawn.
+    """
+    if (clothes := cutout.clothes) is None:
+        return linear, cutout
+    worn, rows = linear.copy(), np.s_[clothes.top :]
+    light = clothes.light * np.float32(white)
+    if cutout.is_grey():
+        light = np.repeat((light @ LUMA)[..., None], 3, axis=2)
+    own = linear[rows] * clothes.shade[..., None]
+    worn[rows] = own + (light - own) * clothes.cover[..., None]
+    alpha = cutout.alpha.copy()
+    alpha[rows] = np.maximum(clothes.cover, alpha[rows] * clothes.shown)
+    return worn, replace(cutout, alpha=alpha, clothes=None)
