@@ -193,7 +193,7 @@ SETTINGS: tuple[Setting, ...] = (
         "PORTRAITD_CLOTHES",
         "clothes",
         "formal",
-        "Who wears nothing formal in ID and business styles: formal, it is drawn, or own.",
+        "ID and business styles: formal draws a suit on who wears none, own never.",
         _one_of("formal", "own"),
     ),
     Setting(

@@ -174,8 +174,6 @@ def _colour(name: str) -> str:
 
 def _style(style: Style, colours: Sequence[str], dressed: bool, own_clothes: bool) -> Style:
     """The style with these backdrops alone, in the clothes of its template pictures only if `dressed`."""
-    from portraitd.engines.classic.presets.recipe import without_outfits
-
     if dressed and own_clothes:
         raise SetupError("--dressed and --own-clothes: only one of the two")
     if dressed and not style.templates:
@@ -184,8 +182,9 @@ def _style(style: Style, colours: Sequence[str], dressed: bool, own_clothes: boo
             "`portraitd styles add` gives it some"
         )
     recipe = {**style.classic, "backdrops": list(colours)}
-    chosen = replace(style, classic=recipe, templates=style.templates if dressed else ())
-    return without_outfits(chosen) if own_clothes else chosen
+    if own_clothes:
+        recipe.pop("outfits", None)
+    return replace(style, classic=recipe, templates=style.templates if dressed else ())
 
 
 def _write(outcome: Portrait | Failure, path: Path, size: Format) -> Image:
