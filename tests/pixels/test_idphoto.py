@@ -77,6 +77,23 @@ def test_clothes_need_template_pictures(run: Run, portraits_folder: Path, tmp_pa
     assert isinstance(run(photo, "-o", tmp_path, "--backdrop", "#12345é").exception, SetupError)
 
 
+def test_who_wears_nothing_formal_is_dressed_unless_told_otherwise(
+    run: Run, portraits_folder: Path, tmp_path: Path
+) -> None:
+    def chest(photo: str, *options: str) -> Image:
+        done = run(portraits_folder / photo, "-o", tmp_path, "--style", "f_idcard_male", *options)
+        assert done.exit_code == 0, done.output
+        return decode((tmp_path / "id-ffffff-full.jpg").read_bytes())[-90:].astype(int)
+
+    drawn, own = chest("woman_4.png"), chest("woman_4.png", "--own-clothes")
+    assert np.abs(drawn - own).mean() > 40, "bare shoulders"
+    assert drawn[:, 60:140].max(axis=2).mean() < 70, "a dark jacket"
+    assert np.array_equal(chest("man_2.png"), chest("man_2.png", "--own-clothes")), "a suit of his own"
+    both = run(portraits_folder / "man_2.png", "-o", tmp_path, "--own-clothes", "--dressed")
+    assert isinstance(both.exception, SetupError)
+    assert "--own-clothes" in both.exception.message
+
+
 @pytest.fixture(scope="module")
 def good(face_models: FaceModels, portraits_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """An ID photo that passes."""

@@ -17,6 +17,7 @@ from portraitd.engines.classic.person.training import MATTES, train_identity
 from portraitd.engines.classic.presets.cutout import cut_out
 from portraitd.engines.classic.presets.framing import CHEEK_SIDES, Wish, roll_of
 from portraitd.engines.classic.presets.make import crown_is_cut, liveliness, make_preset
+from portraitd.engines.classic.presets.recipe import without_outfits
 from portraitd.errors import HeadCutOff, SetupError
 from portraitd.faces.detect import detect_faces
 from portraitd.faces.mesh import FaceMesh, fit_mesh
@@ -91,8 +92,11 @@ def test_an_id_photo_in_a_pack_s_clothes_keeps_the_standard(
     engine = ClassicEngine(face_models)
     made = list(engine.generate(PresetJob(style, astronaut.to_bytes(), count=2, seed=0)))
     bare = make_preset(astronaut, STYLES.get("f_idcard_female"), seed=0)
-    for portrait, backdrop in zip(made, BACKDROPS, strict=False):
+    plain = list(engine.generate(PresetJob(without_outfits(style), astronaut.to_bytes(), count=2, seed=0)))
+    for portrait, same, backdrop in zip(made, plain, BACKDROPS, strict=False):
         assert isinstance(portrait, Portrait)
+        assert isinstance(same, Portrait)
+        assert np.array_equal(portrait.image, same.image), "no clothes are drawn over the pack's"
         _check_id_photo(face_models, portrait.image, backdrop)
         assert np.abs(portrait.image[-150:].astype(int) - bare[-150:]).mean() > 20, "other clothes"
 

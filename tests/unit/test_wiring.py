@@ -107,6 +107,17 @@ def test_the_built_in_identities_have_their_photos() -> None:
         assert min(picture.shape[:2]) >= 512
 
 
+def test_an_operator_may_leave_people_in_their_own_clothes(tmp_path: Path) -> None:
+    home = {"PORTRAITD_HOME": str(tmp_path)}
+    formal, own = (
+        wiring.styles_of(load_settings({**home, "PORTRAITD_CLOTHES": choice})) for choice in ("formal", "own")
+    )
+    assert [style.id for style in own] == [style.id for style in formal]
+    assert sum("outfits" in style.classic for style in formal) == 4
+    assert not any("outfits" in style.classic for style in own)
+    assert all(style.classic.keys() - {"outfits"} == own.get(style.id).classic.keys() for style in formal)
+
+
 def test_what_the_vendor_s_pages_disagree_on_is_a_setting(tmp_path: Path) -> None:
     wish = {"PORTRAITD_UNKNOWN_MODEL": "404", "PORTRAITD_BARE_KEYS": "yes", "PORTRAITD_WORKSPACES": "llm-1, llm-2"}
     expected = ([400, 401, 200, 200], [404, 200, 403, 200])

@@ -30,7 +30,7 @@ from portraitd.engines.classic.person.identity import Identity, View
 from portraitd.engines.classic.person.people import PHOTO_RETOUCH, People
 from portraitd.engines.classic.person.training import sharpness, train_identity
 from portraitd.engines.classic.presets.make import make_preset
-from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, read_recipe, without_outfits
 from portraitd.engines.diffusion.candidates import (
     SHARPNESS_COUNTS,
     Candidate,
@@ -222,7 +222,7 @@ class DiffusionEngine:
 
         def before(seed: int) -> Image:
             try:
-                return make_preset(person, style, seed)
+                return make_preset(person, without_outfits(style), seed)  # painted in clothes
             except HeadCutOff as error:  # of a painting, for which nobody can bring a better photo
                 raise AlgorithmFailed from error
 

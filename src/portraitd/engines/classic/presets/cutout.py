@@ -44,6 +44,8 @@ CLOTHES_SEED = 1
 #: How soft the edges of clothes are, px of the photo, as far as it is enlarged; and how much of the light that falls
 #: across the face falls across them.
 SOFTNESS, SIDEWAYS = 0.5, 0.5
+#: Mesh points along the chin, and how much of them something must hide.
+CHIN_RING, HIDDEN = (150, 149, 176, 148, 152, 377, 400, 378, 379), 0.4
 #: How far below the chin a neck is drawn out from, and below the collar's edge to, face widths.
 BENEATH = 0.03
 
@@ -91,7 +93,7 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
         raise AlgorithmFailed
     alpha = view.alpha()
     person, fitting = read_person(view, alpha), None
-    if outfit is not None:
+    if outfit is not None and not _chin_is_hidden(view):
         head = straightened(person, wish.straighten)
         fitting = fitting_for(view.image(), alpha, view.mesh.points, head)
     if fitting is not None:
@@ -103,6 +105,11 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     if fitting is None or outfit is None:
         return cutout
     return replace(cutout, clothes=_clothes_for(cutout, fitting, outfit))
+
+
+def _chin_is_hidden(view: View) -> bool:
+    """Whether something lies before the chin: a hand, which a collar would cut off."""
+    return bool(view.hidden()[list(CHIN_RING)].mean() > HIDDEN)
 
 
 def _clothes_for(cutout: Cutout, fitting: Fitting, outfit: Outfit) -> Clothes:

@@ -14,7 +14,7 @@ from portraitd.images import Floats
 def in_clothes(linear: Floats, cutout: Cutout, white: float) -> tuple[Floats, Cutout]:
     """(H, W, 3) the person's linear light with what is drawn onto them, and the cutout with its outline.
 
-    white: linear light of a white cloth. What they were given themselves where nothing is drawn.
+    white: linear light of perfectly white cloth. What they were given themselves where nothing is drawn.
     """
     if (clothes := cutout.clothes) is None:
         return linear, cutout
@@ -22,8 +22,10 @@ def in_clothes(linear: Floats, cutout: Cutout, white: float) -> tuple[Floats, Cu
     light = clothes.light * np.float32(white)
     if cutout.is_grey():
         light = np.repeat((light @ LUMA)[..., None], 3, axis=2)
-    own = linear[rows] * clothes.shade[..., None]
-    worn[rows] = own + (light - own) * clothes.cover[..., None]
+    own, seen = linear[rows] * clothes.shade[..., None], cutout.alpha[rows] * clothes.shown
     alpha = cutout.alpha.copy()
-    alpha[rows] = np.maximum(clothes.cover, alpha[rows] * clothes.shown)
+    alpha[rows] = np.maximum(clothes.cover, seen)
+    # Along the edge nothing of what is hidden shines through.
+    share = clothes.cover / np.maximum(alpha[rows], np.float32(1e-4))
+    worn[rows] = own + (light - own) * share[..., None]
     return worn, replace(cutout, alpha=alpha, clothes=None)

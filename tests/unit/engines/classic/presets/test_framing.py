@@ -10,6 +10,7 @@ import pytest
 from portraitd.engines.classic.person.identity import view_of
 from portraitd.engines.classic.presets.framing import (
     CHEEK_SIDES,
+    CLOTHED_PX,
     LARGER,
     PORTRAIT,
     Frame,
@@ -281,3 +282,19 @@ def test_a_document_keeps_the_standard_s_width_where_drawing_out_does_it() -> No
     lenient, strict = (find_frame(person, wish) for wish in (replace(DOCUMENT, larger=LARGER), DOCUMENT))
     across = [np.subtract(*frame.apply(person.points)[CHEEK_SIDES[::-1], 0]) for frame in (strict, lenient)]
     assert across[0] < across[1] - 8
+
+
+def test_under_clothes_no_cut_below_the_chin_counts() -> None:
+    head = _person([])
+    chin, (begin, _) = float(head.points[regions.CHIN, 1]), head.drawable_from
+    low, high = [(0.0, chin + 50), (799.0, chin + 50), (300.0, 899.0)], [(0.0, begin - 30), (400.0, 0.0)]
+    severed = np.array([(100.0, chin - 40), (100.0, chin + 40)], np.float32)
+    covered = replace(_person(low + high), severed=severed).covered_below_chin()
+    assert sorted(map(tuple, covered.cuts.tolist())) == sorted(high)
+    assert covered.severed.tolist() == [severed[0].tolist()]
+    assert _person(low).covered_below_chin().severed.size == 0
+
+
+def test_above_clothes_a_face_is_larger_but_no_larger_than_a_document_s() -> None:
+    assert WISH.for_clothes().face_px == (CLOTHED_PX, 0.85 * CLOTHED_PX, 340.0)
+    assert DOCUMENT.for_clothes() == DOCUMENT

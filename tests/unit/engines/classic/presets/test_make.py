@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.person.identity import Identity, View, view_of
-from portraitd.engines.classic.presets.make import usable_views
+from portraitd.engines.classic.presets.make import make_preset, usable_views
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.shape import mean_face
+from portraitd.styles.catalog import load_catalog
 from tests.fakes import heads
+from tests.fakes.wearers import Wearer
 
 
 def view(name: str, quality: float, *, alone: bool = True, matted: bool = True) -> View:
@@ -43,3 +45,18 @@ def test_none_serves_that_is_much_worse_or_has_no_matte() -> None:
     ]
     with pytest.raises(AlgorithmFailed):
         usable(view("bare", 0.9, matted=False))
+
+
+def test_all_backdrops_of_an_id_photo_show_the_same_clothes_and_the_next_others() -> None:
+    style = load_catalog().get("f_idcard_male")
+    identity = Identity((Wearer().view(),), mean_face().points, None)
+    first, second, next_suit = (make_preset(identity, style, seed)[-40:, 340:430].astype(int) for seed in (0, 1, 4))
+    assert np.abs(first - second).mean() < 3
+    assert np.abs(first - next_suit).mean() > 8
+
+
+def test_business_portraits_show_one_outfit_a_look() -> None:
+    style = load_catalog().get("f_business_male")
+    identity = Identity((Wearer().view(),), mean_face().points, None)
+    ties = [make_preset(identity, style, seed)[-60:, 340:430].reshape(-1, 3).mean(axis=0) for seed in range(4)]
+    assert min(float(np.linalg.norm(a - b)) for i, a in enumerate(ties) for b in ties[:i]) > 8

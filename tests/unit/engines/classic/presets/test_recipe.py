@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, SceneRecipe, read_recipe
+from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, SceneRecipe, outfit_of, read_recipe, without_outfits
 from portraitd.errors import SetupError
 from portraitd.styles.catalog import Mode, Style, load_catalog
 
@@ -14,6 +14,7 @@ LOOK = {"light": {"key_deg": 90}}
 LIGHT = {
     "key_deg": 120, "key": 0.2, "key_colour": "#ffffff", "rim": 1.0, "rim_deg": 30, "rim_colour": "#ffffff", "skin": 0.4
 }  # fmt: skip
+SUIT = {"jacket": "#202020", "shirt": "#ffffff"}
 SCENE = {"kind": "scene", "scene": "autumn_wood", "light": LIGHT, "looks": [LOOK]}
 
 
@@ -55,6 +56,10 @@ def test_a_look_changes_the_common_light() -> None:
         ({**SCENE, "light": {**LIGHT, "lamp": 1}}, "lamp"),
         ({**SCENE, "grade": {"haze": 1}}, "haze"),
         ({**SCENE, "light": 3}, "light"),
+        ({"kind": "idphoto", "backdrops": ["#ffffff"], "outfits": [{"jacket": "#000000"}]}, "outfits[0].shirt"),
+        ({"kind": "idphoto", "backdrops": ["#ffffff"], "outfits": [{**SUIT, "tie": "red"}]}, "outfits[0].tie"),
+        ({**SCENE, "outfits": [{**SUIT, "hat": "#000000"}]}, "hat"),
+        ({**SCENE, "outfits": SUIT}, "outfits"),
     ],
 )
 def test_a_bad_table_is_refused_by_name(classic: dict[str, Any], named: str) -> None:
@@ -62,3 +67,32 @@ def test_a_bad_table_is_refused_by_name(classic: dict[str, Any], named: str) -> 
         read_recipe(_style(classic))
     assert "some_style/style.toml" in caught.value.message
     assert named in caught.value.message
+
+
+def test_formal_styles_have_clothes_and_others_have_none() -> None:
+    for style in load_catalog():
+        if style.mode is Mode.PRESET:
+            outfits = read_recipe(style).outfits
+            assert bool(outfits) == (style.id.split("_")[1] in {"idcard", "business"}), style.id
+            assert all((outfit.tie is not None) == style.id.endswith("_male") for outfit in outfits)
+
+
+def test_a_tie_may_be_left_out() -> None:
+    recipe = read_recipe(_style({**SCENE, "outfits": [SUIT, {**SUIT, "tie": "#ff0000"}]}))
+    plain, tied = recipe.outfits
+    assert plain.tie is None
+    assert plain.shirt == pytest.approx((1, 1, 1))
+    assert tied.tie == pytest.approx((1, 0, 0))
+
+
+def test_outfits_take_turns() -> None:
+    recipe = read_recipe(_style({**SCENE, "outfits": [SUIT, {**SUIT, "tie": "#ff0000"}]}))
+    assert [outfit_of(recipe.outfits, number) for number in range(4)] == [*recipe.outfits] * 2
+    assert outfit_of((), 3) is None
+
+
+def test_a_style_can_leave_people_as_they_are() -> None:
+    style = _style({**SCENE, "outfits": [SUIT]})
+    assert read_recipe(without_outfits(style)).outfits == ()
+    assert read_recipe(without_outfits(_style(SCENE))) == read_recipe(_style(SCENE))
+    assert "outfits" in style.classic

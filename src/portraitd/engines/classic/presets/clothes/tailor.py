@@ -72,7 +72,8 @@ def tailored(fitting: Fitting, outfit: Outfit, sheet: Sheet, rng: np.random.Gene
     inner = _shirt(middle, pattern, fitting.neck, outfit, leaf)
     shadow = middle.shadow(over, 0.0, 0.04, 0.5) * middle.shadow(over, 0.0, 0.008, 0.3)
     inner *= shadow[..., None]
-    light[:, columns] = laid(inner, np.ascontiguousarray(light[:, columns]), over)
+    within = np.minimum(np.maximum(opening[:, columns], leaf), 1 - over)
+    light[:, columns] = laid(np.ascontiguousarray(light[:, columns]), inner, within)
     neck = middle.sheet.mask(pattern.neckline, mirrored(pattern.neckline)[::-1]) * (1 - leaf)
     cover, shade = np.maximum(body, worn), np.ones_like(body)
     cover[:, columns] = np.clip(np.maximum(cover[:, columns], leaf) - neck, 0, 1)

@@ -1,0 +1,135 @@
+"""A wearer as measures are taken from them: small, upright, and what of them is skin, hair, or worn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from portraitd.engines.classic.face import light
+from portraitd.engines.classic.face.bare import WORK_PX, bare_skin
+from portraitd.engines.classic.presets.framing import Head
+from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
+from portraitd.faces.shrink import shrunk
+from portraitd.images import Floats, Image, Mask, Points
+
+#: What is looked at, face widths: to either side of the chin, above it and below.
+AROUND, ABOVE, BELOW = 1.7, 1.9, 1.3
+#: How much brighter than the face's (natural log of light) the skin of a neck may be taken for, too; and how wide the
+#: gaps are in skin that are none, px.
+GLARE, GAPS = 0.45, 7
+#: How unlike each other hair is (CIE76), and how many pixels are enough to know it by, or clothes.
+UNLIKE_HAIR, SAMPLES = 22.0, 48
+#: From where on upwards all that is no skin is hair, and from where on downwards clothes, face widths below the chin.
+UP_TO, WORN_FROM = -0.45, 0.45
+#: Skin up to so far to either side and down to here is an ear; so far around the mesh there is cheek and jaw, and
+#: beyond a neck's side the side of a neck, down to there; face widths.
+EARS, JAW, NECK_SIDE = (0.66, -0.2), 0.06, (0.12, 0.1)
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The wearer, small and upright: the face is WORK_PX wide. All arrays (h, w) unless they say otherwise."""
+
+    #: (h, w, 3).
+    image: Image
+    #: The matte, and whether the photo shows this at all.
+    alpha: Mask
+    known: Flags
+    #: (468, 3) mesh, px of the image.
+    points: Points
+    #: Face widths right of the neck's middle, where that is known, else of the chin's; and below the chin.
+    x: Floats
+    y: Floats
+    #: Bare skin; and hair, the head's own and what hangs together with it.
+    skin: Flags
+    hair: Flags
+
+    def beside(self, aside: float) -> Sight:
+        """The same, seen from a neck whose middle lies so far right of the chin's."""
+        return replace(self, x=self.x - np.float32(aside))
+
+    def face(self) -> Flags:
+        """(h, w) the face's mesh, and the next pixel."""
+        return _face(self.points, self.alpha.shape)
+
+    def head(self, neck: float) -> Flags:
+        """(h, w) face, jaw, ears, and the sides of a neck of which this is half of the width."""
+        reach = 2 * round(JAW * WORK_PX) + 1
+        near = cv2.dilate(self.face().astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+        ears = (self.y < EARS[1]) & (np.abs(self.x) < EARS[0])
+        sides = (self.y < NECK_SIDE[1]) & (np.abs(self.x) < neck + NECK_SIDE[0])
+        return np.asarray((near & (self.y < 0)) | (self.skin & (ears | sides)))
+
+
+def sight_of(image: Image, alpha: Mask, points: Points, head: Head) -> Sight:
+    """Whoever has this (468, 3) mesh and (H, W) matte in the (H, W, 3) image. head: the mesh turned as it will be
+    shown."""
+    scale = min(1.0, 2 * WORK_PX / head.width)  # averaged first, by whole pixels: the rest is little
+    size = (max(8, round(alpha.shape[1] * scale)), max(8, round(alpha.shape[0] * scale)))
+    width, height = round(2 * AROUND * WORK_PX), round((ABOVE + BELOW) * WORK_PX)
+    linear = head.turn * (WORK_PX / head.width)
+    shift = (AROUND * WORK_PX, ABOVE * WORK_PX) - linear @ points[regions.CHIN, :2]
+    step = np.array([alpha.shape[1] / size[0], alpha.shape[0] / size[1]])
+    matrix = np.column_stack([linear * step, linear @ (step / 2 - 0.5) + shift])
+
+    def moved(values: Image | Floats, border: int) -> Floats:
+        return np.asarray(cv2.warpAffine(values, matrix, (width, height), borderMode=border), np.float32)
+
+    small = np.asarray(moved(shrunk(image, *size), cv2.BORDER_REPLICATE), np.uint8)
+    matte = moved(np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32), cv2.BORDER_CONSTANT)
+    known = moved(np.ones(size[::-1], np.float32), cv2.BORDER_CONSTANT) > 0.99
+    placed = np.column_stack([points[:, :2] @ linear.T + shift, points[:, 2] * (WORK_PX / head.width)])
+    placed = placed.astype(np.float32)
+    y, x = np.mgrid[:height, :width].astype(np.float32) / np.float32(WORK_PX)
+    x, y = x - np.float32(AROUND), y - np.float32(ABOVE)
+    skin = _skin(small, matte, placed)
+    hair = _hair(small, (matte, known), skin | _face(placed, matte.shape), y)
+    return Sight(small, matte, known, placed, x, y, skin, hair)
+
+
+def _face(points: Points, shape: tuple[int, ...]) -> Flags:
+    hull = cv2.convexHull(np.rint(points[:, :2]).astype(np.int32))
+    face = cv2.fillConvexPoly(np.zeros(shape, np.uint8), hull, 1)
+    return np.asarray(cv2.dilate(face, np.ones((3, 3), np.uint8)) > 0)
+
+
+def _skin(image: Image, alpha: Mask, points: Points) -> Flags:
+    """(h, w) bare skin of the one with this (468, 3) mesh."""
+    colours = light.colours_at(image, FaceMesh(points, 1.0))
+    seen = light.skin_seen(colours, light.skin_points()) > 0
+    skin = np.asarray(np.median(colours[seen], axis=0), np.float32)
+    oval, tone = points[list(regions.FACE_OVAL), :2], light.log_light(image)
+    likely = np.maximum(*(bare_skin(tone, oval, skin + np.float32(more), alpha) for more in (0.0, GLARE))) > 0.4
+    return np.asarray(cv2.morphologyEx(likely.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((GAPS, GAPS), np.uint8)) > 0)
+
+
+def _hair(image: Image, person: tuple[Mask, Flags], bare: Flags, y: Floats) -> Flags:
+    """(h, w) hair: what is around the head, and what hangs together with it and is like it, or less unlike it than what
+    is worn. person: the matte, and what the photo shows; bare: skin and face; y: face widths below the chin."""
+    alpha, known = person
+    head = (alpha > 0.8) & ~bare & (y < UP_TO)
+    worn = (alpha > 0.8) & ~bare & (y > WORN_FROM) & known
+    colours = np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
+    rows, columns = np.nonzero((alpha > 0.5) & ~bare & (y >= UP_TO))
+    off, other = (_unlike(colours[rows, columns], colours[sample]) for sample in (head, worn))
+    like = (off < UNLIKE_HAIR) | ((off < other) & np.isfinite(other))
+    hair = head.astype(np.uint8)
+    hair[rows[like], columns[like]] = 1
+    count, labels = cv2.connectedComponents(hair, connectivity=4)
+    joined = np.bincount(labels[head], minlength=count) > 0
+    joined[0] = False
+    return np.asarray(joined[labels])
+
+
+def _unlike(colours: Floats, known: Floats) -> Floats:
+    """(N,) how far (N, 3) colours are from the nearest of these; endlessly where there are none."""
+    if not len(known):
+        return np.full(len(colours), np.inf, np.float32)
+    some = known[np.linspace(0, len(known) - 1, SAMPLES).astype(int)]
+    return np.asarray(np.linalg.norm(colours[:, None] - some[None], axis=2).min(axis=1), np.float32)

@@ -1,0 +1,171 @@
+"""Who can be dressed, and how their clothes are cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.presets.clothes.fitting import LIFTS, LOPSIDED, USUAL_NECK, Fitting, fitting_for
+from portraitd.engines.classic.presets.framing import read_person, straightened
+from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer
+
+STANDING = ((0.38, 0.12), (0.78, 0.24), (1.08, 0.38), (1.3, 0.56), (1.42, 0.9))
+
+
+def measured(wearer: Wearer, rows: slice = slice(None), columns: slice = slice(None)) -> Fitting | None:
+    view = wearer.view(rows, columns)
+    assert view.alpha is not None
+    head = straightened(read_person(view, view.alpha()), 1.0)
+    return fitting_for(view.image(), view.alpha(), view.mesh.points, head)
+
+
+def fitted(wearer: Wearer, rows: slice = slice(None), columns: slice = slice(None)) -> Fitting:
+    fitting = measured(wearer, rows, columns)
+    assert fitting is not None
+    return fitting
+
+
+def row(below: float) -> int:
+    """The photo's row so many face widths below the chin."""
+    return int(CHIN[1] + below * UNIT)
+
+
+@pytest.mark.parametrize("neck", [0.33, 0.38, 0.44])
+def test_the_neck_is_measured(neck: float) -> None:
+    assert fitted(Wearer(neck=neck, opening=neck)).neck == pytest.approx(neck, abs=0.015)
+
+
+@pytest.mark.parametrize("aside", [-0.1, 0.0, 0.08])
+def test_its_middle_need_not_be_below_the_chin(aside: float) -> None:
+    assert fitted(Wearer(aside=aside)).aside == pytest.approx(aside, abs=0.015)
+
+
+def test_measures_are_in_face_widths_whatever_the_photo_s_size() -> None:
+    view = Wearer().view()
+    assert view.alpha is not None
+    usual = fitted(Wearer())
+    for scale in (0.6, 1.7):
+        size = (round(SIZE.width * scale), round(SIZE.height * scale))
+        image, alpha = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (view.image(), view.alpha()))
+        points = view.mesh.points * np.float32(scale)
+        points[:, :2] += (scale - 1) / 2
+        sized = replace(view, mesh=replace(view.mesh, points=points))
+        alpha = np.asarray(alpha, np.float32)
+        head = straightened(read_person(sized, alpha), 1.0)
+        fitting = fitting_for(np.asarray(image, np.uint8), alpha, points, head)
+        assert fitting is not None
+        assert fitting.neck == pytest.approx(usual.neck, abs=0.02)
+        assert fitting.breadth == pytest.approx(usual.breadth, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    "worn",
+    [
+        Wearer(bare_to=0.05),
+        Wearer(bare_to=0.2),
+        Wearer(opening=0.05, bare_to=0.35),
+        Wearer(bare_to=0.33, opening=0.15),
+        Wearer(neck=0.6, opening=0.6),
+        Wearer(neck=0.22, opening=0.22),
+        Wearer(aside=0.25),
+    ],
+    ids=["high neck", "scarf", "open collar", "shirt", "no neck seen", "two ends of a scarf", "neck far aside"],
+)
+def test_who_wears_something_at_the_neck_keeps_it(worn: Wearer) -> None:
+    assert measured(worn) is None
+
+
+def test_a_photo_may_end_just_below_the_chin_but_not_at_it() -> None:
+    assert measured(Wearer(), rows=slice(0, row(0.18))) is not None
+    assert measured(Wearer(), rows=slice(0, row(0.10))) is None
+
+
+def test_a_photo_that_cuts_the_forehead_is_a_close_up() -> None:
+    top = int(Wearer().view().mesh.box.y0)
+    assert measured(Wearer(), rows=slice(top - 40, None)) is not None
+    assert measured(Wearer(), rows=slice(top - 5, None)) is None
+
+
+def test_hair_over_the_neck_s_sides_hides_how_broad_it_is() -> None:
+    fitting = fitted(Wearer(hair_to=0.9))
+    assert (fitting.neck, fitting.aside) == (USUAL_NECK, 0.0)
+
+
+@pytest.mark.parametrize("hair", [(40, 30, 25), (200, 180, 130)])
+def test_hair_beside_the_neck_is_kept(hair: tuple[int, int, int]) -> None:
+    x, y = (np.array([[value]], np.float32) for value in (0.5, 0.1))
+    assert fitted(Wearer(hair_to=0.9, hair=hair)).stray_at(x, y)[0, 0] < 0.1
+
+
+def test_hair_is_known_by_what_it_hangs_from() -> None:
+    """A dark shirt is no hair of a dark-haired person."""
+    dark = Wearer(shirt=(42, 32, 28))
+    x, y = (np.array([[value]], np.float32) for value in (0.75, 0.3))
+    assert fitted(dark).stray_at(x, y)[0, 0] > 0.9
+
+
+def test_the_wearer_s_own_shoulder_does_not_show_beside_the_jacket() -> None:
+    fitting = fitted(Wearer())
+    x = np.array([[-0.8, -0.8, 0.8, 0.8]], np.float32)
+    y = np.array([[0.26, 0.23, 0.26, 0.23]], np.float32)  # below their outline, and in its soft edge
+    assert fitting.stray_at(x, y).min() > 0.5
+    assert fitting.stray_at(np.array([[0.0]], np.float32), np.array([[0.2]], np.float32))[0, 0] == 0
+
+
+def test_too_much_beside_the_neck_is_not_hidden_but_kept_on() -> None:
+    hood = ((0.38, -0.2), (0.7, -0.15), (1.08, 0.3), (1.3, 0.56), (1.42, 0.9))
+    assert measured(Wearer(shoulders=hood)) is None
+
+
+def test_shoulders_are_where_the_wearer_s_are() -> None:
+    low, usual, high = (
+        fitted(Wearer(shoulders=tuple((x, y + down) for x, y in STANDING))) for down in (0.1, 0.0, -0.08)
+    )
+    assert low.lifts == pytest.approx((LIFTS[0], LIFTS[0]))
+    assert usual.lifts == pytest.approx((-0.015, -0.015), abs=0.02)
+    assert high.lifts == pytest.approx((0.065, 0.065), abs=0.02)
+
+
+def test_one_shoulder_may_be_higher_but_not_by_much() -> None:
+    left, right = fitted(Wearer(raised=0.06)).lifts
+    assert right - left == pytest.approx(0.06, abs=0.02)
+    left, right = fitted(Wearer(raised=0.15)).lifts
+    assert right - left == pytest.approx(2 * LOPSIDED)
+
+
+def test_a_shoulder_is_as_high_as_the_line_that_is_drawn() -> None:
+    fitting = replace(fitted(Wearer()), lifts=(0.0, 0.08))
+    x = np.array([-0.9, 0.9], np.float32)
+    left, right = fitting.shoulder_line(x)
+    assert left - right == pytest.approx(0.08, abs=1e-3)
+    near = np.array([-fitting.neck - 0.04, fitting.neck + 0.04], np.float32)
+    assert np.ptp(fitting.shoulder_line(near)) < 1e-3, "at the collar both sides are one height"
+
+
+def test_the_jacket_is_as_broad_as_the_wearer() -> None:
+    def broad(by: float) -> Wearer:
+        return Wearer(shoulders=tuple((0.38 + (x - 0.38) * by, y) for x, y in STANDING))
+
+    narrow, usual, wide = (fitted(broad(by)).breadth for by in (0.85, 1.0, 1.07))
+    assert narrow < usual < wide
+    assert usual == pytest.approx(1.0, abs=0.04)
+
+
+def test_where_arms_are_not_seen_the_neck_tells() -> None:
+    beside = slice(int(CHIN[0] - UNIT), int(CHIN[0] + UNIT))
+    slight, stout = (fitted(Wearer(neck=neck, opening=neck), columns=beside).breadth for neck in (0.33, 0.44))
+    assert slight < 1 < stout
+
+
+def test_a_hand_beside_the_neck_is_in_the_way() -> None:
+    wearer = Wearer()
+    view = wearer.view()
+    assert view.alpha is not None
+    image, alpha = view.image().copy(), view.alpha().copy()
+    hand = (round(float(CHIN[0] + 0.75 * UNIT)), round(float(CHIN[1] - 0.1 * UNIT)))
+    cv2.circle(image, hand, round(0.15 * UNIT), (200, 160, 140), -1)
+    cv2.circle(alpha, hand, round(0.15 * UNIT), 1.0, -1)
+    assert fitting_for(image, alpha, view.mesh.points, wearer.head()) is None

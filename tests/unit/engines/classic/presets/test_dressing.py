@@ -1,0 +1,137 @@
+"""The person's light with clothes on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit
+from portraitd.engines.classic.presets.cutout import Cutout, cut_out
+from portraitd.engines.classic.presets.dressing import in_clothes
+from portraitd.engines.classic.presets.framing import CHEEK_SIDES, CLOTHED_PX, PORTRAIT, Wish
+from portraitd.engines.classic.presets.idphoto import WISH as DOCUMENT
+from portraitd.engines.classic.presets.scene import CHIN_AT_MOST
+from portraitd.faces import regions
+from portraitd.images import Mask
+from tests.fakes import heads
+from tests.fakes.wearers import CHIN, UNIT, Wearer
+
+SUIT = Outfit((0.02, 0.02, 0.03), (0.8, 0.8, 0.8), (0.2, 0.01, 0.01))
+STUDIO = Wish((240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=CHIN_AT_MOST, emergency=2.0)
+SHAPE = (PORTRAIT.height, PORTRAIT.width)
+
+
+def mask(value: float, *parts: tuple[slice, slice, float]) -> Mask:
+    made = np.full(SHAPE, value, np.float32)
+    for rows, columns, other in parts:
+        made[rows, columns] = other
+    return made
+
+
+def cutout(clothes: Clothes | None, colour: tuple[int, int, int] = heads.SKIN) -> Cutout:
+    alpha = mask(0, (slice(200, None), slice(200, 600), 1.0))
+    return Cutout(np.full((*SHAPE, 3), colour, np.uint8), alpha, heads.MESH.points, 1.0, clothes)
+
+
+def clothes(cover: Mask, shown: Mask) -> Clothes:
+    """Blue cloth from row 500 on."""
+    light = np.broadcast_to(np.float32([0.1, 0.2, 0.8]), (SHAPE[0] - 500, SHAPE[1], 3)).astype(np.float32)
+    return Clothes(500, light, cover[500:], shown[500:], np.full((SHAPE[0] - 500, SHAPE[1]), 0.5, np.float32))
+
+
+LINEAR = np.full((*SHAPE, 3), 0.4, np.float32)
+
+
+def test_where_nothing_is_drawn_nothing_changes() -> None:
+    plain = cutout(None)
+    worn, same = in_clothes(LINEAR, plain, 1.0)
+    assert worn is LINEAR
+    assert same is plain
+
+
+def test_cloth_covers_and_shades() -> None:
+    drawn = clothes(mask(0, (slice(700, None), slice(None), 1.0)), mask(1))
+    worn, dressed = in_clothes(LINEAR, cutout(drawn), 0.5)
+    assert worn[800, 300] == pytest.approx((0.05, 0.1, 0.4))
+    assert worn[600, 300] == pytest.approx(0.2), "in the collar's shade"
+    assert worn[400, 300] == pytest.approx(0.4)
+    assert LINEAR.max() == LINEAR.min() == np.float32(0.4)
+    assert dressed.alpha[800, 50] == 1, "beyond the person's own outline"
+    assert dressed.alpha[600, 50] == 0
+    assert dressed.clothes is None
+
+
+def test_what_must_not_show_is_gone() -> None:
+    drawn = clothes(mask(0), mask(1, (slice(600, 700), slice(None), 0.0)))
+    _, dressed = in_clothes(LINEAR, cutout(drawn), 1.0)
+    assert dressed.alpha[650, 300] == 0
+    assert dressed.alpha[750, 300] == 1
+    assert dressed.alpha[300, 300] == 1
+
+
+def test_along_an_edge_nothing_hidden_shines_through() -> None:
+    half = mask(0, (slice(600, None), slice(None), 0.5))
+    hidden, dressed = in_clothes(LINEAR, cutout(clothes(half, mask(0))), 1.0)
+    assert hidden[700, 300] == pytest.approx((0.1, 0.2, 0.8))
+    assert dressed.alpha[700, 300] == 0.5
+    shown, dressed = in_clothes(LINEAR, cutout(clothes(half, mask(1))), 1.0)
+    assert shown[700, 300] == pytest.approx((0.15, 0.2, 0.5))
+    assert dressed.alpha[700, 300] == 1
+
+
+def test_a_black_and_white_person_wears_no_colours() -> None:
+    drawn = clothes(mask(0, (slice(700, None), slice(None), 1.0)), mask(1))
+    worn, _ = in_clothes(LINEAR, cutout(drawn, (150, 150, 150)), 1.0)
+    assert np.ptp(worn[800, 300]) < 1e-6
+    assert worn[800, 300, 0] == pytest.approx(0.1 * 0.2126 + 0.2 * 0.7152 + 0.8 * 0.0722, abs=1e-4)
+
+
+class TestCutOut:
+    def test_who_wears_nothing_formal_is_dressed(self) -> None:
+        dressed = cut_out(Wearer().view(), STUDIO, 0.0, SUIT)
+        assert dressed.clothes is not None
+        chin = dressed.points[regions.CHIN]
+        unit = float(dressed.points[CHEEK_SIDES[1], 0] - dressed.points[CHEEK_SIDES[0], 0])
+        row, column = round(float(chin[1] + 0.9 * unit)) - dressed.clothes.top, round(float(chin[0]))
+        tie, jacket = (dressed.clothes.light[row, column + round(x * unit)] for x in (0.0, 0.7))
+        assert tie[0] > 3 * tie[1]
+        assert jacket.max() < 0.06
+        assert dressed.clothes.cover[row, column] == pytest.approx(1, abs=1e-3)
+
+    def test_nobody_is_dressed_unasked(self) -> None:
+        assert cut_out(Wearer().view(), STUDIO, 0.0).clothes is None
+
+    def test_who_wears_a_collar_keeps_it_and_their_frame(self) -> None:
+        view = Wearer(bare_to=0.05).view()
+        kept, plain = cut_out(view, STUDIO, 0.0, SUIT), cut_out(view, STUDIO, 0.0)
+        assert kept.clothes is None
+        assert np.array_equal(kept.colours, plain.colours)
+
+    def test_a_hand_before_the_chin_is_not_cut_off(self) -> None:
+        view = replace(Wearer().view(), hidden=lambda: np.ones(468, np.float32))
+        assert cut_out(view, STUDIO, 0.0, SUIT).clothes is None
+
+    def test_above_drawn_clothes_a_face_is_larger(self) -> None:
+        widths = [
+            float(made.points[CHEEK_SIDES[1], 0] - made.points[CHEEK_SIDES[0], 0])
+            for made in (cut_out(Wearer().view(), STUDIO, 0.0, outfit) for outfit in (None, SUIT))
+        ]
+        assert widths[0] < 260
+        assert widths[1] == pytest.approx(CLOTHED_PX, rel=0.05)
+
+    @pytest.mark.parametrize("wish", [STUDIO, DOCUMENT], ids=["studio", "ID photo"])
+    def test_a_photo_that_ends_at_the_collar_is_framed_as_any(self, wish: Wish) -> None:
+        rows = slice(0, int(CHIN[1] + 0.25 * UNIT))
+        columns = slice(int(CHIN[0] - 0.8 * UNIT), int(CHIN[0] + 0.8 * UNIT))
+        whole, cropped = (cut_out(view, wish, 0.0, SUIT) for view in (Wearer().view(), Wearer().view(rows, columns)))
+        assert cropped.clothes is not None
+        assert cropped.points[regions.CHIN] == pytest.approx(whole.points[regions.CHIN], abs=8)
+        # The neck goes on down to where the collar closes.
+        chin, unit = cropped.points[regions.CHIN], UNIT * cropped.zoom
+        collar = slice(*(round(float(chin[1] + below * unit)) for below in (0.26, 0.33)))
+        neck = cropped.alpha[collar, round(float(chin[0]))]
+        assert neck.min() > 0.95
+        colours = cropped.colours[collar, round(float(chin[0]))].astype(int)
+        assert np.abs(colours - heads.SKIN).max() < 25
