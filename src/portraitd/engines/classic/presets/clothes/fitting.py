@@ -31,6 +31,8 @@ USUAL_NECK = 0.36
 #: How much of what a collar leaves bare must be skin or hair, and of its middle skin; and how far down the photo must
 #: show it, face widths.
 BARE, SHOWN = (0.85, 0.9), 0.12
+#: How much of it must be the person: a collar does not stand off a neck.
+FILLED = 0.97
 #: Where clothes of one's own would be seen beside those drawn: from so far beyond the neck and above the shoulder's
 #: line, up to so far from the neck's middle, down to so far below the chin; and how many are too many, face widths and
 #: their squares.
@@ -137,7 +139,7 @@ def _neck_is_bare(sight: Sight, neck: float) -> bool:
     opening = within & (sight.y > -0.1) & sight.known & ~sight.face()
     middle = opening & (x < 0.4 * neck)
     shown = sight.known & (x < 0.05) & (sight.y > SHOWN - 0.03) & (sight.y < SHOWN)
-    if not shown.any() or not middle.any():
+    if not shown.any() or not middle.any() or (sight.alpha[opening] > 0.5).mean() < FILLED:
         return False
     return bool((sight.skin | sight.hair)[opening].mean() > BARE[0] and sight.skin[middle].mean() > BARE[1])
 

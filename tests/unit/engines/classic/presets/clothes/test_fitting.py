@@ -78,6 +78,16 @@ def test_who_wears_something_at_the_neck_keeps_it(worn: Wearer) -> None:
     assert measured(worn) is None
 
 
+def test_a_collar_does_not_stand_off_a_neck() -> None:
+    """Where the backdrop would show inside it, the neck is not where it was measured."""
+    wearer = Wearer()
+    image, alpha = wearer.image(), wearer.alpha()
+    inside = np.s_[row(-0.02) : row(0.12), int(CHIN[0] + 0.24 * UNIT) : int(CHIN[0] + 0.34 * UNIT)]
+    alpha[inside] = 0
+    assert fitting_for(image, wearer.alpha(), wearer.view().mesh.points, wearer.head()) is not None
+    assert fitting_for(image, alpha, wearer.view().mesh.points, wearer.head()) is None
+
+
 def test_a_photo_may_end_just_below_the_chin_but_not_at_it() -> None:
     assert measured(Wearer(), rows=slice(0, row(0.18))) is not None
     assert measured(Wearer(), rows=slice(0, row(0.10))) is None
