@@ -49,6 +49,8 @@ FRAME = 0.06
 #: How much darker than skin the edge of hair is, and how wide it is, face widths.
 DARK_EDGE = (0.2, 0.45)
 EDGE = 0.035
+#: How far in from the outline hair may hang over the jaw, or beside a mouth, face widths.
+OUTLINE = (0.03, 0.07)
 #: How far in from the contour hair may hang over a bare cheek, eye distances; and how much darker it must be beyond.
 HANGING = (0.30, 0.45)
 DEEPER = 0.3
@@ -70,12 +72,13 @@ def cover_zone() -> Floats:
 
 @lru_cache(maxsize=1)
 def hanging_zone() -> Floats:
-    """(468, 2) where hair may hang over the cheeks of a face that has no beard, 0 on nose and chin; and 1 near
-    the contour, where it mostly does."""
+    """(468, 3) where hair may hang over the cheeks of a face that has no beard, 0 on nose and chin; the same with the
+    jaw; and 1 near the contour, where it mostly does."""
     points = mean_face().points
     near = np.clip((HANGING[1] - rim_gap()) / (HANGING[1] - HANGING[0]), 0, 1)
-    aside = np.clip((np.abs(points[:, 0]) - 0.3) / 0.1, 0, 1) * np.clip((1.4 - points[:, 1]) / 0.3, 0, 1)
-    return np.asarray(np.column_stack([aside, near]), np.float32)
+    aside = np.clip((np.abs(points[:, 0]) - 0.3) / 0.1, 0, 1)
+    cheeks = aside * np.clip((1.4 - points[:, 1]) / 0.3, 0, 1)
+    return np.asarray(np.column_stack([cheeks, aside, near]), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -185,6 +188,12 @@ class AgainstSkin:
         """(h, w) 1 inside the mesh, to 0."""
         return self.raster.coverage()
 
+    @cached_property
+    def depth(self) -> Floats:
+        """(h, w) how deep inside the outline of the mesh, face widths."""
+        inside = (self.inside > 0.5).astype(np.uint8)
+        return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / np.ptp(self.at[:, 0]), np.float32)
+
 
 def against_skin(image: Image, points: Points, normals: Floats, light: Floats) -> AgainstSkin:
     """The (H, W, 3) image of a face, WORK_PX to its width at most, against its skin.
@@ -207,10 +216,13 @@ def hair_over(seen: AgainstSkin) -> Mask:
     in from the rim counts, so that brows, moles and shadows stay part of the face.
     """
     spread = seen.raster.interpolate(np.column_stack([cover_zone(), hanging_zone(), rim_weights()]))
-    zone, hanging, near, rim = cv2.split(spread)
+    zone, hanging, aside, near, rim = cv2.split(spread)
     dark, free = seen.dark, 1 - features(seen.at, seen.shape, FEATURES, 0.01)
     clear = 1 - features(seen.at, seen.shape, (regions.LEFT_EYE, regions.RIGHT_EYE), AROUND_EYES)
-    clear *= 1 - features(seen.at, seen.shape, (regions.LIPS_OUTER,), AROUND_LIPS)
+    # Along the outline of what is drawn hair hangs over the jaw, too, and beside the mouth of a head that is turned.
+    along = np.clip((OUTLINE[1] - seen.depth) / (OUTLINE[1] - OUTLINE[0]), 0, 1)
+    clear *= 1 - features(seen.at, seen.shape, (regions.LIPS_OUTER,), AROUND_LIPS) * (1 - along)
+    hanging = np.maximum(hanging, aside * along)
     zone, hanging = zone * free, hanging * free * clear * np.float32(1 - seen.bearded)
     beyond = np.clip((rim - 0.4) / 0.3, 0, 1)
     bright = _step(-dark, *BRIGHT) * beyond
@@ -219,7 +231,7 @@ def hair_over(seen: AgainstSkin) -> Mask:
         beard = _reaches_in((-dark > BRIGHT[0]) & (seen.inside > 0.5), chin)
         bright *= 1 - np.float32(seen.white_bearded) * beard
     hair = np.maximum(np.maximum(_step(dark, *DARK), _step(seen.tint, *COLOURED)) * zone, bright)
-    deep = np.float32(DEEPER) * (1 - near)
+    deep = np.float32(DEEPER) * (1 - np.maximum(near, along))
     hair = np.maximum(hair, _step(dark - deep, *DARK_LOW) * hanging * seen.solid) * seen.inside
     # Low on the cheeks the contour's own points are out of sight: there the outline of what is drawn tells as much.
     outline = (rim > 0.5) | (seen.inside - cv2.erode(seen.inside, np.ones((5, 5), np.uint8)) > 0.5)

@@ -70,6 +70,10 @@ def found(image: Image) -> Mask:
     return at_full_size(hair_over(against_skin(image, POINTS, FACING, LIGHT)), image)
 
 
+def found_at(image: Image, points: np.ndarray) -> Mask:
+    return at_full_size(hair_over(against_skin(image, points, normals(points), LIGHT)), image)
+
+
 def test_the_painted_light_is_the_skin_s() -> None:
     assert np.log(to_linear(painted())[at(50)[1], at(50)[0]] + FLOOR) == pytest.approx(LIGHT[0], abs=0.02)
 
@@ -276,6 +280,56 @@ def test_hair_that_hangs_over_a_bare_cheek_is_found() -> None:
     for point in (regions.NOSE_TIP, 13, 159, 50):
         x, y = at(point)
         assert mask[y, x] < 0.2, point
+
+
+#: Points of the right jaw, from below the ear to beside the chin.
+JAW = (397, 365)
+
+
+def hung_over_the_jaw(image: Image, width: int) -> Image:
+    """The picture with hair that hangs beside the head down to the chin, so wide inside the face's contour."""
+    contour = np.rint(POINTS[[454, 323, 361, 288, *JAW, 379], :2]).astype(int)
+    inner = contour - np.array([width, 0])
+    outer = contour + np.array([40, 0])
+    cv2.fillPoly(image, [np.concatenate([inner, outer[::-1]]).astype(np.int32)], HAIR)
+    return image
+
+
+def test_hair_that_hangs_along_the_jaw_is_found_down_to_the_chin() -> None:
+    mask = found(hung_over_the_jaw(painted(), 8))
+    for point in JAW:
+        x, y = at(point)
+        assert mask[y - 2, x - 4] > 0.5, point
+    assert found(painted())[at(397)[1] - 2, at(397)[0] - 4] < 0.2
+
+
+def test_along_the_jaw_of_a_beard_nothing_is_taken_for_hair() -> None:
+    image = painted()
+    beard = np.rint(POINTS[[172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 291, 0, 61, 58], :2])
+    cv2.fillPoly(image, [beard.astype(np.int32)], (70, 50, 40))
+    x, y = at(365)
+    assert found(hung_over_the_jaw(image, 8))[y - 2, x - 4] < 0.2
+
+
+def test_beside_the_mouth_of_a_turned_head_hair_is_found_but_no_moustache() -> None:
+    """Turned away, one corner of the mouth is at the outline of what is drawn."""
+    turned = POINTS.copy()
+    angle = np.deg2rad(40)
+    middle = turned.mean(axis=0)
+    back = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    turned = np.asarray((turned - middle) @ back.T + middle, np.float32)
+    image = np.full((*SIZE, 3), from_linear(SKIN[None, None])[0, 0], np.uint8)
+    inside = rasterise(turned, SIZE).coverage() > 0.5
+    for way in (-1, 1):
+        corner = turned[61 if way < 0 else 291]
+        row = int(corner[1]) + 6
+        ends = np.flatnonzero(inside[row])
+        edge = int(ends[0] if way < 0 else ends[-1])
+        hairy = image.copy()
+        left, right = sorted((edge + way * 60, edge - way * 5))
+        hairy[row - 40 : row + 60, left:right] = HAIR
+        mask = found_at(hairy, turned)
+        assert mask[row, edge - way * 2] > 0.4, way
 
 
 def test_below_the_cheekbones_of_a_beard_nothing_is_taken_for_hair() -> None:
