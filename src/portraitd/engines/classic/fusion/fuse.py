@@ -98,7 +98,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     sheet = Sheet(seen, ground.light, place, ground.width_px, points, template.around)
     lit = relight(sheet, change, raster.interpolate(change, ground.size), look)
     if ground.in_colour and light.is_grey(face.image):
-        lit = tinted(lit, sheet, ground.points)
+        lit = tinted(lit, sheet)
     lit, clean = without_strays(sheet, lit, raster)
     step = towards_neck(lit, sheet, raster, look)
     after, beside = _display(lit + step), _display(sheet.wanted + step)
