@@ -1,5 +1,7 @@
-"""Colour for the lips of a face from a black and white photo. All else takes the template's colours as any skin does; the
-template's lips may be painted."""
+"""Colour for the lips of a face from a black and white photo: people's own, for the template's may be painted.
+
+All else takes the template's colours as any skin does.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from portraitd.engines.classic.fusion.tone import COLOUR_SCALE, Sheet
 from portraitd.faces import regions
 from portraitd.images import Floats, Mask, Points
 
-#: What lips are besides the skin around them, natural log of linear light: the middle of some twenty people's, measured.
+#: How lips differ from the skin around them, natural log of linear light: the middle of some twenty people's.
 LIPS = np.array([0.14, -0.17, 0.03], np.float32)
 
 
