@@ -94,10 +94,12 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     alpha = view.alpha()
     person, fitting = read_person(view, alpha), None
     if outfit is not None and not _chin_is_hidden(view):
-        head = straightened(person, wish.straighten)
-        fitting = fitting_for(view.image(), alpha, view.mesh.points, head)
-    if fitting is not None:
-        person, wish = person.covered_below_chin(), wish.for_clothes()
+        # Clothes stand upright: some fit only a head that does, too.
+        for share in dict.fromkeys((wish.straighten, 1.0)):
+            fitting = fitting_for(view.image(), alpha, view.mesh.points, straightened(person, share))
+            if fitting is not None:
+                person, wish = person.covered_below_chin(), replace(wish.for_clothes(), straighten=share)
+                break
     frame = find_frame(person, wish)
     if head_is_cut_off(person, frame):
         raise HeadCutOff

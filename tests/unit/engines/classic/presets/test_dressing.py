@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
+from portraitd.engines.classic.person.identity import view_of
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit
 from portraitd.engines.classic.presets.cutout import Cutout, cut_out
 from portraitd.engines.classic.presets.dressing import in_clothes
-from portraitd.engines.classic.presets.framing import CHEEK_SIDES, CLOTHED_PX, PORTRAIT, Wish
+from portraitd.engines.classic.presets.framing import CHEEK_SIDES, CLOTHED_PX, PORTRAIT, Wish, roll_of
 from portraitd.engines.classic.presets.idphoto import WISH as DOCUMENT
 from portraitd.engines.classic.presets.scene import CHIN_AT_MOST
 from portraitd.faces import regions
 from portraitd.images import Mask
 from tests.fakes import heads
-from tests.fakes.wearers import CHIN, UNIT, Wearer
+from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer
 
 SUIT = Outfit((0.02, 0.02, 0.03), (0.8, 0.8, 0.8), (0.2, 0.01, 0.01))
 STUDIO = Wish((240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=CHIN_AT_MOST, emergency=2.0)
@@ -112,6 +114,25 @@ class TestCutOut:
     def test_a_hand_before_the_chin_is_not_cut_off(self) -> None:
         view = replace(Wearer().view(), hidden=lambda: np.ones(468, np.float32))
         assert cut_out(view, STUDIO, 0.0, SUIT).clothes is None
+
+    def test_a_head_whose_tilt_leaves_no_room_for_a_collar_stands_upright(self) -> None:
+        """Tilted with its shoulders: upright shoulders, as they are drawn, do not fit it."""
+        view = Wearer().view()
+        assert view.alpha is not None
+        turn = cv2.getRotationMatrix2D((float(CHIN[0]), float(CHIN[1])), 18, 1)
+        image, alpha = (
+            cv2.warpAffine(part, turn, SIZE, borderMode=cv2.BORDER_REPLICATE) for part in (view.image(), view.alpha())
+        )
+        points = view.mesh.points.copy()
+        points[:, :2] = points[:, :2] @ turn[:, :2].T + turn[:, 2]
+        tilted = view_of(
+            "tilted", np.asarray(image, np.uint8), replace(view.mesh, points=points.astype(np.float32)), 0.9
+        )
+        matted = replace(tilted, alpha=lambda: np.asarray(alpha, np.float32))
+        assert abs(roll_of(cut_out(matted, STUDIO, 0.0).points[:, :2])) > 10
+        dressed = cut_out(matted, STUDIO, 0.0, SUIT)
+        assert dressed.clothes is not None
+        assert abs(roll_of(dressed.points[:, :2])) < 2
 
     def test_above_drawn_clothes_a_face_is_larger(self) -> None:
         widths = [
