@@ -28,7 +28,7 @@ class Look:
 #: and the template's expression is the photo's, some are nearly alike.
 LOOKS = (
     Look(),
-    Look(view_rank=1, retouch=0.4, glow=0.09, smile=0.14, modelling=0.85),
+    Look(view_rank=1, retouch=0.4, glow=0.09, expression=1.0, smile=0.2, modelling=0.85),
     Look(retouch=0.9, glow=0.18, modelling=0.65),
     Look(view_rank=2, expression=0.0, glow=-0.1, modelling=1.3),
     Look(smile=0.14),
