@@ -23,7 +23,7 @@ class Look:
     modelling: float = 1.0
 
 
-#: Consecutive seeds are different choices: as it is; another photo, freshened, with a hint of a smile; polished and
+#: Consecutive seeds are different choices: as it is; another photo, freshened, with a smile; polished and
 #: bright; the person's own expression in a deeper light. Then what lies between these. Where there is one photo only,
 #: and the template's expression is the photo's, some are nearly alike.
 LOOKS = (

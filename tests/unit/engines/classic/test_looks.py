@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portraitd.engines.base import fresh_seed
-from portraitd.engines.classic.face.expression import Mouth, smiling
+from portraitd.engines.classic.face.expression import MOST_SMILE, Mouth, smiling
 from portraitd.engines.classic.looks import LOOKS, Look, look_of
 
 SEEDS = st.integers(0, 2**63)
@@ -36,7 +36,7 @@ def test_no_look_makes_another_person() -> None:
         assert 0 <= look.retouch <= 1
         assert 0 <= look.expression <= 1
         assert abs(look.glow) < 0.3
-        assert 0 <= look.smile <= 0.15
+        assert 0 <= look.smile <= MOST_SMILE
         assert 0.5 <= look.modelling <= 1.5
         assert look.view_rank >= 0
 

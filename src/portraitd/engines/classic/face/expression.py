@@ -23,7 +23,7 @@ TEETH = 0.1
 #: A smile that differs by less stays as it is: how the corners of a mouth lie at rest is the person's own, too.
 TOLERATED = 0.04
 #: Up to here a smile with shut lips looks like one.
-MOST_SMILE = 0.2
+MOST_SMILE = 0.22
 #: How far an open mouth goes on the way to one that is less open: a laugh becomes a smile, where shutting it would
 #: leave a thin line of teeth and the lips of somebody else. And how far open it stays at most.
 CLOSING = 0.5

@@ -39,7 +39,7 @@ from portraitd.faces.matte import estimate_foreground
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Image, Mask, Points
 
-#: Folds and weave are the same in all pictures of one cutout.
+#: Clothes have the same folds, and stray from their pattern alike, in all pictures.
 CLOTHES_SEED = 1
 #: How soft the edges of clothes are, px of the photo, as far as it is enlarged; and how much of the light that falls
 #: across the face falls across them.
@@ -56,7 +56,7 @@ class Cutout:
 
     #: (H, W, 3) uint8 own colours, defined wherever alpha > 0.
     colours: Image
-    #: (H, W).
+    #: (H, W). Once clothes are on, they are in it, and what they cover has no colours.
     alpha: Mask
     #: (468, 3) mesh, portrait pixels.
     points: Points

@@ -24,7 +24,7 @@ def in_clothes(linear: Floats, cutout: Cutout, white: float) -> tuple[Floats, Cu
         light = np.repeat((light @ LUMA)[..., None], 3, axis=2)
     own, seen = linear[rows] * clothes.shade[..., None], cutout.alpha[rows] * clothes.shown
     alpha = cutout.alpha.copy()
-    alpha[rows] = np.maximum(clothes.cover, seen)
+    alpha[rows] = clothes.cover + seen * (1 - clothes.cover)
     # Along the edge nothing of what is hidden shines through.
     share = clothes.cover / np.maximum(alpha[rows], np.float32(1e-4))
     worn[rows] = own + (light - own) * share[..., None]

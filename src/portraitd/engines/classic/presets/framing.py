@@ -59,10 +59,8 @@ class Person:
     def covered_below_chin(self) -> Person:
         """The person with clothes drawn over all that is below the chin: what is cut there is hidden."""
         low = self.points[regions.CHIN, 1]
-        beside = (self.cuts[:, 0] > 0) & (self.cuts[:, 0] < self.size.width - 1)
-        hidden = (beside & (self.cuts[:, 1] > low)) | np.logical_or(*_cut_shoulders(self))
         severed = self.severed[self.severed[:, 1] < low] if self.severed.size else self.severed
-        return replace(self, cuts=self.cuts[~hidden], severed=severed)
+        return replace(self, cuts=self.cuts[self.cuts[:, 1] < low], severed=severed)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from portraitd.faces import regions
 from portraitd.images import Image, Points
 from portraitd.styles.catalog import Style
 
-#: Cutouts of about 6 MB each: those of one job.
+#: Cutouts of about 6 MB each, 15 with clothes: those of one job.
 _cutouts = Cutouts(most=4)
 #: Mesh points on the cheeks.
 CHEEKS = (50, 280, 101, 330, 205, 425)

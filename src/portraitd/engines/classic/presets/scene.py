@@ -49,12 +49,13 @@ def scene_portrait(
         cutout = cut(_wish(look), recipe.retouch, outfit_of(recipe.outfits, choice))
         person = person_light(cutout)
         person = exposed(person, cutout, look.light.skin)
+        grade = _grade(recipe.grade, cutout)
         person, cutout = in_clothes(person, cutout, WHITE * look.light.skin)
         backdrop = painted.result()
     person = relight(person, cutout, look.light, backdrop)
     picture = merge(person, cutout.alpha, backdrop, look.light.wrap)
     picture = particles.before(recipe.particles, flying, picture, cutout, min(1.0, 2.2 * look.light.skin))
-    return finish(picture, _grade(recipe.grade, cutout), grain)
+    return finish(picture, grade, grain)
 
 
 def _grade(grade: Grade, cutout: Cutout) -> Grade:

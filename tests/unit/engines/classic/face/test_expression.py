@@ -71,8 +71,8 @@ def test_corners_rise_when_the_others_do_and_by_what_is_more_than_a_habit() -> N
 
 def test_a_hint_of_a_smile_never_outdoes_a_smile_that_is_there() -> None:
     assert smiling(Mouth(0.0, 0.01), 0.08) == Mouth(0.0, pytest.approx(0.09))
-    assert smiling(Mouth(0.05, 0.1), 0.08) == Mouth(0.05, MOST_SMILE)
-    assert smiling(Mouth(0.2, 0.2), 0.08) == Mouth(0.2, 0.2)
+    assert smiling(Mouth(0.05, 0.18), 0.08) == Mouth(0.05, MOST_SMILE)
+    assert smiling(Mouth(0.2, 0.25), 0.08) == Mouth(0.2, 0.25)
     assert smiling(Mouth(0.1, 0.05), 0.0) == Mouth(0.1, 0.05)
 
 

@@ -20,10 +20,12 @@ from portraitd.images import Floats, Image, Mask, Points
 
 #: How much of a head the photo must show above the forehead, and how far to either side, face widths.
 CROWN = (0.12, 0.3)
+#: How far to either side of the chin it must show the head, face widths.
+HALF_HEAD = 0.6
 #: Rows below the chin in which the neck is measured, and over how many of them it must show, face widths.
 NECK_ROWS, LEAST_ROWS = (0.05, 0.26), 0.05
 #: Half of a neck's width, face widths: what is believed, and what collars are cut for; how far to a side it may be.
-NECK, COLLARS, MOST_ASIDE = (0.26, 0.54), (0.31, 0.46), 0.15
+NECK, COLLARS, MOST_ASIDE = (0.29, 0.54), (0.31, 0.46), 0.15
 #: A neck does not narrow downwards to this; a collar does.
 NARROWING = 0.72
 #: Half of most people's neck: where hair hangs over it.
@@ -99,10 +101,12 @@ def fitting_for(image: Image, alpha: Mask, points: Points, head: Head) -> Fittin
 
 
 def _crown_is_shown(sight: Sight) -> bool:
-    """Whether the photo shows more than a face: who is cut off above the brows has a close-up, without shoulders."""
+    """Whether the photo shows more than a face: who is cut off above the brows has a close-up, without shoulders, and
+    half a head has none either."""
     top = float(sight.points[regions.FOREHEAD_TOP, 1]) / WORK_PX - ABOVE
-    above = (np.abs(sight.x) < CROWN[1]) & (sight.y > top - CROWN[0]) & (sight.y < top)
-    return bool(sight.known[above].all())
+    above = (np.abs(sight.x) < CROWN[1]) & (sight.y > top - CROWN[0]) & (sight.y <= top)
+    beside = (np.abs(sight.x) < HALF_HEAD) & (sight.y > top) & (sight.y < 0)
+    return bool(sight.known[above | beside].all())
 
 
 def _neck(sight: Sight) -> tuple[float, float] | None:
@@ -160,13 +164,18 @@ def _lifts(sight: Sight, own: Flags, usual: Fitting) -> tuple[float, float]:
     away = np.abs(sight.x)
     measured = own & (away > usual.neck + SHOULDERS[0]) & (away < SHOULDERS[1])
     above = np.where(measured, usual.shoulder_line(sight.x) - sight.y, -np.inf)
-    left, right = (_lift(np.where(side, above, -np.inf)) for side in (sight.x < 0, sight.x > 0))
+    seen = [_lift(np.where(side, above, -np.inf)) for side in (sight.x < 0, sight.x > 0)]
+    known = [lift for lift in seen if lift is not None]
+    if len(known) < len(seen):  # what the photo cuts off is as high as the other one
+        return (known[0], known[0]) if known else (0.0, 0.0)
+    left, right = known
     low, high = (left + right) / 2 - LOPSIDED, (left + right) / 2 + LOPSIDED
     return float(np.clip(left, low, high)), float(np.clip(right, low, high))
 
 
-def _lift(above: Floats) -> float:
-    """The same of one; above: (h, w) how far its pixels are above the usual line, endlessly below for all others."""
+def _lift(above: Floats) -> float | None:
+    """The same of one, None where it is not seen; above: (h, w) how far its pixels are above the usual line, endlessly
+    below for all others."""
     tops = above.max(axis=0)
     tops = tops[np.isfinite(tops)]
-    return float(np.clip(np.percentile(tops, 80) + ABOVE_LINE, *LIFTS)) if tops.size > 0.2 * WORK_PX else 0.0
+    return float(np.clip(np.percentile(tops, 80) + ABOVE_LINE, *LIFTS)) if tops.size > 0.2 * WORK_PX else None

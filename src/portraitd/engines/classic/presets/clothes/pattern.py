@@ -46,7 +46,7 @@ def pattern_for(neck: float, breadth: float, lifts: tuple[float, float]) -> Patt
     leaf = [
         neckline(neck),
         curve((0.012, CLOSES_AT), (0.07, 0.42), (0.155, 0.545), tip),
-        curve(tip, (0.37, 0.47), (neck + 0.055, 0.22), (neck + 0.055, 0.03), side),
+        curve(tip, (0.37, 0.47), (neck + 0.055, 0.22), (neck + 0.042, 0.03), side),
     ]
     left, right = (shoulder(neck, breadth, lift) for lift in lifts)
     front = curve(jacket_side, (neck + 0.045, 0.10), (0.415, 0.42), (0.365, 0.75), (0.20, 1.45), (0.0, 2.15))

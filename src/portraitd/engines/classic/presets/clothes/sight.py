@@ -18,11 +18,12 @@ from portraitd.images import Floats, Image, Mask, Points
 
 #: What is looked at, face widths: to either side of the chin, above it and below.
 AROUND, ABOVE, BELOW = 1.7, 1.9, 1.3
-#: How much brighter than the face's (natural log of light) the skin of a neck may be taken for, too; and how wide the
-#: gaps are in skin that are none, px.
-GLARE, GAPS = 0.45, 7
-#: How unlike each other hair is (CIE76), and how many pixels are enough to know it by, or clothes.
-UNLIKE_HAIR, SAMPLES = 22.0, 48
+#: How much brighter than the face's (natural log of light) the skin of a neck may be taken for, too; how much brighter
+#: in a black and white photo any may be; and how wide the gaps are in skin that are none, px.
+GLARE, GREY_GLARE, GAPS = 0.45, 0.2, 7
+#: How unlike each other hair is (CIE76); how many pixels are enough to know it by, or clothes, and how many of them
+#: something must be like, for a few are a bright forehead's or an ear's.
+UNLIKE_HAIR, SAMPLES, LIKE = 22.0, 48, 5
 #: From where on upwards all that is no skin is hair, and from where on downwards clothes, face widths below the chin.
 UP_TO, WORN_FROM = -0.45, 0.45
 #: Skin up to so far to either side and down to here is an ear; so far around the mesh there is cheek and jaw, and
@@ -103,9 +104,13 @@ def _skin(image: Image, alpha: Mask, points: Points) -> Flags:
     """(h, w) bare skin of the one with this (468, 3) mesh."""
     colours = light.colours_at(image, FaceMesh(points, 1.0))
     seen = light.skin_seen(colours, light.skin_points()) > 0
+    if not seen.any():
+        return np.zeros(alpha.shape, bool)
     skin = np.asarray(np.median(colours[seen], axis=0), np.float32)
     oval, tone = points[list(regions.FACE_OVAL), :2], light.log_light(image)
     likely = np.maximum(*(bare_skin(tone, oval, skin + np.float32(more), alpha) for more in (0.0, GLARE))) > 0.4
+    if light.is_grey(image):  # a white collar has skin's colour then
+        likely &= light.grey_of(tone - skin) < GREY_GLARE
     return np.asarray(cv2.morphologyEx(likely.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((GAPS, GAPS), np.uint8)) > 0)
 
 
@@ -123,13 +128,13 @@ def _hair(image: Image, person: tuple[Mask, Flags], bare: Flags, y: Floats) -> F
     hair[rows[like], columns[like]] = 1
     count, labels = cv2.connectedComponents(hair, connectivity=4)
     joined = np.bincount(labels[head], minlength=count) > 0
-    joined[0] = False
     return np.asarray(joined[labels])
 
 
 def _unlike(colours: Floats, known: Floats) -> Floats:
-    """(N,) how far (N, 3) colours are from the nearest of these; endlessly where there are none."""
+    """(N,) how far (N, 3) colours are from the LIKE nearest of these; endlessly where there are none."""
     if not len(known):
         return np.full(len(colours), np.inf, np.float32)
     some = known[np.linspace(0, len(known) - 1, SAMPLES).astype(int)]
-    return np.asarray(np.linalg.norm(colours[:, None] - some[None], axis=2).min(axis=1), np.float32)
+    away = np.linalg.norm(colours[:, None] - some[None], axis=2)
+    return np.asarray(np.partition(away, LIKE - 1, axis=1)[:, LIKE - 1], np.float32)

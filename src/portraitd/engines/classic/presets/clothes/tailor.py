@@ -26,6 +26,8 @@ TIE = ((0.525, 0.75, 1.15, 3.0), (0.045, 0.085, 0.125, 0.165))
 RIB = 0.014
 #: Buttons of a shirt worn without one, and their radius.
 BUTTONS, BUTTON = (0.47, 0.80, 1.13, 1.46), 0.016
+#: How far hair goes on behind a shoulder: its line is not drawn quite where it was measured.
+BEHIND = 0.05
 #: How much of its light a collar takes from the neck.
 NECK_SHADE = 0.55
 
@@ -82,8 +84,8 @@ def tailored(fitting: Fitting, outfit: Outfit, sheet: Sheet, rng: np.random.Gene
 
 
 def _shown(fitting: Fitting, sheet: Sheet) -> Mask:
-    """(h, w) 1 above collar and shoulders, but for what else the wearer has on."""
-    line = fitting.shoulder_line(sheet.x[0]) + np.float32(0.02)
+    """(h, w) 1 above collar and shoulders, and a little below, but for what else the wearer has on."""
+    line = fitting.shoulder_line(sheet.x[0]) + np.float32(BEHIND)
     line[np.abs(sheet.x[0]) < fitting.neck + 0.03] = np.inf  # the collar covers what is not to be seen
     above = np.clip((line - sheet.y) / np.float32(0.02), 0, 1)
     return np.asarray(above * (1 - fitting.stray_at(sheet.x, sheet.y)), np.float32)
