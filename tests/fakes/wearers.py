@@ -29,7 +29,7 @@ CHIN = POINTS[regions.CHIN, :2]
 class Wearer:
     """What is drawn. Lengths are face widths, right of the chin and below it."""
 
-    #: Half of the neck's width, and how far its middle lies to the right.
+    #: Half of the neck's width, and how far its middle, and the body's, lies to the right.
     neck: float = 0.38
     aside: float = 0.0
     #: Down to where there is skin, and how wide it is there.
@@ -42,7 +42,11 @@ class Wearer:
     shirt: Colour = SHIRT
     #: Down to where hair hangs beside the neck; None: it is short.
     hair_to: float | None = None
+    #: From how far beside the chin.
+    hair_from: float = 0.3
     hair: Colour = heads.HAIR
+    #: Of each ear.
+    ears: float = 0.0
 
     def image(self) -> Image:
         """(760, 800, 3)."""
@@ -50,6 +54,7 @@ class Wearer:
         self._body(picture, self.shirt)
         _fill(picture, self._neck(), heads.SKIN)
         self._hair(picture, self.hair)
+        self._ears(picture, heads.SKIN)
         _fill_px(picture, POINTS[list(regions.FACE_OVAL), :2], heads.SKIN)
         _fill_px(picture, POINTS[list(regions.LIPS_OUTER), :2], heads.LIPS)
         return cv2.GaussianBlur(picture, (0, 0), 0.8).astype(np.uint8)
@@ -60,6 +65,7 @@ class Wearer:
         self._body(matte, 255)
         _fill(matte, self._neck(), 255)
         self._hair(matte, 255)
+        self._ears(matte, 255)
         _fill_px(matte, POINTS[list(regions.FACE_OVAL), :2], 255)
         return (cv2.GaussianBlur(matte, (0, 0), 0.8) / 255).astype(np.float32)
 
@@ -80,8 +86,8 @@ class Wearer:
         return [(left, -0.3), (right, -0.3), (right, 0.1), *low, (left, 0.1)]
 
     def _body(self, picture: Image, colour: Colour | int) -> None:
-        right = [(x, y - (self.raised if x > 0.5 else 0.0)) for x, y in self.shoulders]
-        left = [(-x, y) for x, y in self.shoulders]
+        right = [(self.aside + x, y - (self.raised if x > 0.5 else 0.0)) for x, y in self.shoulders]
+        left = [(self.aside - x, y) for x, y in self.shoulders]
         _fill(picture, [*left[::-1], *right, (right[-1][0], 3.0), (left[-1][0], 3.0)], colour)
 
     def _hair(self, picture: Image, colour: Colour | int) -> None:
@@ -89,8 +95,14 @@ class Wearer:
         cv2.circle(picture, (round(float(middle[0])), round(float(middle[1] - 0.25 * UNIT))), round(radius), colour, -1)
         if self.hair_to is not None:
             for way in (-1, 1):
-                edge = [(way * 0.3, -0.6), (way * 0.68, -0.6), (way * 0.68, self.hair_to), (way * 0.3, self.hair_to)]
+                inner, outer = way * self.hair_from, way * 0.68
+                edge = [(inner, -0.6), (outer, -0.6), (outer, self.hair_to), (inner, self.hair_to)]
                 _fill(picture, edge, colour)
+
+    def _ears(self, picture: Image, colour: Colour | int) -> None:
+        for way in (-1, 1):
+            (middle,) = np.rint(px([(way * 0.52, -0.4)])).astype(int)
+            cv2.circle(picture, (int(middle[0]), int(middle[1])), round(self.ears * UNIT), colour, -1)
 
 
 def px(points: list[tuple[float, float]]) -> Points:

@@ -18,9 +18,9 @@ from portraitd.images import Floats, Image, Mask, Points
 
 #: What is looked at, face widths: to either side of the chin, above it and below.
 AROUND, ABOVE, BELOW = 1.7, 1.9, 1.3
-#: How much brighter than the face's (natural log of light) the skin of a neck may be taken for, too; how much brighter
-#: in a black and white photo any may be; and how wide the gaps are in skin that are none, px.
-GLARE, GREY_GLARE, GAPS = 0.45, 0.2, 7
+#: How much brighter than the face's (natural log of light) the skin of a neck may be taken for, too; how much
+#: darker and brighter in a black and white photo any may be; and how wide the gaps are in skin that are none, px.
+GLARE, GREY, GAPS = 0.45, (-1.25, 0.2), 7
 #: How unlike each other hair is (CIE76); how many pixels are enough to know it by, or clothes, and how many of them
 #: something must be like, for a few are a bright forehead's or an ear's.
 UNLIKE_HAIR, SAMPLES, LIKE = 22.0, 48, 5
@@ -109,8 +109,9 @@ def _skin(image: Image, alpha: Mask, points: Points) -> Flags:
     skin = np.asarray(np.median(colours[seen], axis=0), np.float32)
     oval, tone = points[list(regions.FACE_OVAL), :2], light.log_light(image)
     likely = np.maximum(*(bare_skin(tone, oval, skin + np.float32(more), alpha) for more in (0.0, GLARE))) > 0.4
-    if light.is_grey(image):  # a white collar has skin's colour then
-        likely &= light.grey_of(tone - skin) < GREY_GLARE
+    if light.is_grey(image):  # any shirt has skin's colour then
+        off = light.grey_of(tone - skin)
+        likely &= (off > GREY[0]) & (off < GREY[1])
     return np.asarray(cv2.morphologyEx(likely.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((GAPS, GAPS), np.uint8)) > 0)
 
 

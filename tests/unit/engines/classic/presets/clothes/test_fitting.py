@@ -8,9 +8,18 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.presets.clothes.fitting import LIFTS, LOPSIDED, USUAL_NECK, Fitting, fitting_for
+from portraitd.engines.classic.presets.clothes.fitting import (
+    BREADTHS,
+    LIFTS,
+    LOPSIDED,
+    USUAL_NECK,
+    Fitting,
+    fitting_for,
+)
 from portraitd.engines.classic.presets.framing import read_person, straightened
-from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer
+from portraitd.images import Floats
+from tests.fakes import heads
+from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer, px
 
 STANDING = ((0.38, 0.12), (0.78, 0.24), (1.08, 0.38), (1.3, 0.56), (1.42, 0.9))
 
@@ -179,3 +188,131 @@ def test_a_hand_beside_the_neck_is_in_the_way() -> None:
     cv2.circle(image, hand, round(0.15 * UNIT), (200, 160, 140), -1)
     cv2.circle(alpha, hand, round(0.15 * UNIT), 1.0, -1)
     assert fitting_for(image, alpha, view.mesh.points, wearer.head()) is None
+
+
+def spot(x: float, y: float) -> tuple[Floats, Floats]:
+    """A place, in face widths."""
+    return np.array([[x]], np.float32), np.array([[y]], np.float32)
+
+
+def test_a_body_aside_is_measured_from_its_own_neck() -> None:
+    middle, aside = fitted(Wearer()), fitted(Wearer(aside=0.1))
+    assert aside.lifts == pytest.approx(middle.lifts, abs=0.015)
+    for x in (-0.8, 0.8):
+        assert aside.stray_at(*spot(x, 0.26))[0, 0] > 0.9
+        assert aside.stray_at(*spot(x, 0.12))[0, 0] < 0.1
+    assert fitted(Wearer(aside=0.1, hair_to=0.9)).stray_at(*spot(0.4, 0.1))[0, 0] < 0.1
+
+
+def test_a_tilted_head_is_measured_upright() -> None:
+    view, turn = Wearer().view(), cv2.getRotationMatrix2D((400.0, 300.0), 15, 1)
+    assert view.alpha is not None
+    image = cv2.warpAffine(view.image(), turn, SIZE, borderMode=cv2.BORDER_REPLICATE)
+    alpha = np.asarray(cv2.warpAffine(view.alpha(), turn, SIZE, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    points = view.mesh.points.copy()
+    points[:, :2] = points[:, :2] @ turn[:, :2].T + turn[:, 2]
+    tilted = replace(view, mesh=replace(view.mesh, points=points.astype(np.float32)))
+    head = straightened(read_person(tilted, alpha), 1.0)
+    fitting = fitting_for(np.asarray(image, np.uint8), alpha, tilted.mesh.points, head)
+    assert fitting is not None
+    usual = fitted(Wearer())
+    assert fitting.neck == pytest.approx(usual.neck, abs=0.02)
+    assert fitting.aside == pytest.approx(usual.aside, abs=0.02)
+    assert fitting.lifts == pytest.approx(usual.lifts, abs=0.02)
+
+
+def test_half_a_head_gets_no_suit() -> None:
+    """What a side of the photo cuts in the head, no clothes cover."""
+    assert measured(Wearer(), columns=slice(0, int(CHIN[0] + 0.7 * UNIT))) is not None
+    assert measured(Wearer(), columns=slice(0, int(CHIN[0] + 0.5 * UNIT))) is None
+
+
+def test_a_shoulder_that_is_not_seen_is_as_high_as_the_other() -> None:
+    high = Wearer(shoulders=tuple((x, y - 0.08) for x, y in STANDING))
+    left, right = fitted(high, columns=slice(0, int(CHIN[0] + 0.72 * UNIT))).lifts
+    assert left == right == pytest.approx(fitted(high).lifts[0], abs=0.01)
+    nothing = slice(int(CHIN[0] - 0.62 * UNIT), int(CHIN[0] + 0.62 * UNIT))
+    assert fitted(high, columns=nothing).lifts == (0.0, 0.0)
+
+
+def test_a_broad_neck_between_hair_is_measured() -> None:
+    assert fitted(Wearer(hair_to=0.9, hair_from=0.46, neck=0.44, opening=0.44)).neck == pytest.approx(0.44, abs=0.02)
+
+
+def test_ears_and_the_sides_of_a_thick_neck_are_no_clothes() -> None:
+    fitting = fitted(Wearer(ears=0.1, neck=0.5, opening=0.5))
+    assert fitting.stray_at(*spot(0.58, -0.38))[0, 0] < 0.05
+    assert fitting.stray_at(*spot(0.5, -0.05))[0, 0] < 0.3
+
+
+def test_hair_of_two_colours_is_hair() -> None:
+    wearer = Wearer(hair_to=0.9)
+    view = wearer.view()
+    assert view.alpha is not None
+    image = view.image().copy()
+    streaked = np.abs(image.astype(int) - heads.HAIR).max(axis=2) < 12
+    streaked[:, ::3] = streaked[:, 1::3] = False
+    image[streaked] = (190, 150, 90)
+    image = cv2.GaussianBlur(image, (0, 0), 1.0)
+    fitting = fitting_for(np.asarray(image, np.uint8), view.alpha(), view.mesh.points, wearer.head())
+    assert fitting is not None
+    assert fitting.stray_at(*spot(0.55, 0.1))[0, 0] < 0.2
+
+
+def test_a_white_pin_in_the_hair_makes_no_hair_of_a_white_dress() -> None:
+    wearer = Wearer(shirt=(240, 238, 235), hair_to=0.3)
+    view = wearer.view()
+    assert view.alpha is not None
+    image = view.image().copy()
+    (pin,) = np.rint(px([(0.0, -1.62)])).astype(int)
+    cv2.circle(image, (int(pin[0]), int(pin[1])), round(0.07 * UNIT), (240, 238, 235), -1)
+    fitting = fitting_for(image, view.alpha(), view.mesh.points, wearer.head())
+    assert fitting is not None
+    assert fitting.stray_at(*spot(0.9, 0.32))[0, 0] > 0.9
+
+
+@pytest.mark.parametrize("shirt", [(235, 235, 235), (60, 60, 60)])
+def test_in_black_and_white_a_shirt_is_no_skin(shirt: tuple[int, int, int]) -> None:
+    def grey(wearer: Wearer) -> Fitting | None:
+        image = cv2.cvtColor(cv2.cvtColor(wearer.image(), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        return fitting_for(np.asarray(image, np.uint8), wearer.alpha(), wearer.view().mesh.points, wearer.head())
+
+    assert grey(Wearer(bare_to=0.05, shirt=shirt)) is None
+    assert grey(Wearer(bare_to=0.33, opening=0.15, shirt=shirt)) is None
+    assert grey(Wearer(shirt=shirt)) is not None
+
+
+@pytest.mark.parametrize(("height", "fits"), [(0.05, True), (0.2, False)], ids=["necklace", "bandage"])
+def test_a_necklace_is_worn_under_a_collar_but_a_bandage_is_not(height: float, fits: bool) -> None:
+    wearer = Wearer()
+    image = wearer.image()
+    corners = np.rint(px([(-0.4, 0.12), (0.4, 0.12 + height)])).astype(int)
+    image[corners[0, 1] : corners[1, 1], corners[0, 0] : corners[1, 0]] = (235, 235, 240)
+    assert (fitting_for(image, wearer.alpha(), wearer.view().mesh.points, wearer.head()) is not None) == fits
+
+
+def test_a_neck_in_the_light_is_skin_too() -> None:
+    wearer = Wearer()
+    image = wearer.image()
+    bright = np.zeros(image.shape[:2], bool)
+    bright[row(0.02) : row(0.6), int(CHIN[0]) : int(CHIN[0] + 0.38 * UNIT)] = True
+    image[bright] = np.clip(image[bright].astype(float) * 1.24, 0, 255).astype(np.uint8)
+    fitting = fitting_for(image, wearer.alpha(), wearer.view().mesh.points, wearer.head())
+    assert fitting is not None
+    assert fitting.aside == pytest.approx(0.0, abs=0.02)
+
+
+def test_two_rows_of_skin_are_no_neck() -> None:
+    assert measured(Wearer(bare_to=0.075)) is None
+
+
+def test_who_shows_a_little_beside_the_neck_is_dressed_nevertheless() -> None:
+    little = ((0.38, 0.12), (0.42, -0.02), (0.56, 0.0), (0.62, 0.16), *STANDING[1:])
+    x, y = spot(0.5, 0.03)
+    assert fitted(Wearer(shoulders=little)).stray_at(x, y)[0, 0] > 0.5
+
+
+def test_who_is_wider_than_what_is_looked_at_is_judged_by_the_neck() -> None:
+    vast = Wearer(neck=0.44, opening=0.44, shoulders=(*STANDING[:4], (2.2, 0.58)))
+    assert fitted(vast).breadth == pytest.approx(BREADTHS[1])
+    assert fitted(Wearer(shoulders=(*STANDING[:4], (2.2, 0.58)))).breadth == pytest.approx(1.02, abs=0.02)
