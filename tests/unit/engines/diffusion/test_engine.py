@@ -428,6 +428,19 @@ def test_an_id_photo_is_cut_out_and_set_before_its_backdrop(face_models: FaceMod
         assert abs((face.x0 + face.x1) / 2 - 384) < 40
 
 
+def test_a_painting_wears_what_was_painted(face_models: FaceModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No clothes are drawn over it."""
+    engine, asked = DiffusionEngine(face_models, Copyist), []
+    monkeypatch.setattr(
+        "portraitd.engines.diffusion.engine.make_preset",
+        lambda person, style, seed: asked.append(style) or astronaut(),
+    )
+    identity = engine.train((Photo("photo 1", astronaut()),)).identity
+    list(engine.generate(PresetJob(load_catalog().get("f_idcard_male"), identity, 1, 0)))
+    assert asked
+    assert not any(read_recipe(style).outfits for style in asked)
+
+
 class Cutting(DiffusionEngine):
     """Cuts nobody out, and fails where the picture's grey is refused; what it makes is darker with an odd seed."""
 

@@ -83,6 +83,12 @@ def test_along_an_edge_nothing_hidden_shines_through() -> None:
     assert dressed.alpha[700, 300] == 1
 
 
+def test_the_faintest_edge_is_the_cloth_s_colour() -> None:
+    faint = mask(0, (slice(600, None), slice(None), 0.1))
+    worn, _ = in_clothes(LINEAR, cutout(clothes(faint, mask(0))), 1.0)
+    assert worn[700, 300] == pytest.approx((0.1, 0.2, 0.8), abs=0.01)
+
+
 def test_a_black_and_white_person_wears_no_colours() -> None:
     drawn = clothes(mask(0, (slice(700, None), slice(None), 1.0)), mask(1))
     worn, _ = in_clothes(LINEAR, cutout(drawn, (150, 150, 150)), 1.0)
@@ -111,9 +117,51 @@ class TestCutOut:
         assert kept.clothes is None
         assert np.array_equal(kept.colours, plain.colours)
 
-    def test_a_hand_before_the_chin_is_not_cut_off(self) -> None:
-        view = replace(Wearer().view(), hidden=lambda: np.ones(468, np.float32))
-        assert cut_out(view, STUDIO, 0.0, SUIT).clothes is None
+    @pytest.mark.parametrize(("hidden", "dressed"), [(1.0, False), (0.5, False), (0.3, True)])
+    def test_a_hand_before_the_chin_is_not_cut_off(self, hidden: float, dressed: bool) -> None:
+        view = replace(Wearer().view(), hidden=lambda: np.full(468, hidden, np.float32))
+        assert (cut_out(view, STUDIO, 0.0, SUIT).clothes is not None) == dressed
+
+    @pytest.mark.parametrize("aside", [-0.1, 0.1])
+    def test_clothes_are_where_the_neck_is(self, aside: float) -> None:
+        dressed = cut_out(Wearer(aside=aside).view(), STUDIO, 0.0, SUIT)
+        assert dressed.clothes is not None
+        unit = float(dressed.points[CHEEK_SIDES[1], 0] - dressed.points[CHEEK_SIDES[0], 0])
+        chin = dressed.points[regions.CHIN]
+        row = dressed.clothes.light[round(float(chin[1] + 0.9 * unit)) - dressed.clothes.top]
+        tie = np.flatnonzero(row[:, 0] > 4 * row[:, 1])
+        assert (tie.mean() - chin[0]) / unit == pytest.approx(aside, abs=0.02)
+
+    def test_clothes_are_lit_from_the_face_s_side(self) -> None:
+        def slope(way: int) -> float:
+            view = Wearer().view()
+            face = slice(int(CHIN[0] - UNIT / 2), int(CHIN[0] + UNIT / 2))
+            across = np.ones(view.image().shape[1])
+            across[face] = np.linspace(1 - 0.6 * way, 1 + 0.6 * way, face.stop - face.start)
+            across = across[None, :, None]
+            lit = np.clip(view.image() * across, 0, 255).astype(np.uint8)
+            made = replace(view_of("lit", lit, view.mesh, 0.9), alpha=view.alpha)
+            clothes = cut_out(made, STUDIO, 0.0, SUIT).clothes
+            assert clothes is not None
+            left, right = (clothes.light[-150:-50, part].mean() for part in (slice(20, 110), slice(-110, -20)))
+            return float((right - left) / (right + left))
+
+        assert slope(1) > slope(-1) + 0.05
+
+    def test_of_a_small_photo_clothes_are_as_soft_as_it_is(self) -> None:
+        view = Wearer().view()
+        assert view.alpha is not None
+        size = (SIZE.width // 4, SIZE.height // 4)
+        image, alpha = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in (view.image(), view.alpha()))
+        points = view.mesh.points / 4
+        points[:, :2] += (1 / 4 - 1) / 2
+        tiny = view_of("tiny", np.asarray(image, np.uint8), replace(view.mesh, points=points.astype(np.float32)), 0.9)
+        small = replace(tiny, alpha=lambda: np.asarray(alpha, np.float32))
+        large, soft = (cut_out(made, STUDIO, 0.0, SUIT).clothes for made in (view, small))
+        assert large is not None
+        assert soft is not None
+        steps = [float(np.abs(np.diff(made.cover, axis=0)).max()) for made in (large, soft)]
+        assert steps[1] < 0.6 * steps[0]
 
     def test_a_head_whose_tilt_leaves_no_room_for_a_collar_stands_upright(self) -> None:
         """Tilted with its shoulders: upright shoulders, as they are drawn, do not fit it."""
@@ -156,3 +204,10 @@ class TestCutOut:
         assert neck.min() > 0.95
         colours = cropped.colours[collar, round(float(chin[0]))].astype(int)
         assert np.abs(colours - heads.SKIN).max() < 25
+        # And nothing of the face is moved by it.
+        for point in (regions.CHIN, 17, *regions.MOUTH_CORNERS):
+            seen, usual = (
+                made.colours[round(float(made.points[point, 1])) - 2, round(float(made.points[point, 0]))].astype(int)
+                for made in (cropped, whole)
+            )
+            assert np.abs(seen - usual).max() < 20, point

@@ -60,3 +60,14 @@ def test_business_portraits_show_one_outfit_a_look() -> None:
     identity = Identity((Wearer().view(),), mean_face().points, None)
     ties = [make_preset(identity, style, seed)[-60:, 340:430].reshape(-1, 3).mean(axis=0) for seed in range(4)]
     assert min(float(np.linalg.norm(a - b)) for i, a in enumerate(ties) for b in ties[:i]) > 8
+
+
+@pytest.mark.parametrize(
+    ("style_id", "least", "most"), [("f_idcard_female", 215, 250), ("f_business_female", 150, 225)]
+)
+def test_a_drawn_shirt_is_white_and_not_glaring(style_id: str, least: float, most: float) -> None:
+    identity = Identity((Wearer().view(),), mean_face().points, None)
+    picture = make_preset(identity, load_catalog().get(style_id), 0)
+    shirt = picture[-60:-10, 350:420].reshape(-1, 3)
+    assert least < np.median(shirt) < most
+    assert np.ptp(np.median(shirt, axis=0)) < 25

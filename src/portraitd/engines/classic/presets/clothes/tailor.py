@@ -165,7 +165,7 @@ def _jacket(cloth: Cloth, pattern: Pattern, outfit: Outfit, body: Mask, opening:
     collar, lapels = cloth.sheet.pair(pattern.upper_collar), cloth.sheet.pair(pattern.lapel)
     raised = np.maximum(collar, lapels)
     sleeve = _from_armhole(cloth, pattern)
-    form = _form(cloth, body) - 0.03 * line_at(sleeve, 0.0, 0.05) + 0.010 * cloth.soft(raised, 0.008)
+    form = _form(cloth, pattern) - 0.03 * line_at(sleeve, 0.0, 0.05) + 0.010 * cloth.soft(raised, 0.008)
     light = cloth.lit(np.asarray(form, np.float32), 0.42)
     # Lapels roll over: bright along the fold, dark at the very edge.
     roll = cloth.depth(1 - opening)
@@ -178,11 +178,13 @@ def _jacket(cloth: Cloth, pattern: Pattern, outfit: Outfit, body: Mask, opening:
     return dyed(outfit.jacket, light * (1 + 0.07 * cloth.weave()), 0.002 * light), np.asarray(worn, np.float32)
 
 
-def _form(cloth: Cloth, body: Mask) -> Floats:
+def _form(cloth: Cloth, pattern: Pattern) -> Floats:
     """(h, w) a chest and shoulders in relief, with the folds of heavy cloth."""
-    room = round(cloth.sheet.px(0.6))
-    wide = cv2.copyMakeBorder(body, 0, room, room, room, cv2.BORDER_REPLICATE)  # it goes on beyond the picture
-    inward = cloth.depth(np.asarray(wide, np.float32))[: body.shape[0], room : room + body.shape[1]]
+    # It goes on beyond the picture: to the sides as it is cut, and downwards.
+    sheet, room = cloth.sheet, round(cloth.sheet.px(0.6))
+    wide = replace(sheet, left=sheet.left - room, width=sheet.width + 2 * room).mask(pattern.jacket)
+    deep = cv2.copyMakeBorder(wide, 0, room, 0, 0, cv2.BORDER_REPLICATE)
+    inward = cloth.depth(np.asarray(deep, np.float32))[: sheet.shape[0], room : room + sheet.width]
     off = 1 - np.clip(inward / 0.5, 0, 1)
     round_off = cloth.soft(np.asarray(0.4 * np.sqrt(np.clip(1 - off**2, 0, 1)), np.float32), 0.04)
     return np.asarray(round_off + 0.0030 * cloth.folds(0.10, 0.22) + 0.0028 * cloth.folds(0.35, 0.06), np.float32)

@@ -39,6 +39,7 @@ def test_a_mask_lies_where_its_outline_does() -> None:
     assert (x.min(), x.max()) == pytest.approx((284, 484), abs=1)
     assert (y.min() + made.top, y.max() + made.top) == pytest.approx((640, 840), abs=1)
     assert made.mask(SQUARE).sum() == pytest.approx(200 * 200, rel=0.02)
+    assert np.average(np.arange(made.width), weights=made.mask(SQUARE).sum(axis=0)) == pytest.approx(384, abs=0.3)
 
 
 def test_part_of_it_shows_the_same() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.presets.clothes.fitting import Fitting
-from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT, neckline, shoulder
+from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT, neckline, pattern_for, shoulder
 from portraitd.engines.classic.presets.clothes.sheet import Sheet
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.images import Floats
@@ -132,3 +132,55 @@ def test_a_lifted_shoulder_begins_at_the_same_collar() -> None:
     assert usual[-1, 1] - lifted[-1, 1] == pytest.approx(0.1)
     assert broad[0] == pytest.approx(usual[0])
     assert broad[-1, 0] == pytest.approx(1.08 * usual[-1, 0])
+
+
+def test_each_shoulder_is_lifted_by_its_own() -> None:
+    level, raised = dressed(), dressed(fitting=replace(FITTING, lifts=(0.0, 0.12)))
+    for clothes, right in ((level, 0.0), (raised, 1.0)):
+        assert at(clothes, clothes.cover, 0.9, 0.2) == pytest.approx(right, abs=0.02)
+        assert at(clothes, clothes.cover, -0.9, 0.2) < 0.02
+
+
+def test_a_placket_is_seen_without_a_tie_only() -> None:
+    def line(clothes: Clothes) -> float:
+        row, column = int(ORIGIN[1] + 0.65 * UNIT) - clothes.top, int(ORIGIN[0] + 0.052 * UNIT)
+        across = clothes.light[row - 12 : row + 12, column - 15 : column + 16].mean(axis=(0, 2))
+        return float(np.median(across) - across.min())
+
+    assert line(dressed(replace(SUIT, tie=None))) > 0.03
+    beside = dressed()
+    row, column = int(ORIGIN[1] + 0.9 * UNIT) - beside.top, int(ORIGIN[0] + 0.2 * UNIT)
+    assert np.ptp(beside.light[row - 12 : row + 12, column - 8 : column + 8].mean(axis=(0, 2))) < 0.08
+
+
+def test_the_shirt_is_darker_beside_the_jacket_s_edge_and_never_on_it() -> None:
+    clothes = dressed()
+    row = int(ORIGIN[1] + 0.75 * UNIT) - clothes.top
+    luma = clothes.light[row - 4 : row + 5].mean(axis=(0, 2))
+    white = np.flatnonzero(luma > 0.3)
+    edge = int(white.max())
+    assert luma[edge + 8 : edge + 60].max() < 0.06, "no shirt on the jacket"
+    assert luma[edge - 4 : edge].mean() < 0.9 * luma[edge - 30 : edge - 20].mean()
+
+
+def test_a_sleeve_begins_at_a_dark_seam() -> None:
+    clothes, pattern = dressed(), pattern_for(FITTING.neck, 1.0, (0.0, 0.0))
+    at_seam = pattern.armhole[np.argmin(np.abs(pattern.armhole[:, 1] - 0.8))]
+    row, column = (int(ORIGIN[axis] + at_seam[1 - (1 - axis)] * UNIT) for axis in (1, 0))
+    band = clothes.light[row - clothes.top - 6 : row - clothes.top + 6].mean(axis=(0, 2))
+    assert band[column - 3 : column + 4].min() < 0.85 * np.median(band[column - 40 : column - 15])
+
+
+def test_a_broad_jacket_has_its_sleeves_farther_out() -> None:
+    usual, broad = (pattern_for(0.38, breadth, (0.0, 0.0)).armhole for breadth in (1.0, 1.05))
+    assert broad[:, 0] == pytest.approx(1.05 * usual[:, 0])
+
+
+def test_between_hair_and_jacket_no_backdrop_shows() -> None:
+    """Hair goes on behind a shoulder, wherever its line was drawn."""
+    clothes = dressed()
+    for way in (-1, 1):
+        for x in np.linspace(0.5, 0.95, 8):
+            column = int(ORIGIN[0] + way * x * UNIT)
+            cover, shown = clothes.cover[:, column], clothes.shown[:, column]
+            assert (cover + shown * (1 - cover))[: int(np.argmax(cover > 0.99)) + 1].min() > 0.97
