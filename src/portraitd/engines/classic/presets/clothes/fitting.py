@@ -25,7 +25,7 @@ HALF_HEAD = 0.6
 #: Rows below the chin in which the neck is measured, and over how many of them it must show, face widths.
 NECK_ROWS, LEAST_ROWS = (0.05, 0.26), 0.05
 #: Half of a neck's width, face widths: what is believed, and what collars are cut for; how far to a side it may be.
-NECK, COLLARS, MOST_ASIDE = (0.29, 0.54), (0.31, 0.46), 0.15
+NECK, COLLARS, MOST_ASIDE = (0.29, 0.54), (0.31, 0.46), 0.24
 #: A neck does not narrow downwards to this; a collar does.
 NARROWING = 0.72
 #: Half of most people's neck: where hair hangs over it.

@@ -47,7 +47,7 @@ def test_the_neck_is_measured(neck: float) -> None:
     assert fitted(Wearer(neck=neck, opening=neck)).neck == pytest.approx(neck, abs=0.015)
 
 
-@pytest.mark.parametrize("aside", [-0.1, 0.0, 0.08])
+@pytest.mark.parametrize("aside", [-0.2, 0.0, 0.1])
 def test_its_middle_need_not_be_below_the_chin(aside: float) -> None:
     assert fitted(Wearer(aside=aside)).aside == pytest.approx(aside, abs=0.015)
 
@@ -79,7 +79,7 @@ def test_measures_are_in_face_widths_whatever_the_photo_s_size() -> None:
         Wearer(bare_to=0.33, opening=0.15),
         Wearer(neck=0.6, opening=0.6),
         Wearer(neck=0.22, opening=0.22),
-        Wearer(aside=0.25),
+        Wearer(aside=0.3),
     ],
     ids=["high neck", "scarf", "open collar", "shirt", "no neck seen", "two ends of a scarf", "neck far aside"],
 )
