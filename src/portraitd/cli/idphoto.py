@@ -130,7 +130,7 @@ def idphoto(  # noqa: PLR0917 - one parameter per option
         list[str] | None, typer.Option(help="white, blue, red, grey or #rrggbb; may be repeated. Default: white.")
     ] = None,
     size: Annotated[Format, typer.Option(help="768x1024, 358x441, 295x413 or 413x579 pixels.")] = Format.FULL,
-    style: Annotated[Wearer, typer.Option(help="Whose clothes are taken where the person needs any.")] = Wearer.FEMALE,
+    style: Annotated[Wearer, typer.Option(help="Whose clothes are drawn, or taken from pictures.")] = Wearer.FEMALE,
     dressed: Annotated[bool, typer.Option("--dressed", help="In clothes of the style's template pictures.")] = False,
     own_clothes: Annotated[
         bool, typer.Option("--own-clothes", help="As they are: no formal clothes are drawn on who wears none.")

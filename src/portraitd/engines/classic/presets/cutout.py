@@ -14,15 +14,16 @@ from portraitd.engines.classic.face.geometry import normals
 from portraitd.engines.classic.face.light import colours_at, fit_light, skin_points, skin_seen
 from portraitd.engines.classic.face.skin import retouch
 from portraitd.engines.classic.person.identity import View
+from portraitd.engines.classic.presets.clothes.canvas import Canvas
 from portraitd.engines.classic.presets.clothes.fitting import Fitting, fitting_for
 from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT
-from portraitd.engines.classic.presets.clothes.sheet import Sheet
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.engines.classic.presets.enlarge import resampled, textured
 from portraitd.engines.classic.presets.framing import (
     CHEEK_SIDES,
     PORTRAIT,
     Frame,
+    Person,
     Wish,
     find_frame,
     head_is_cut_off,
@@ -39,7 +40,7 @@ from portraitd.faces.matte import estimate_foreground
 from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Floats, Image, Mask, Points
 
-#: Clothes have the same folds, and stray from their pattern alike, in all pictures.
+#: Clothes have the same folds, and waver about their pattern alike, in all pictures.
 CLOTHES_SEED = 1
 #: How soft the edges of clothes are, px of the photo, as far as it is enlarged; and how much of the light that falls
 #: across the face falls across them.
@@ -56,7 +57,7 @@ class Cutout:
 
     #: (H, W, 3) uint8 own colours, defined wherever alpha > 0.
     colours: Image
-    #: (H, W). Once clothes are on, they are in it, and what they cover has no colours.
+    #: (H, W). After `in_clothes` it is the dressed outline, and what clothes cover has no colours.
     alpha: Mask
     #: (468, 3) mesh, portrait pixels.
     points: Points
@@ -94,12 +95,9 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     alpha = view.alpha()
     person, fitting = read_person(view, alpha), None
     if outfit is not None and not _chin_is_hidden(view):
-        # Clothes stand upright: some fit only a head that does, too.
-        for share in dict.fromkeys((wish.straighten, 1.0)):
-            fitting = fitting_for(view.image(), alpha, view.mesh.points, straightened(person, share))
-            if fitting is not None:
-                person, wish = person.covered_below_chin(), replace(wish.for_clothes(), straighten=share)
-                break
+        fitting, share = _fitting_of(view, alpha, person, wish.straighten)
+    if fitting is not None:
+        person, wish = person.covered_below_chin(), replace(wish.for_clothes(), straighten=share)
     frame = find_frame(person, wish)
     if head_is_cut_off(person, frame):
         raise HeadCutOff
@@ -107,6 +105,20 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     if fitting is None or outfit is None:
         return cutout
     return replace(cutout, clothes=_clothes_for(cutout, fitting, outfit))
+
+
+def _fitting_of(view: View, alpha: Mask, person: Person, straighten: float) -> tuple[Fitting | None, float]:
+    """The measures for drawn clothes, None where none fit; and the share of the head's tilt that is taken out for them.
+
+    Clothes are drawn upright, and whether they fit at all is told from the head upright. Where they do not fit it as
+    tilted as it should be, it is straightened.
+    """
+    image, points = view.image(), view.mesh.points
+    upright = fitting_for(image, alpha, points, straightened(person, 1.0))
+    if upright is None or straighten == 1.0:
+        return upright, 1.0
+    tilted = fitting_for(image, alpha, points, straightened(person, straighten))
+    return (upright, 1.0) if tilted is None else (tilted, straighten)
 
 
 def _chin_is_hidden(view: View) -> bool:
@@ -119,8 +131,8 @@ def _clothes_for(cutout: Cutout, fitting: Fitting, outfit: Outfit) -> Clothes:
     left, right = cutout.points[list(CHEEK_SIDES), 0]
     unit = max(float(right - left), 0.8 * cutout.face_px)
     chin = cutout.points[regions.CHIN]
-    sheet = Sheet.below((float(chin[0]) + fitting.aside * unit, float(chin[1])), unit, rng)
-    clothes = tailored(fitting, outfit, sheet, rng, SIDEWAYS * cutout.own_light()[0])
+    canvas = Canvas.below((float(chin[0]) + fitting.aside * unit, float(chin[1])), unit, rng)
+    clothes = tailored(fitting, outfit, canvas, rng, SIDEWAYS * cutout.own_light()[0])
     return clothes.softened(SOFTNESS * max(1.0, cutout.zoom))
 
 
@@ -208,12 +220,10 @@ def _source_map(frame: Frame, alpha: Mask, face: Points, *, clothed: bool) -> tu
     rows = np.arange(PORTRAIT.height, dtype=np.float32)[:, None]
     x = back[0, 0] * columns + back[0, 1] * rows + back[0, 2]
     y = back[1, 0] * columns + back[1, 1] * rows + back[1, 2]
+    if clothed:
+        return x, _neck_rows(y, height - 1, face)
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
-    if clothed:
-        face_px = float(high[0] - low[0])
-        reach = float(high[1]) + (CLOSES_AT + BENEATH) * face_px
-        return x, _stretched(np.minimum(y, reach), height - 1, float(high[1]) + BENEATH * face_px)
     if _cut(alpha[:, :2]):
         drawn = (width - 1) - _stretched((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
         x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, :2], face), np.float32)
@@ -223,6 +233,14 @@ def _source_map(frame: Frame, alpha: Mask, face: Points, *, clothed: bool) -> tu
     if _cut(alpha[-2:]):
         y = _stretched(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
+
+
+def _neck_rows(y: Floats, end: float, face: Points) -> Floats:
+    """(H, W) the photo's rows, of which the last is `end`, with a neck that ends too soon stretched to where a drawn
+    collar closes; below that, one row."""
+    chin, face_px = float(face[:, 1].max()), float(np.ptp(face[:, 0]))
+    collar = chin + (CLOSES_AT + BENEATH) * face_px
+    return _stretched(np.minimum(y, collar), end, chin + BENEATH * face_px)
 
 
 def _share_drawn(rows: Floats, edge: Mask, face: Points) -> Floats:

@@ -14,7 +14,7 @@ from portraitd.images import Floats
 def in_clothes(linear: Floats, cutout: Cutout, white: float) -> tuple[Floats, Cutout]:
     """(H, W, 3) the person's linear light with what is drawn onto them, and the cutout with its outline.
 
-    white: linear light of perfectly white cloth. What they were given themselves where nothing is drawn.
+    white: linear light of perfectly white cloth. Without clothes to draw, both are returned as they are.
     """
     if (clothes := cutout.clothes) is None:
         return linear, cutout

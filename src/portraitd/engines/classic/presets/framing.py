@@ -87,7 +87,7 @@ class Wish:
     larger: float = LARGER
 
     def for_clothes(self) -> Wish:
-        """The wish for whom clothes are drawn: nearer, for they are best at the collar."""
+        """The wish for somebody in drawn clothes: a larger face, for they look best at the collar."""
         wished, least, most = self.face_px
         return replace(self, face_px=(max(wished, CLOTHED_PX), max(least, 0.85 * CLOTHED_PX), most))
 

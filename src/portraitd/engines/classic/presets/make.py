@@ -29,9 +29,9 @@ CHEEKS = (50, 280, 101, 330, 205, 425)
 def make_preset(identity: Identity, style: Style, seed: int) -> Image:
     """One portrait, (1024, 768, 3) uint8, from identity, style and seed alone.
 
-    The seed picks the style's choice (seed modulo their number: consecutive seeds are different choices), the view,
-    and everything random. Raises SetupError for a bad recipe, AlgorithmFailed when no view has a matte, HeadCutOff when
-    all that have one show too little besides the face.
+    The seed picks the style's choice (seed modulo their number: consecutive seeds are different choices), the clothes,
+    which all backdrops of an ID photo share, the view, and everything random. Raises SetupError for a bad recipe,
+    AlgorithmFailed when no view has a matte, HeadCutOff when all that have one show too little besides the face.
     """
     recipe = read_recipe(style)
     rng = np.random.default_rng(seed)

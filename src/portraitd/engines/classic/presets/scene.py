@@ -49,7 +49,7 @@ def scene_portrait(
         cutout = cut(_wish(look), recipe.retouch, outfit_of(recipe.outfits, choice))
         person = person_light(cutout)
         person = exposed(person, cutout, look.light.skin)
-        grade = _grade(recipe.grade, cutout)
+        grade = _grade(recipe.grade, cutout)  # told from the photo, which clothes have none of
         person, cutout = in_clothes(person, cutout, WHITE * look.light.skin)
         backdrop = painted.result()
     person = relight(person, cutout, look.light, backdrop)

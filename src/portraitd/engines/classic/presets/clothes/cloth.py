@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.presets.clothes.sheet import Sheet
+from portraitd.engines.classic.presets.clothes.canvas import Canvas
 from portraitd.engines.classic.presets.scenes.paint import Colour
 from portraitd.images import Floats, Mask
 
@@ -17,9 +17,9 @@ KEY = (0.0, -0.7, 0.75)
 
 @dataclass(frozen=True)
 class Cloth:
-    """Cloth to be drawn on a sheet. All lengths are face widths, as the sheet's."""
+    """Cloth to be drawn on a canvas. All lengths are face widths, as the canvas's."""
 
-    sheet: Sheet
+    canvas: Canvas
     rng: np.random.Generator
     #: How much more light comes from the right.
     sideways: float
@@ -29,7 +29,7 @@ class Cloth:
         share of it that comes from everywhere."""
         towards = np.array([KEY[0] + self.sideways, KEY[1], KEY[2]])
         x, y, z = (float(part) for part in towards / np.linalg.norm(towards))
-        slope = self.sheet.unit / 2
+        slope = self.canvas.unit / 2
         right = cv2.Sobel(form, cv2.CV_32F, 1, 0, ksize=1, scale=slope, borderType=cv2.BORDER_REPLICATE)
         down = cv2.Sobel(form, cv2.CV_32F, 0, 1, ksize=1, scale=slope, borderType=cv2.BORDER_REPLICATE)
         flat = 1 / np.sqrt(1 + right * right + down * down)
@@ -39,10 +39,10 @@ class Cloth:
 
     def folds(self, across: float, along: float) -> Floats:
         """(h, w) smooth noise of deviation 1: so wide sideways, so long downwards."""
-        shape = self.sheet.shape
-        shrink = max(1, int(self.sheet.px(min(across, along)) / 3))
+        shape = self.canvas.shape
+        shrink = max(1, int(self.canvas.px(min(across, along)) / 3))
         size = (max(4, shape[0] // shrink), max(4, shape[1] // shrink))
-        wide, long = (max(0.5, self.sheet.px(length) / shrink) for length in (across, along))
+        wide, long = (max(0.5, self.canvas.px(length) / shrink) for length in (across, along))
         noise = self.rng.standard_normal(size, dtype=np.float32)
         smooth = cv2.GaussianBlur(noise, (0, 0), sigmaX=wide, sigmaY=long, borderType=cv2.BORDER_REFLECT)
         even = np.asarray(smooth / max(float(smooth.std()), 1e-6), np.float32)
@@ -50,25 +50,25 @@ class Cloth:
 
     def weave(self) -> Floats:
         """(h, w) the fine diagonal grain of twill, deviation 1."""
-        noise = self.rng.standard_normal(self.sheet.shape, dtype=np.float32)
+        noise = self.rng.standard_normal(self.canvas.shape, dtype=np.float32)
         twill = np.array([[0, 0, 1, 2], [0, 1, 2, 1], [1, 2, 1, 0], [2, 1, 0, 0]], np.float32)
         return np.asarray(cv2.filter2D(noise, -1, twill / np.linalg.norm(twill)), np.float32)
 
     def soft(self, values: Floats, sigma: float) -> Floats:
         """(h, w) the values, blurred; the picture goes on beyond its edges."""
-        return soft(values, self.sheet.px(sigma))
+        return soft(values, self.canvas.px(sigma))
 
     def depth(self, mask: Mask) -> Floats:
         """(h, w) how deep inside the mask each pixel lies; 0 outside."""
         inside = (mask > 0.5).astype(np.uint8)
-        return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / self.sheet.unit, np.float32)
+        return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) / self.canvas.unit, np.float32)
 
     def shadow(self, over: Mask, drop: float, sigma: float, strength: float) -> Floats:
         """(h, w) what is left of the light under a piece of cloth, (h, w), that throws its shadow so far down; beside
         the piece itself."""
         moved = cv2.warpAffine(
             over,
-            np.array([[1, 0, 0], [0, 1, self.sheet.px(drop)]], np.float32),
+            np.array([[1, 0, 0], [0, 1, self.canvas.px(drop)]], np.float32),
             over.shape[::-1],
             borderMode=cv2.BORDER_REPLICATE,
         )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from portraitd.engines.classic.presets.clothes.sheet import curve, mirrored
 from portraitd.images import Floats, Points
 
 #: Where a buttoned collar closes below the chin.
@@ -83,11 +82,28 @@ def shoulder(neck: float, breadth: float, lift: float = 0.0) -> Points:
     arm = ((0.78, 0.21), (1.08, 0.345), (1.29, 0.51), (1.42, 0.85), (1.49, 1.5), (1.53, LOW))
     usual = curve((neck + 0.030, 0.0), (neck + 0.11, 0.065), *((x * breadth, y) for x, y in arm))
     lifted = usual.copy()
-    lifted[:, 1] -= lift * follows(usual[:, 0], neck)
+    lifted[:, 1] -= lift * share_of_lift(usual[:, 0], neck)
     return lifted
 
 
-def follows(x: Floats, neck: float) -> Floats:
+def share_of_lift(x: Floats, neck: float) -> Floats:
     """(...) 0 to 1: how far the shoulder follows the wearer's own, so many face widths beside the neck's middle."""
     start, end = (neck + beyond for beyond in FOLLOWS)
     return np.asarray(np.clip((np.abs(x) - start) / (end - start), 0, 1), np.float32)
+
+
+def curve(*knots: tuple[float, float], steps: int = 12) -> Points:
+    """(N, 2) points of a smooth curve through the knots (Catmull and Rom 1974)."""
+    at = np.asarray(knots, np.float64)
+    at = np.concatenate([2 * at[:1] - at[1:2], at, 2 * at[-1:] - at[-2:-1]])
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
+    pieces = [
+        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+        for a, b, c, d in zip(at, at[1:], at[2:], at[3:], strict=False)
+    ]
+    return np.concatenate([*pieces, at[-2:-1]]).astype(np.float32)
+
+
+def mirrored(points: Points) -> Points:
+    """(N, 2) points on the other side, in the same order."""
+    return np.asarray(points * np.array([-1, 1], np.float32), np.float32)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from portraitd.engines.classic.presets.clothes.canvas import Canvas
 from portraitd.engines.classic.presets.clothes.cloth import Cloth, dyed, laid, line_at
-from portraitd.engines.classic.presets.clothes.sheet import Sheet
 from portraitd.images import Floats, Mask
 
 
 def cloth(sideways: float = 0.0) -> Cloth:
     rng = np.random.default_rng(3)
-    return Cloth(Sheet.below((384.0, 700.0), 200.0, rng), rng, sideways)
+    return Cloth(Canvas.below((384.0, 700.0), 200.0, rng), rng, sideways)
 
 
 def slope(across: float, down: float) -> Floats:
     """A form that rises so much a face width."""
-    sheet = cloth().sheet
-    return sheet.x * np.float32(across) + sheet.y * np.float32(down)
+    canvas = cloth().canvas
+    return canvas.x * np.float32(across) + canvas.y * np.float32(down)
 
 
 def middle(values: Floats) -> float:
@@ -63,7 +63,7 @@ def test_weave_is_finer_than_any_fold_and_runs_diagonally() -> None:
 
 
 def square() -> Mask:
-    mask = np.zeros(cloth().sheet.shape, np.float32)
+    mask = np.zeros(cloth().canvas.shape, np.float32)
     mask[100:140, 300:360] = 1
     return mask
 

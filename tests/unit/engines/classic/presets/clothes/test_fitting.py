@@ -116,22 +116,22 @@ def test_hair_over_the_neck_s_sides_hides_how_broad_it_is() -> None:
 @pytest.mark.parametrize("hair", [(40, 30, 25), (200, 180, 130)])
 def test_hair_beside_the_neck_is_kept(hair: tuple[int, int, int]) -> None:
     x, y = (np.array([[value]], np.float32) for value in (0.5, 0.1))
-    assert fitted(Wearer(hair_to=0.9, hair=hair)).stray_at(x, y)[0, 0] < 0.1
+    assert fitted(Wearer(hair_to=0.9, hair=hair)).own_clothes_at(x, y)[0, 0] < 0.1
 
 
 def test_hair_is_known_by_what_it_hangs_from() -> None:
     """A dark shirt is no hair of a dark-haired person."""
     dark = Wearer(shirt=(42, 32, 28))
     x, y = (np.array([[value]], np.float32) for value in (0.75, 0.3))
-    assert fitted(dark).stray_at(x, y)[0, 0] > 0.9
+    assert fitted(dark).own_clothes_at(x, y)[0, 0] > 0.9
 
 
 def test_the_wearer_s_own_shoulder_does_not_show_beside_the_jacket() -> None:
     fitting = fitted(Wearer())
     x = np.array([[-0.8, -0.8, 0.8, 0.8]], np.float32)
     y = np.array([[0.26, 0.23, 0.26, 0.23]], np.float32)  # below their outline, and in its soft edge
-    assert fitting.stray_at(x, y).min() > 0.5
-    assert fitting.stray_at(np.array([[0.0]], np.float32), np.array([[0.2]], np.float32))[0, 0] == 0
+    assert fitting.own_clothes_at(x, y).min() > 0.5
+    assert fitting.own_clothes_at(np.array([[0.0]], np.float32), np.array([[0.2]], np.float32))[0, 0] == 0
 
 
 def test_too_much_beside_the_neck_is_not_hidden_but_kept_on() -> None:
@@ -199,9 +199,9 @@ def test_a_body_aside_is_measured_from_its_own_neck() -> None:
     middle, aside = fitted(Wearer()), fitted(Wearer(aside=0.1))
     assert aside.lifts == pytest.approx(middle.lifts, abs=0.015)
     for x in (-0.8, 0.8):
-        assert aside.stray_at(*spot(x, 0.26))[0, 0] > 0.9
-        assert aside.stray_at(*spot(x, 0.12))[0, 0] < 0.1
-    assert fitted(Wearer(aside=0.1, hair_to=0.9)).stray_at(*spot(0.4, 0.1))[0, 0] < 0.1
+        assert aside.own_clothes_at(*spot(x, 0.26))[0, 0] > 0.9
+        assert aside.own_clothes_at(*spot(x, 0.12))[0, 0] < 0.1
+    assert fitted(Wearer(aside=0.1, hair_to=0.9)).own_clothes_at(*spot(0.4, 0.1))[0, 0] < 0.1
 
 
 def test_a_tilted_head_is_measured_upright() -> None:
@@ -241,8 +241,8 @@ def test_a_broad_neck_between_hair_is_measured() -> None:
 
 def test_ears_and_the_sides_of_a_thick_neck_are_no_clothes() -> None:
     fitting = fitted(Wearer(ears=0.1, neck=0.5, opening=0.5))
-    assert fitting.stray_at(*spot(0.58, -0.38))[0, 0] < 0.05
-    assert fitting.stray_at(*spot(0.5, -0.05))[0, 0] < 0.3
+    assert fitting.own_clothes_at(*spot(0.58, -0.38))[0, 0] < 0.05
+    assert fitting.own_clothes_at(*spot(0.5, -0.05))[0, 0] < 0.3
 
 
 def test_hair_of_two_colours_is_hair() -> None:
@@ -256,7 +256,7 @@ def test_hair_of_two_colours_is_hair() -> None:
     image = cv2.GaussianBlur(image, (0, 0), 1.0)
     fitting = fitting_for(np.asarray(image, np.uint8), view.alpha(), view.mesh.points, wearer.head())
     assert fitting is not None
-    assert fitting.stray_at(*spot(0.55, 0.1))[0, 0] < 0.2
+    assert fitting.own_clothes_at(*spot(0.55, 0.1))[0, 0] < 0.2
 
 
 def test_a_white_pin_in_the_hair_makes_no_hair_of_a_white_dress() -> None:
@@ -268,7 +268,7 @@ def test_a_white_pin_in_the_hair_makes_no_hair_of_a_white_dress() -> None:
     cv2.circle(image, (int(pin[0]), int(pin[1])), round(0.07 * UNIT), (240, 238, 235), -1)
     fitting = fitting_for(image, view.alpha(), view.mesh.points, wearer.head())
     assert fitting is not None
-    assert fitting.stray_at(*spot(0.9, 0.32))[0, 0] > 0.9
+    assert fitting.own_clothes_at(*spot(0.9, 0.32))[0, 0] > 0.9
 
 
 @pytest.mark.parametrize("shirt", [(235, 235, 235), (60, 60, 60)])
@@ -306,10 +306,14 @@ def test_two_rows_of_skin_are_no_neck() -> None:
     assert measured(Wearer(bare_to=0.075)) is None
 
 
-def test_who_shows_a_little_beside_the_neck_is_dressed_nevertheless() -> None:
-    little = ((0.38, 0.12), (0.42, -0.02), (0.56, 0.0), (0.62, 0.16), *STANDING[1:])
-    x, y = spot(0.5, 0.03)
-    assert fitted(Wearer(shoulders=little)).stray_at(x, y)[0, 0] > 0.5
+def test_a_little_at_the_shoulders_is_hidden_but_no_collar() -> None:
+    def bump(at: float, top: float) -> Wearer:
+        rise = ((at, 0.2), (at + 0.03, top), (at + 0.13, top), (at + 0.16, 0.25))
+        return Wearer(shoulders=((0.38, 0.12), *rise, *STANDING[2:]))
+
+    x, y = spot(0.88, 0.14)
+    assert fitted(bump(0.8, 0.06)).own_clothes_at(x, y)[0, 0] > 0.5
+    assert measured(bump(0.46, -0.06)) is None
 
 
 def test_who_is_wider_than_what_is_looked_at_is_judged_by_the_neck() -> None:

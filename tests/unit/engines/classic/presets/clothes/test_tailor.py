@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from portraitd.engines.classic.presets.clothes.canvas import Canvas
 from portraitd.engines.classic.presets.clothes.fitting import Fitting
 from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT, neckline, pattern_for, shoulder
-from portraitd.engines.classic.presets.clothes.sheet import Sheet
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.images import Floats
 
@@ -20,7 +20,7 @@ UNIT, ORIGIN = 260.0, (384.0, 500.0)
 
 def dressed(outfit: Outfit = SUIT, fitting: Fitting = FITTING, sideways: float = 0.0) -> Clothes:
     rng = np.random.default_rng(1)
-    return tailored(fitting, outfit, Sheet.below(ORIGIN, UNIT, rng), rng, sideways)
+    return tailored(fitting, outfit, Canvas.below(ORIGIN, UNIT, rng), rng, sideways)
 
 
 def at(clothes: Clothes, values: Floats, x: float, y: float) -> Floats:
@@ -46,9 +46,9 @@ def test_beside_the_neck_only_what_is_above_the_shoulders_shows() -> None:
 
 
 def test_what_must_not_be_seen_does_not_show() -> None:
-    stray = np.zeros((205, 218), np.float32)
-    stray[:, 140:] = 1
-    clothes = dressed(fitting=replace(FITTING, stray=stray))
+    own = np.zeros((205, 218), np.float32)
+    own[:, 140:] = 1
+    clothes = dressed(fitting=replace(FITTING, own_clothes=own))
     assert at(clothes, clothes.shown, 0.9, 0.05) < 0.01
     assert at(clothes, clothes.shown, -0.9, 0.05) > 0.99
 
@@ -114,7 +114,7 @@ def test_clothes_are_as_soft_as_the_photo() -> None:
 def test_a_wearer_at_the_picture_s_side_is_dressed_too() -> None:
     for middle in (40.0, 760.0):
         rng = np.random.default_rng(1)
-        clothes = tailored(FITTING, SUIT, Sheet.below((middle, 500.0), UNIT, rng), rng, 0.0)
+        clothes = tailored(FITTING, SUIT, Canvas.below((middle, 500.0), UNIT, rng), rng, 0.0)
         assert np.isfinite(clothes.light).all()
         assert clothes.cover[-1, int(middle)] > 0.99
 

@@ -8,17 +8,18 @@ from functools import cached_property
 import cv2
 import numpy as np
 
+from portraitd.engines.classic.presets.clothes.pattern import mirrored
 from portraitd.engines.classic.presets.framing import PORTRAIT
 from portraitd.images import Floats, Mask, Points
 
-#: How far cloth strays from its pattern, face widths, and over how much of it, waves a face width.
-STRAY, WAVES = 0.007, (0.15, 0.45)
+#: How far cloth wavers about its pattern, face widths, and over how much of it, waves a face width.
+WAVER, WAVES = 0.007, (0.15, 0.45)
 #: How many times finer than pixels masks are drawn.
 FINER = 2
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Canvas:
     """Pixels of the portrait from row `top` to its lower end, and where the wearer is on them.
 
     Outlines are in face widths, to the right of the neck's middle and down from the chin's height.
@@ -32,19 +33,19 @@ class Sheet:
     unit: float
     #: Where (0, 0) lies, px of the portrait.
     origin: tuple[float, float]
-    #: (N, 6) waves by which outlines stray: two of frequency, two of phase, two of height.
+    #: (N, 6) waves by which outlines waver: two of frequency, two of phase, two of height.
     waves: Floats
 
     @staticmethod
-    def below(origin: tuple[float, float], unit: float, rng: np.random.Generator) -> Sheet:
-        """The sheet that takes everything from a quarter of the face's width above the chin's height down."""
+    def below(origin: tuple[float, float], unit: float, rng: np.random.Generator) -> Canvas:
+        """The canvas that takes everything from a quarter of the face's width above the chin's height down."""
         frequency = rng.uniform(*WAVES, (4, 2)) * rng.choice((-1, 1), (4, 2)) * 2 * np.pi
         phase = rng.uniform(0, 2 * np.pi, (4, 2))
-        waves = np.column_stack([frequency, phase, rng.normal(0, STRAY / 2, (4, 2))])
+        waves = np.column_stack([frequency, phase, rng.normal(0, WAVER / 2, (4, 2))])
         top = int(np.clip(origin[1] - 0.25 * unit, 0, PORTRAIT.height - 8))
-        return Sheet(top, 0, PORTRAIT.width, unit, origin, waves.astype(np.float32))
+        return Canvas(top, 0, PORTRAIT.width, unit, origin, waves.astype(np.float32))
 
-    def middle(self, reach: float) -> Sheet:
+    def middle(self, reach: float) -> Canvas:
         """The columns of it that lie so near to the neck's middle, face widths."""
         left, right = (int(np.clip(self.origin[0] + way * reach * self.unit, 0, PORTRAIT.width)) for way in (-1, 1))
         left = min(left, PORTRAIT.width - 8)
@@ -52,7 +53,7 @@ class Sheet:
 
     @property
     def columns(self) -> slice:
-        """Its columns on a sheet of all of them."""
+        """Its columns on a canvas of all of them."""
         return slice(self.left, self.left + self.width)
 
     @property
@@ -79,11 +80,11 @@ class Sheet:
     def mask(self, *outline: Points) -> Mask:
         """(h, w) how much of each pixel lies within the closed outline, pieces of (N, 2) points joined."""
         points = np.concatenate(outline).astype(np.float64)
-        strayed = points.copy()
+        wavering = points.copy()
         for fx, fy, px, py, dx, dy in self.waves:
             turn = points @ (fx, fy)
-            strayed += np.column_stack([dx * np.sin(turn + px), dy * np.sin(turn + py)])
-        at = (strayed * self.unit + self.origin - (self.left, self.top) + 0.5) * FINER - 0.5
+            wavering += np.column_stack([dx * np.sin(turn + px), dy * np.sin(turn + py)])
+        at = (wavering * self.unit + self.origin - (self.left, self.top) + 0.5) * FINER - 0.5
         fine = np.zeros((self.shape[0] * FINER, self.width * FINER), np.uint8)
         cv2.fillPoly(fine, [np.rint(at * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         small = cv2.resize(fine, self.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -92,20 +93,3 @@ class Sheet:
     def pair(self, *outline: Points) -> Mask:
         """The same of an outline and its mirror image."""
         return np.maximum(self.mask(*outline), self.mask(*(mirrored(piece) for piece in outline)))
-
-
-def curve(*knots: tuple[float, float], steps: int = 12) -> Points:
-    """(N, 2) points of a smooth curve through the knots (Catmull and Rom 1974)."""
-    at = np.asarray(knots, np.float64)
-    at = np.concatenate([2 * at[:1] - at[1:2], at, 2 * at[-1:] - at[-2:-1]])
-    t = np.linspace(0, 1, steps, endpoint=False)[:, None]
-    pieces = [
-        0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
-        for a, b, c, d in zip(at, at[1:], at[2:], at[3:], strict=False)
-    ]
-    return np.concatenate([*pieces, at[-2:-1]]).astype(np.float32)
-
-
-def mirrored(points: Points) -> Points:
-    """(N, 2) points on the other side, in the same order."""
-    return np.asarray(points * np.array([-1, 1], np.float32), np.float32)
