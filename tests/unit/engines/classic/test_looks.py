@@ -44,3 +44,8 @@ def test_no_look_makes_another_person() -> None:
 def test_a_look_s_smile_is_a_resting_mouth_s_whole() -> None:
     for look in LOOKS:
         assert smiling(Mouth(0.0, 0.02), look.smile).smile == pytest.approx(0.02 + look.smile)
+
+
+def test_the_second_look_plainly_smiles() -> None:
+    assert LOOKS[1].smile >= 0.18
+    assert LOOKS[1].expression == 1

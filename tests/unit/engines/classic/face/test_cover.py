@@ -303,6 +303,20 @@ def test_hair_that_hangs_along_the_jaw_is_found_down_to_the_chin() -> None:
     assert found(painted())[at(397)[1] - 2, at(397)[0] - 4] < 0.2
 
 
+def test_dark_farther_in_on_the_jaw_belongs_to_the_face() -> None:
+    image = painted()
+    x, y = at(397)
+    cv2.circle(image, (x - 34, y - 4), 7, HAIR, -1)
+    assert found(image)[y - 4, x - 34] < 0.2
+
+
+def test_shade_under_the_middle_of_the_chin_is_no_hair() -> None:
+    image = painted()
+    x, y = at(regions.CHIN)
+    image[y - 8 : y + 3, x - 18 : x + 18] = HAIR
+    assert found(image)[y - 4, x] < 0.2
+
+
 def test_along_the_jaw_of_a_beard_nothing_is_taken_for_hair() -> None:
     image = painted()
     beard = np.rint(POINTS[[172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 291, 0, 61, 58], :2])

