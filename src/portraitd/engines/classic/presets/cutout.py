@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from portraitd.engines.classic.presets.framing import (
     find_frame,
     head_is_cut_off,
     read_person,
+    roll_of,
     shoulder_at,
     straightened,
     surely_shoulder,
@@ -47,6 +49,8 @@ CLOTHES_SEED = 1
 SOFTNESS, SIDEWAYS = 0.5, 0.5
 #: Mesh points along the chin, and how much of them something must hide.
 CHIN_RING, HIDDEN = (150, 149, 176, 148, 152, 377, 400, 378, 379), 0.4
+#: A head that is tilted less than this is upright, degrees.
+UPRIGHT_DEG = 2.0
 #: How far below the chin a neck is drawn out from, and below the collar's edge to, face widths.
 BENEATH = 0.03
 
@@ -114,10 +118,11 @@ def _fitting_of(view: View, alpha: Mask, person: Person, straighten: float) -> t
     tilted as it should be, it is straightened.
     """
     image, points = view.image(), view.mesh.points
+    as_wished = partial(fitting_for, image, alpha, points, straightened(person, straighten))
+    if straighten == 1.0 or abs(roll_of(points[:, :2])) < UPRIGHT_DEG:
+        return as_wished(), straighten
     upright = fitting_for(image, alpha, points, straightened(person, 1.0))
-    if upright is None or straighten == 1.0:
-        return upright, 1.0
-    tilted = fitting_for(image, alpha, points, straightened(person, straighten))
+    tilted = None if upright is None else as_wished()
     return (upright, 1.0) if tilted is None else (tilted, straighten)
 
 

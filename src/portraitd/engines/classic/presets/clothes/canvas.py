@@ -20,14 +20,15 @@ FINER = 2
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pixels of the portrait from row `top` to its lower end, and where the wearer is on them.
+    """Pixels of the portrait from row `top` on, and where the wearer is on them.
 
     Outlines are in face widths, to the right of the neck's middle and down from the chin's height.
     """
 
-    #: First row and column, and how many columns, px of the portrait.
+    #: First row and column, and how many rows and columns, px.
     top: int
     left: int
+    height: int
     width: int
     #: Width of the face, px.
     unit: float
@@ -42,14 +43,20 @@ class Canvas:
         frequency = rng.uniform(*WAVES, (4, 2)) * rng.choice((-1, 1), (4, 2)) * 2 * np.pi
         phase = rng.uniform(0, 2 * np.pi, (4, 2))
         waves = np.column_stack([frequency, phase, rng.normal(0, WAVER / 2, (4, 2))])
-        top = int(np.clip(origin[1] - 0.25 * unit, 0, PORTRAIT.height - 8))
-        return Canvas(top, 0, PORTRAIT.width, unit, origin, waves.astype(np.float32))
+        top = int(np.clip(origin[1] - 0.25 * unit, 0, PORTRAIT.height - 8)) // 2 * 2
+        return Canvas(top, 0, PORTRAIT.height - top, PORTRAIT.width, unit, origin, waves.astype(np.float32))
 
     def middle(self, reach: float) -> Canvas:
         """The columns of it that lie so near to the neck's middle, face widths."""
         left, right = (int(np.clip(self.origin[0] + way * reach * self.unit, 0, PORTRAIT.width)) for way in (-1, 1))
         left = min(left, PORTRAIT.width - 8)
         return replace(self, left=left, width=max(8, right - left))
+
+    def halved(self) -> Canvas:
+        """The same, half as fine; of an even number of rows and columns, that begin at even ones."""
+        sizes = self.top // 2, self.left // 2, self.height // 2, self.width // 2
+        x, y = self.origin
+        return Canvas(*sizes, self.unit / 2, ((x - 0.5) / 2, (y - 0.5) / 2), self.waves)
 
     @property
     def columns(self) -> slice:
@@ -59,7 +66,7 @@ class Canvas:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width, px."""
-        return PORTRAIT.height - self.top, self.width
+        return self.height, self.width
 
     @cached_property
     def x(self) -> Floats:

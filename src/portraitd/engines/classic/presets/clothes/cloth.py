@@ -40,7 +40,7 @@ class Cloth:
     def folds(self, across: float, along: float) -> Floats:
         """(h, w) smooth noise of deviation 1: so wide sideways, so long downwards."""
         shape = self.canvas.shape
-        shrink = max(1, int(self.canvas.px(min(across, along)) / 3))
+        shrink = max(1, int(self.canvas.px(min(across, along)) / 4))
         size = (max(4, shape[0] // shrink), max(4, shape[1] // shrink))
         wide, long = (max(0.5, self.canvas.px(length) / shrink) for length in (across, along))
         noise = self.rng.standard_normal(size, dtype=np.float32)

@@ -69,7 +69,9 @@ def tailored(fitting: Fitting, outfit: Outfit, canvas: Canvas, rng: np.random.Ge
     body = canvas.mask(pattern.jacket)
     opening = np.zeros_like(body)
     opening[:, columns] = middle.canvas.mask(pattern.front, mirrored(pattern.front)[::-1])
-    light, worn = _jacket(cloth, pattern, outfit, body, opening)
+    jacket = _jacket(replace(cloth, canvas=canvas.halved()), pattern)
+    even = np.asarray(cv2.resize(jacket, canvas.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    light, worn = dyed(outfit.jacket, even * (1 + 0.07 * cloth.weave()), 0.002 * even), body * (1 - opening)
     leaf, over = middle.canvas.pair(pattern.leaf), np.ascontiguousarray(worn[:, columns])
     inner = _shirt(middle, pattern, fitting.neck, outfit, leaf)
     shadow = middle.shadow(over, 0.0, 0.04, 0.5) * middle.shadow(over, 0.0, 0.008, 0.3)
@@ -77,7 +79,7 @@ def tailored(fitting: Fitting, outfit: Outfit, canvas: Canvas, rng: np.random.Ge
     within = np.minimum(np.maximum(opening[:, columns], leaf), 1 - over)
     light[:, columns] = laid(np.ascontiguousarray(light[:, columns]), inner, within)
     neck = middle.canvas.mask(pattern.neckline, mirrored(pattern.neckline)[::-1]) * (1 - leaf)
-    cover, shade = np.maximum(body, worn), np.ones_like(body)
+    cover, shade = body.copy(), np.ones_like(body)
     cover[:, columns] = np.clip(np.maximum(cover[:, columns], leaf) - neck, 0, 1)
     shade[:, columns] = 1 - np.float32(NECK_SHADE) * middle.soft(leaf, 0.03)
     return Clothes(canvas.top, light, cover, _shown(fitting, canvas), shade)
@@ -162,23 +164,20 @@ def _collar(cloth: Cloth, neck: float, leaf: Mask) -> Floats:
     return np.asarray(light, np.float32)
 
 
-def _jacket(cloth: Cloth, pattern: Pattern, outfit: Outfit, body: Mask, opening: Mask) -> tuple[Floats, Mask]:
-    """(h, w, 3) the jacket, and (h, w) where it is; body: (h, w) all within its outline; opening: (h, w) what it leaves
-    open."""
-    collar, lapels = cloth.canvas.pair(pattern.upper_collar), cloth.canvas.pair(pattern.lapel)
-    raised = np.maximum(collar, lapels)
-    sleeve = _from_armhole(cloth, pattern)
+def _jacket(cloth: Cloth, pattern: Pattern) -> Floats:
+    """(h, w) light on the jacket. All of it but the weave is smooth: it is worked out on a canvas half as fine."""
+    canvas = cloth.canvas
+    collar, lapels = canvas.pair(pattern.upper_collar), canvas.pair(pattern.lapel)
+    raised, sleeve = np.maximum(collar, lapels), _from_armhole(cloth, pattern)
     form = _form(cloth, pattern) - 0.03 * line_at(sleeve, 0.0, 0.05) + 0.010 * cloth.soft(raised, 0.008)
     light = cloth.lit(np.asarray(form, np.float32), 0.42)
     # Lapels roll over: bright along the fold, dark at the very edge.
-    roll = cloth.depth(1 - opening)
+    roll = cloth.depth(1 - canvas.mask(pattern.front, mirrored(pattern.front)[::-1]))
     light *= 1 + raised * (0.25 * line_at(roll, 0.0, 0.05) - 0.30 * line_at(roll, 0.0, 0.010))
     light *= cloth.shadow(lapels, 0.012, 0.020, 0.5) * cloth.shadow(collar, 0.008, 0.012, 0.35)
     light *= 1 - 0.10 * line_at(cloth.depth(lapels), 0.020, 0.004)
-    light *= 1 - 0.35 * line_at(sleeve, 0.0, 0.012) * (cloth.canvas.y > 0.42)
-    light = np.maximum(light, 0.05)
-    worn = np.maximum(body, raised) * (1 - opening)
-    return dyed(outfit.jacket, light * (1 + 0.07 * cloth.weave()), 0.002 * light), np.asarray(worn, np.float32)
+    light *= 1 - 0.35 * line_at(sleeve, 0.0, 0.012) * (canvas.y > 0.42)
+    return np.maximum(light, np.float32(0.05))
 
 
 def _form(cloth: Cloth, pattern: Pattern) -> Floats:

@@ -85,3 +85,13 @@ def test_a_curve_goes_through_its_knots() -> None:
     assert points[-1] == pytest.approx(knots[-1])
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     assert steps.max() < 0.35
+
+
+def test_half_as_fine_it_shows_the_same_place() -> None:
+    made = canvas(waver=1.0)
+    half = made.halved()
+    assert half.shape == (made.shape[0] // 2, made.shape[1] // 2)
+    small = made.mask(SQUARE).reshape(half.shape[0], 2, half.shape[1], 2).mean(axis=(1, 3))
+    assert np.abs(half.mask(SQUARE) - small).mean() < 0.002
+    assert half.x[3, 100] == pytest.approx(made.x[6, 200:202].mean(), abs=1e-4)
+    assert half.y[50, 0] == pytest.approx(made.y[100:102, 0].mean(), abs=1e-4)
