@@ -170,7 +170,7 @@ def test_a_faded_photo_gets_its_blacks_back(face_models: FaceModels) -> None:
     assert darkest[1] < 60
 
 
-def test_hair_cut_by_the_photo_is_not_drawn_out_into_bands(face_models: FaceModels) -> None:
+def test_hair_cut_by_the_photo_is_not_stretched_into_bands(face_models: FaceModels) -> None:
     from skimage import data
 
     cut = np.ascontiguousarray(data.astronaut()[:, 168:286])
@@ -210,7 +210,7 @@ def test_a_close_up_becomes_a_close_up_with_all_of_the_face(
 
 @pytest.mark.parametrize("style_id", SOME)
 def test_of_a_face_alone_no_preset_is_made_up(face_models: FaceModels, style_id: str) -> None:
-    """Neither neck nor crown is there: they would be drawn out of a few rows."""
+    """Neither neck nor crown is there: they would be stretched from a few rows."""
     with pytest.raises(HeadCutOff):
         make_preset(_identity(face_models, _around_the_face(face_models, 0.02)), STYLES.get(style_id), seed=1)
 

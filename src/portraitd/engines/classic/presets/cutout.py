@@ -51,7 +51,7 @@ SOFTNESS, SIDEWAYS = 0.5, 0.5
 CHIN_RING, HIDDEN = (150, 149, 176, 148, 152, 377, 400, 378, 379), 0.4
 #: A head that is tilted less than this is upright, degrees.
 UPRIGHT_DEG = 2.0
-#: How far below the chin a neck is drawn out from, and below the collar's edge to, face widths.
+#: How far below the chin a neck is stretched from, and below the collar's edge to, face widths.
 BENEATH = 0.03
 
 
@@ -215,9 +215,9 @@ def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, F
 def _source_map(frame: Frame, alpha: Mask, face: Points, *, clothed: bool) -> tuple[Floats, Floats]:
     """(H, W) x and y of the photo pixel that each portrait pixel shows; face: (N, 2) photo pixels that must not change.
 
-    Where a side or the bottom cut the person and the portrait reaches beyond, what lies between face and cut is drawn
-    out to the portrait's edge: shoulders and hair go on instead of ending in a line. Clothed, only a neck is, down to
-    where the collar closes.
+    Where a side or the bottom cut the person and the portrait reaches beyond, what lies between face and cut is
+    stretched to the portrait's edge: shoulders and hair go on instead of ending in a line. Clothed, only a neck is,
+    down to where the collar closes.
     """
     height, width = alpha.shape
     back = cv2.invertAffineTransform(frame.matrix).astype(np.float32)
@@ -230,11 +230,11 @@ def _source_map(frame: Frame, alpha: Mask, face: Points, *, clothed: bool) -> tu
     low, high = face.min(axis=0), face.max(axis=0)
     room = 0.12 * float(high[0] - low[0])
     if _cut(alpha[:, :2]):
-        drawn = (width - 1) - _stretched((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
-        x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, :2], face), np.float32)
+        stretched = (width - 1) - _stretched((width - 1) - x, width - 1, (width - 1) - (float(low[0]) - room))
+        x = np.asarray(x + (stretched - x) * _share_stretched(y, alpha[:, :2], face), np.float32)
     if _cut(alpha[:, -2:]):
-        drawn = _stretched(x, width - 1, float(high[0]) + room)
-        x = np.asarray(x + (drawn - x) * _share_drawn(y, alpha[:, -2:], face), np.float32)
+        stretched = _stretched(x, width - 1, float(high[0]) + room)
+        x = np.asarray(x + (stretched - x) * _share_stretched(y, alpha[:, -2:], face), np.float32)
     if _cut(alpha[-2:]):
         y = _stretched(y, height - 1, float(high[1]) + room)
     return np.asarray(x, np.float32), np.asarray(y, np.float32)
@@ -248,7 +248,7 @@ def _neck_rows(y: Floats, end: float, face: Points) -> Floats:
     return _stretched(np.minimum(y, collar), end, chin + BENEATH * face_px)
 
 
-def _share_drawn(rows: Floats, edge: Mask, face: Points) -> Floats:
+def _share_stretched(rows: Floats, edge: Mask, face: Points) -> Floats:
     """(...) 0 to 1: how much of the way out is gone at these rows with what an (H, N) edge of the photo cuts: all of it
     with shoulders; hair beside the face would be smeared."""
     face_px, shoulder = float(np.ptp(face[:, 0])), shoulder_at(edge, face)
@@ -296,5 +296,5 @@ def _stretched(at: Floats, end: float, start: float) -> Floats:
     start = min(start, end - 4.0)
     length = end - start
     t = np.clip((at - start) / (length + beyond), 0, 1)
-    drawn = start + length * (1 - (1 - t) ** ((length + beyond) / length))
-    return np.asarray(np.where(at > start, drawn, at), np.float32)
+    far = start + length * (1 - (1 - t) ** ((length + beyond) / length))
+    return np.asarray(np.where(at > start, far, at), np.float32)

@@ -1,7 +1,7 @@
 """Where the person stands in the portrait: one similarity from the photo's pixels to the portrait's.
 
 The photo may cut the person anywhere. Of many frames the one is taken that costs least: what is off the wish costs, and
-what shows of cuts. Clothes may be drawn out a little beyond one, which the cutout does; a head may not.
+what shows of cuts. Clothes may be stretched a little beyond one, which the cutout does; a head may not.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from portraitd.faces import regions
 from portraitd.images import Floats, Mask, Points, Size
 
 PORTRAIT = Size(768, 1024)
-#: Farther than this, in lengths of what there is of it, a body is not drawn out; and this many px of a crown that the
+#: Farther than this, in lengths of what there is of it, a body is not stretched; and this many px of a crown that the
 #: photo cuts may show.
-MOST_DRAWN_OUT = 1.0
+MOST_STRETCHED = 1.0
 CROWN_PX = 4.0
-#: Up to this, drawn out clothes look like clothes; and from this on they are hardly any.
-WELL_DRAWN_OUT, NEARLY_MOST = 0.6, 0.9
+#: Up to this, stretched clothes look like clothes; and from this on they are hardly any.
+WELL_STRETCHED, NEARLY_MOST = 0.6, 0.9
 #: How far above the chin a shoulder may begin, and from where on what a side cuts is taken for one anyway; how long a
 #: gap in it may be, as at the photo's rim; all in face widths.
 SHOULDER, SURELY_SHOULDER, GAP = 0.4, 0.25, 0.06
@@ -31,7 +31,7 @@ SHOULDER, SURELY_SHOULDER, GAP = 0.4, 0.25, 0.06
 LARGER = 20.0
 #: What it costs to show all of an edge at which somebody was cut away; and how deep inside, px, it shows wholly.
 SEVERED_SEEN, SEVERED_WHOLLY = 1.6, 40.0
-#: Nearer to the face than this, in widths of the face, a cut leaves nothing to draw out.
+#: Nearer to the face than this, in widths of the face, a cut leaves nothing to stretch.
 LEAST_LENGTH = 0.05
 #: Least width wished for a face above clothes that are drawn, px.
 CLOTHED_PX = 290.0
@@ -53,8 +53,8 @@ class Person:
     crown: Points
     #: (K, 2) points at which the person is severed from somebody who was left out.
     severed: Points
-    #: From which row on what the left side cuts, and the right one, can be drawn out.
-    drawable_from: tuple[float, float]
+    #: From which row on what the left side cuts, and the right one, can be stretched.
+    stretchable_from: tuple[float, float]
 
     def covered_below_chin(self) -> Person:
         """The person with clothes drawn over all that is below the chin: what is cut there is hidden."""
@@ -173,7 +173,7 @@ def find_frame(person: Person, wish: Wish) -> Frame:
     head = straightened(person, wish.straighten)
     places = _candidates(head, wish, crown_is_cut=bool((person.cuts[:, 1] <= 1).any()))
     cost = _off_wish(head, wish, places) + _face_outside(head.points, *places)
-    cost += _cuts_shown(person, head.turn, places) + _drawing_out(person, head.turn, wish, places)
+    cost += _cuts_shown(person, head.turn, places) + _stretching(person, head.turn, wish, places)
     best = int(np.argmin(cost))
     return Frame(np.column_stack([places.s[best] * head.turn, (places.tx[best], places.ty[best])]))
 
@@ -235,9 +235,9 @@ def _off_wish(head: Head, wish: Wish, places: _Places) -> NDArray[np.float64]:
 
 
 def _cuts_shown(person: Person, turn: NDArray[np.float64], places: _Places) -> NDArray[np.float64]:
-    """(K,) cost of what shows of cuts beyond which nothing can be drawn out."""
+    """(K,) cost of what shows of cuts beyond which nothing can be stretched."""
     cuts = person.cuts @ turn.T
-    cost = _seen(cuts[~_drawable(person)], *places)
+    cost = _seen(cuts[~_stretchable(person)], *places)
     crown = cuts[person.cuts[:, 1] <= 1]
     if crown.size:  # a head would end in a line
         cost += 0.1 * np.clip(places.s * float(np.median(crown[:, 1])) + places.ty, 0, None)
@@ -247,17 +247,17 @@ def _cuts_shown(person: Person, turn: NDArray[np.float64], places: _Places) -> N
     return np.asarray(cost, np.float64)
 
 
-def _drawing_out(person: Person, turn: NDArray[np.float64], wish: Wish, places: _Places) -> NDArray[np.float64]:
-    """(K,) cost of drawing clothes out beyond the other cuts."""
-    drawn = np.clip(_drawn_out(person, turn, *places), 0, 20)
-    cost = 3 * drawn + 8 * np.clip(drawn - WELL_DRAWN_OUT, 0, None)
+def _stretching(person: Person, turn: NDArray[np.float64], wish: Wish, places: _Places) -> NDArray[np.float64]:
+    """(K,) cost of stretching clothes beyond the other cuts."""
+    far = np.clip(_stretch(person, turn, *places), 0, 20)
+    cost = 3 * far + 8 * np.clip(far - WELL_STRETCHED, 0, None)
     # Who is strict about the face's width must not end with no picture where others have a close-up.
-    nearly = np.clip(drawn - NEARLY_MOST, 0, MOST_DRAWN_OUT - NEARLY_MOST)
+    nearly = np.clip(far - NEARLY_MOST, 0, MOST_STRETCHED - NEARLY_MOST)
     return np.asarray(cost + 1.5 * (wish.larger - LARGER) * nearly, np.float64)
 
 
-def _drawable(person: Person) -> NDArray[np.bool_]:
-    """(N,) the cuts beyond which the body can be drawn out: those below, and at the sides those of shoulders."""
+def _stretchable(person: Person) -> NDArray[np.bool_]:
+    """(N,) the cuts beyond which the body can be stretched: those below, and at the sides those of shoulders."""
     left, right = _cut_shoulders(person)
     return np.asarray((person.cuts[:, 1] >= person.size.height - 1) | left | right)
 
@@ -265,7 +265,7 @@ def _drawable(person: Person) -> NDArray[np.bool_]:
 def _cut_shoulders(person: Person) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(N,) each: the cuts of the left shoulder, and of the right."""
     x, y = person.cuts.T
-    left, right = person.drawable_from
+    left, right = person.stretchable_from
     return np.asarray((x <= 0) & (y > left)), np.asarray((x >= person.size.width - 1) & (y > right))
 
 
@@ -288,12 +288,12 @@ def _depths(points: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray
 
 def head_is_cut_off(person: Person, frame: Frame) -> bool:
     """Whether the photo ends so near to the face that the frame shows it: the crown ends in a line, or what should be
-    neck and shoulders would be drawn out of next to nothing."""
+    neck and shoulders would be stretched from next to nothing."""
     turn = frame.matrix[:, :2] / frame.zoom
     tx, ty = frame.matrix[:, 2]
-    drawn = _drawn_out(person, turn, *(np.array([value]) for value in (frame.zoom, tx, ty)))
+    far = _stretch(person, turn, *(np.array([value]) for value in (frame.zoom, tx, ty)))
     crown = frame.apply(person.cuts[person.cuts[:, 1] <= 1])[:, 1]
-    return bool(drawn[0] > MOST_DRAWN_OUT or (crown.size and float(np.median(crown)) > CROWN_PX))
+    return bool(far[0] > MOST_STRETCHED or (crown.size and float(np.median(crown)) > CROWN_PX))
 
 
 def _face_outside(face: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
@@ -306,13 +306,13 @@ def _face_outside(face: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDA
     return np.asarray(beyond, np.float64)
 
 
-def _drawn_out(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
+def _stretch(person: Person, turn: NDArray[Any], s: NDArray[Any], tx: NDArray[Any], ty: NDArray[Any]) -> NDArray[Any]:
     """How far each candidate frame reaches beyond the photo where it cuts the person, at the side where it is most: in
-    lengths of what lies there between the face and the cut, all of which must be drawn out to fill it."""
+    lengths of what lies there between the face and the cut, all of which must be stretched to fill it."""
     cuts, face = person.cuts @ turn.T, person.points @ turn.T
     (left, _), (right, bottom) = face.min(axis=0), face.max(axis=0)
     most = np.zeros_like(s)
-    # Beside the face itself nothing is drawn out: shoulders are, and what lies below.
+    # Beside the face itself nothing is stretched: shoulders are, and what lies below.
     left_cuts, right_cuts = _cut_shoulders(person)
     for where, axis, start, way, end in (
         (left_cuts, 0, left, -1, 0),

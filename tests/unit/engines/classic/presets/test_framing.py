@@ -85,7 +85,7 @@ def _cut_at(bottom: int, sides: tuple[int, int] | None = None, *, crown: bool = 
     size = Size(right - left + 1, bottom - begin + 1)
     begin = surely_shoulder(person.points - corner)
     moved = replace(person, points=person.points - corner, cuts=person.cuts - corner, crown=top, size=size)
-    return replace(moved, drawable_from=(begin, begin))
+    return replace(moved, stretchable_from=(begin, begin))
 
 
 CLOSE = replace(WISH, emergency=2.0)
@@ -114,7 +114,7 @@ def test_room_around_the_face_is_enough() -> None:
 
 
 def test_a_photo_that_ends_at_the_chin_is_cut_off() -> None:
-    """Its neck would be drawn out of a few rows."""
+    """Its neck would be stretched from a few rows."""
     person = _cut_at(505, (180, 620))
     assert head_is_cut_off(person, find_frame(person, CLOSE))
 
@@ -139,23 +139,23 @@ SCENE = Wish(
 
 
 @pytest.mark.parametrize("sides", [None, (150, 650)])
-def test_shoulders_are_drawn_out_rather_than_a_face_made_huge_and_low(sides: tuple[int, int] | None) -> None:
+def test_shoulders_are_stretched_rather_than_a_face_made_huge_and_low(sides: tuple[int, int] | None) -> None:
     person = _cut_at(640, sides)
     frame = find_frame(person, SCENE)
     points = _placed(person, frame)
     assert np.ptp(points[:, 0]) < 380, "less than half of the picture"
     assert points[regions.CHIN, 1] < 710
     below = frame.apply(person.cuts[person.cuts[:, 1] == person.size.height - 1])[:, 1]
-    assert PORTRAIT.height - 140 < below.max() < PORTRAIT.height, "so much is drawn out, and no more"
+    assert PORTRAIT.height - 140 < below.max() < PORTRAIT.height, "so much is stretched, and no more"
 
 
-def test_who_can_be_shown_without_is_hardly_drawn_out() -> None:
+def test_who_can_be_shown_without_is_hardly_stretch() -> None:
     person = _cut_at(740)
     below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
     assert below.max() > PORTRAIT.height - 25
 
 
-def test_next_to_nothing_is_not_drawn_out() -> None:
+def test_next_to_nothing_is_not_stretch() -> None:
     person = _cut_at(560)
     below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
     assert below.max() > PORTRAIT.height - 60
@@ -165,7 +165,7 @@ def _mirrored(person: Person) -> Person:
     across = np.array([person.size.width - 1, 0], np.float32)
     points, cuts, crown = (np.abs(across - found) for found in (person.points, person.cuts, person.crown))
     points = points[mean_face().mirror]
-    return replace(person, points=points, cuts=cuts, crown=crown, drawable_from=person.drawable_from[::-1])
+    return replace(person, points=points, cuts=cuts, crown=crown, stretchable_from=person.stretchable_from[::-1])
 
 
 @pytest.mark.parametrize("right", [False, True])
@@ -179,7 +179,7 @@ def test_a_cut_shoulder_does_not_push_the_face_to_the_side(right: bool) -> None:
 def test_what_is_no_shoulder_pushes_it() -> None:
     person = _cut_at(899, (140, 799))
     person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] > 500)])
-    hair = replace(person, drawable_from=(900.0, 900.0))
+    hair = replace(person, stretchable_from=(900.0, 900.0))
     assert _placed(hair, find_frame(hair, SCENE))[:, 0].mean() < 384 - 60
 
 
@@ -216,13 +216,13 @@ def test_what_is_known_of_a_view_comes_along() -> None:
     view = replace(view_of("one", heads.head(), heads.MESH, 0.9), alpha=lambda: alpha, severed=edge)
     person = read_person(view, alpha)
     assert np.array_equal(person.severed, edge)
-    left, right = person.drawable_from
+    left, right = person.stretchable_from
     assert left == min(240, surely_shoulder(heads.MESH.xy))
     assert right == surely_shoulder(heads.MESH.xy)
     assert person.size == Size(400, 400)
 
 
-def test_beside_the_hair_nothing_is_drawn_out() -> None:
+def test_beside_the_hair_nothing_is_stretch() -> None:
     person = _cut_at(899, (200, 799))
     person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] < 430)])
     assert find_frame(person, SCENE).apply(person.cuts)[:, 0].max() <= 0
@@ -277,7 +277,7 @@ def test_documents_draw_more_out_for_the_face_s_width_and_are_refused_no_more_of
         assert strict.zoom <= 1.05 * lenient.zoom
 
 
-def test_a_document_keeps_the_standard_s_width_where_drawing_out_does_it() -> None:
+def test_a_document_keeps_the_standard_s_width_where_stretching_does_it() -> None:
     person = _cut_at(540, (180, 620))
     lenient, strict = (find_frame(person, wish) for wish in (replace(DOCUMENT, larger=LARGER), DOCUMENT))
     across = [np.subtract(*frame.apply(person.points)[CHEEK_SIDES[::-1], 0]) for frame in (strict, lenient)]
@@ -286,7 +286,7 @@ def test_a_document_keeps_the_standard_s_width_where_drawing_out_does_it() -> No
 
 def test_under_clothes_no_cut_below_the_chin_counts() -> None:
     head = _person([])
-    chin, (begin, _) = float(head.points[regions.CHIN, 1]), head.drawable_from
+    chin, (begin, _) = float(head.points[regions.CHIN, 1]), head.stretchable_from
     low, high = [(0.0, chin + 50), (799.0, chin + 50), (300.0, 899.0)], [(0.0, begin - 30), (400.0, 0.0)]
     severed = np.array([(100.0, chin - 40), (100.0, chin + 40)], np.float32)
     covered = replace(_person(low + high), severed=severed).covered_below_chin()
