@@ -31,6 +31,14 @@ SHADING_SHARE = 0.75
 #: Scale at which skin takes the template's colour, face widths, and how much of it.
 COLOUR_SCALE = 0.08
 COLOUR_SHARE = 0.9
+#: How far from the template's light a face is believed to be, natural log.
+MOST_GAP = 0.8
+#: How unevenly skin is off the template's colour (deviation, natural log of light) where lamps of two colours may have
+#: lit it, and surely have.
+TWO_LAMPS = (0.17, 0.25)
+#: The scale at which skin takes the template's colour then, face widths; how far from it that may be, natural log; and
+#: how much of its own colour detail loses.
+LAMPS_SCALE, LAMPS_GAP, LAMPS_TINT = 0.04, 1.8, 0.8
 #: How far the colour of a detail may lie from that of the skin around it, natural log.
 MAX_TINT = (0.35, 0.2)
 #: How much more than the template's a detail's colour may change with its brightness, per natural log of light, and how
@@ -95,10 +103,14 @@ def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash
     lit = lit + _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width_px), place.colour_share)
     trust = place.trust
     firm = max(clash, _brightness(wanted, trust))
-    gap = np.clip(wanted - lit, -0.8, 0.8)
-    # Light changes its brightness over a cheek, its colour only over a whole face.
+    gap = np.clip(wanted - lit, -MOST_GAP, MOST_GAP)
+    # Light changes its brightness over a cheek, its colour only over a whole face: but that of two lamps.
     near, far = (skin_mean(gap, trust, scale * width_px) for scale in (SHADING_SCALE, COLOUR_SCALE))
     tint = far - light.grey_of(far)[:, :, None]
+    lamps = _two_lamps(tint, trust)
+    if lamps > 0:
+        fine = skin_mean(np.clip(wanted - lit, -LAMPS_GAP, LAMPS_GAP), trust, LAMPS_SCALE * width_px)
+        tint = tint + np.float32(lamps) * (fine - light.grey_of(fine)[:, :, None] - tint)
     grey = light.grey_of(near)[:, :, None]
     tolerated = _between(SHADING_TOLERANCE, firm)
     shade = grey - np.clip(grey, -tolerated, tolerated)
@@ -106,7 +118,15 @@ def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash
     common = (tint * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
     change = _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * common, np.float32), place.colour_share)
     lit = lit + change + np.float32(COLOUR_SHARE) * (tint - common)
-    return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm)
+    most_tint = _between(MAX_TINT, firm) * (1 - LAMPS_TINT * lamps)
+    return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm=firm, most_tint=most_tint)
+
+
+def _two_lamps(tint: Floats, trust: Mask) -> float:
+    """0 to 1: how surely a face was lit by lamps of two colours, from the (h, w, 3) change of colour it needs."""
+    skin = trust > 0.9
+    uneven = float(np.linalg.norm(tint[skin].std(axis=0))) if skin.any() else 0.0
+    return float(np.clip((uneven - TWO_LAMPS[0]) / (TWO_LAMPS[1] - TWO_LAMPS[0]), 0, 1))
 
 
 def towards_neck(lit: Floats, sheet: Sheet, raster: Raster, look: Look) -> Floats:
@@ -147,8 +167,11 @@ def _between(ends: tuple[float, float], t: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * t
 
 
-def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: float, firm: float) -> Floats:
-    """(h, w, 3) detail finer than `sigma_px` made as strong as the template's skin shows it, within limits.
+def _match_contrast(
+    lit: Floats, wanted: Floats, place: Placement, sigma_px: float, *, firm: float, most_tint: float
+) -> Floats:
+    """(h, w, 3) detail finer than `sigma_px` made as strong as the template's skin shows it, within limits, and its
+    colour on skin no stronger than `most_tint`.
 
     A bright, soft picture bends contrast down in its highlights, a hard one keeps it; features stay as they are.
     """
@@ -169,8 +192,7 @@ def _match_contrast(lit: Floats, wanted: Floats, place: Placement, sigma_px: flo
     excess = _slope(theirs[solid], want) - _slope(detail[solid], have)
     less = np.clip(excess - np.clip(excess, -SLOPE_SLACK, SLOPE_SLACK), -MOST_SLOPE, MOST_SLOPE)
     colour = (detail - grey + grey * place.skin[:, :, None] * less) * per_pixel
-    most = _between(MAX_TINT, firm)
-    limit = (most + (1 - most) * (1 - place.colour_share) * 2)[:, :, None]
+    limit = (most_tint + (1 - most_tint) * (1 - place.colour_share) * 2)[:, :, None]
     return np.asarray(base + grey * per_pixel + limit * np.tanh(colour / limit), np.float32)
 
 

@@ -11,7 +11,17 @@ import pytest
 from portraitd.engines.classic.face.light import grey_of
 from portraitd.engines.classic.face.skin import skin_mean
 from portraitd.engines.classic.fusion.place import Placement
-from portraitd.engines.classic.fusion.tone import MOST_SLOPE, SLOPE_SLACK, Sheet, _match_contrast, _slope, relight
+from portraitd.engines.classic.fusion.tone import (
+    MAX_TINT,
+    MOST_SLOPE,
+    SLOPE_SLACK,
+    Sheet,
+    _match_contrast,
+    _slope,
+    _toned,
+    _two_lamps,
+    relight,
+)
 from portraitd.engines.classic.looks import LOOKS
 from portraitd.faces.shape import mean_face
 from portraitd.images import Floats
@@ -45,7 +55,7 @@ def slope(lit: Floats) -> Floats:
 
 def test_shadows_of_a_warm_photo_are_no_redder_than_the_templates() -> None:
     lit, wanted = skin(EVENING), skin(DAY, seed=2)
-    found = slope(_match_contrast(lit, wanted, place(), 6.0, 0.0))
+    found = slope(_match_contrast(lit, wanted, place(), 6.0, firm=0.0, most_tint=MAX_TINT[0]))
     assert slope(lit) == pytest.approx(EVENING, abs=0.02)
     assert np.abs(found - DAY).max() < SLOPE_SLACK + 0.04
     assert np.abs(EVENING - DAY).max() - SLOPE_SLACK < MOST_SLOPE
@@ -53,7 +63,7 @@ def test_shadows_of_a_warm_photo_are_no_redder_than_the_templates() -> None:
 
 def test_as_much_as_photos_differ_anyway_stays() -> None:
     lit = skin(DAY + np.float32([-0.08, 0, 0.08]))
-    found = _match_contrast(lit, skin(DAY, seed=2), place(), 6.0, 0.0)
+    found = _match_contrast(lit, skin(DAY, seed=2), place(), 6.0, firm=0.0, most_tint=MAX_TINT[0])
     assert slope(found) == pytest.approx(slope(lit), abs=0.02)
 
 
@@ -62,8 +72,8 @@ def test_brows_eyes_and_lips_keep_their_colours() -> None:
     features = np.ones((SIDE, SIDE), np.float32)
     features[40:56] = 0
     lit, wanted = skin(EVENING, strength=0.05), skin(DAY, seed=2, strength=0.05)
-    spared = _match_contrast(lit, wanted, replace(place(), skin=features), 6.0, 0.0)
-    treated = _match_contrast(lit, wanted, place(), 6.0, 0.0)
+    spared = _match_contrast(lit, wanted, replace(place(), skin=features), 6.0, firm=0.0, most_tint=MAX_TINT[0])
+    treated = _match_contrast(lit, wanted, place(), 6.0, firm=0.0, most_tint=MAX_TINT[0])
     row = np.s_[44:52, 12:-12]
     assert np.abs(treated - lit)[row].max() > 0.02
     assert np.abs(spared - lit)[row].max() < 0.005
@@ -127,3 +137,40 @@ def test_nothing_gets_brighter_by_it() -> None:
 def test_in_green_light_it_may() -> None:
     _, beard = bearded_in(IN_GREEN_LIGHT)
     assert beard[0] - beard[1] < -0.1
+
+
+def lit_by(left: Floats, right: Floats) -> Floats:
+    """(h, w, 3) log light of spotted skin whose halves two lamps light, going over softly into each other."""
+    share = np.clip((np.arange(SIDE, dtype=np.float32) - SIDE / 2) / 16 + 0.5, 0, 1)[None, :, None]
+    return np.asarray(skin(DAY) + left * (1 - share) + right * share, np.float32)
+
+
+def unevenness(values: Floats) -> float:
+    inner = np.s_[12:-12, 12:-12]
+    tint = (values - grey_of(values)[:, :, None])[inner]
+    return float(np.linalg.norm(tint.reshape(-1, 3).std(axis=0)))
+
+
+AMBER, BLUE = np.array([0.25, 0.05, -0.5], np.float32), np.array([-0.3, 0.0, 0.5], np.float32)
+
+
+def test_the_colours_of_two_lamps_leave_no_patches() -> None:
+    lit, wanted = lit_by(AMBER, BLUE), skin(DAY, seed=2)
+    assert unevenness(lit) > 0.4
+    assert unevenness(_toned(lit, wanted, place(), 90.0, 0.0)) < unevenness(wanted) + 0.06
+
+
+def test_skin_under_one_lamp_keeps_its_own_colours() -> None:
+    spots = lit_by(AMBER, AMBER)
+    spots[40:46, 30:36] += np.array([0.15, -0.1, -0.05], np.float32)  # a red spot
+    found = _toned(spots, skin(DAY, seed=2), place(), 90.0, 0.0)
+    red = (found[..., 0] - found[..., 1])[38:48, 28:38]
+    assert red.max() - np.median(red) > 0.1
+
+
+def test_two_lamps_are_told_from_one() -> None:
+    trust = np.ones((SIDE, SIDE), np.float32)
+    for left, right, told in ((AMBER, BLUE, 1.0), (AMBER, AMBER, 0.0), (0.2 * AMBER, 0.2 * BLUE, 0.0)):
+        tint = lit_by(left, right) - skin(DAY)
+        assert _two_lamps(np.asarray(tint - grey_of(tint)[:, :, None], np.float32), trust) == told
+    assert _two_lamps(np.zeros((SIDE, SIDE, 3), np.float32), np.zeros((SIDE, SIDE), np.float32)) == 0
