@@ -21,11 +21,11 @@ from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.engines.classic.presets.enlarge import resampled, textured
 from portraitd.engines.classic.presets.framing import (
-    CHEEK_SIDES,
     PORTRAIT,
     Frame,
     Person,
     Wish,
+    face_width,
     find_frame,
     head_is_cut_off,
     read_person,
@@ -133,8 +133,7 @@ def _chin_is_hidden(view: View) -> bool:
 
 def _clothes_for(cutout: Cutout, fitting: Fitting, outfit: Outfit) -> Clothes:
     rng = np.random.default_rng(CLOTHES_SEED)
-    left, right = cutout.points[list(CHEEK_SIDES), 0]
-    unit = max(float(right - left), 0.8 * cutout.face_px)
+    unit = face_width(cutout.points)
     chin = cutout.points[regions.CHIN]
     canvas = Canvas.below((float(chin[0]) + fitting.aside * unit, float(chin[1])), unit, rng)
     clothes = tailored(fitting, outfit, canvas, rng, SIDEWAYS * cutout.own_light()[0])

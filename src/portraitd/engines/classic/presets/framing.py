@@ -205,9 +205,15 @@ def straightened(person: Person, share: float) -> Head:
     eyes = _eyes(person.points)
     turn = _upright(eyes, share)
     points = person.points @ turn.T
-    width = float(points[CHEEK_SIDES[1], 0] - points[CHEEK_SIDES[0], 0])
-    width = max(width, 0.8 * float(np.ptp(points[:, 0])))  # a turned head shows one side only
-    return Head(turn, points, width, float((person.crown @ turn.T)[:, 1].min()), eyes.mean(axis=0) @ turn.T)
+    return Head(
+        turn, points, face_width(points), float((person.crown @ turn.T)[:, 1].min()), eyes.mean(axis=0) @ turn.T
+    )
+
+
+def face_width(points: NDArray[Any]) -> float:
+    """How wide the face of an (N, 2) or (N, 3) mesh is, px: between the cheeks, or by what a turned head shows."""
+    left, right = points[list(CHEEK_SIDES), 0]
+    return max(float(right - left), 0.8 * float(np.ptp(points[:, 0])))
 
 
 def _candidates(head: Head, wish: Wish, *, crown_is_cut: bool) -> _Places:

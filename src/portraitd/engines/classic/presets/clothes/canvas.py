@@ -20,12 +20,12 @@ FINER = 2
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pixels of the portrait from row `top` on, and where the wearer is on them.
+    """A rectangle of the portrait's pixels, and where the wearer is on it.
 
     Outlines are in face widths, to the right of the neck's middle and down from the chin's height.
     """
 
-    #: First row and column, and how many rows and columns, px.
+    #: First row and column, and how many of each.
     top: int
     left: int
     height: int
@@ -47,7 +47,7 @@ class Canvas:
         return Canvas(top, 0, PORTRAIT.height - top, PORTRAIT.width, unit, origin, waves.astype(np.float32))
 
     def middle(self, reach: float) -> Canvas:
-        """The columns of it that lie so near to the neck's middle, face widths."""
+        """The part of it that lies no farther than `reach` to either side of the neck's middle, face widths."""
         left, right = (int(np.clip(self.origin[0] + way * reach * self.unit, 0, PORTRAIT.width)) for way in (-1, 1))
         left = min(left, PORTRAIT.width - 8)
         return replace(self, left=left, width=max(8, right - left))
@@ -72,12 +72,12 @@ class Canvas:
     def x(self) -> Floats:
         """(h, w) face widths to the right of the neck's middle."""
         row = (np.arange(self.width, dtype=np.float32) + np.float32(self.left - self.origin[0])) / np.float32(self.unit)
-        return np.repeat(row[None], self.shape[0], axis=0)
+        return np.repeat(row[None], self.height, axis=0)
 
     @cached_property
     def y(self) -> Floats:
         """(h, w) face widths below the chin."""
-        rows = np.arange(self.shape[0], dtype=np.float32) + np.float32(self.top - self.origin[1])
+        rows = np.arange(self.height, dtype=np.float32) + np.float32(self.top - self.origin[1])
         return np.repeat((rows / np.float32(self.unit))[:, None], self.width, axis=1)
 
     def px(self, share: float) -> float:
@@ -92,7 +92,7 @@ class Canvas:
             turn = points @ (fx, fy)
             wavering += np.column_stack([dx * np.sin(turn + px), dy * np.sin(turn + py)])
         at = (wavering * self.unit + self.origin - (self.left, self.top) + 0.5) * FINER - 0.5
-        fine = np.zeros((self.shape[0] * FINER, self.width * FINER), np.uint8)
+        fine = np.zeros((self.height * FINER, self.width * FINER), np.uint8)
         cv2.fillPoly(fine, [np.rint(at * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
         small = cv2.resize(fine, self.shape[::-1], interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.float32) / np.float32(255)

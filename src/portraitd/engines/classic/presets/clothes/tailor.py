@@ -28,6 +28,8 @@ RIB = 0.014
 BUTTONS, BUTTON = (0.47, 0.80, 1.13, 1.46), 0.016
 #: How far hair goes on behind a shoulder: its line is not drawn quite where it was measured.
 BEHIND = 0.05
+#: Over how much of it the photo ends along that line, and between where it ends below the chin: behind what closes.
+EDGE, ENDS = 0.02, (CLOSES_AT + 0.05, CLOSES_AT + 0.15)
 #: How much of its light a collar takes from the neck.
 NECK_SHADE = 0.55
 
@@ -92,8 +94,8 @@ def _shown(fitting: Fitting, canvas: Canvas) -> Mask:
     """
     line = fitting.shoulder_line(canvas.x[0]) + np.float32(BEHIND)
     line[np.abs(canvas.x[0]) < fitting.neck + 0.03] = np.inf  # the collar covers what is not to be seen
-    above = np.clip((line - canvas.y) / np.float32(0.02), 0, 1)
-    above *= np.clip((CLOSES_AT + 0.15 - canvas.y) / 0.1, 0, 1)
+    above = np.clip((line - canvas.y) / np.float32(EDGE), 0, 1)
+    above *= np.clip((ENDS[1] - canvas.y) / (ENDS[1] - ENDS[0]), 0, 1)
     return np.asarray(above * (1 - fitting.own_clothes_at(canvas.x, canvas.y)), np.float32)
 
 
