@@ -475,3 +475,15 @@ def test_a_fleck_at_a_photos_contour_shows_in_neither_detail_nor_shading() -> No
         )
         marks.append(np.abs(marked.astype(int) - bare)[fleck > 0].max())
     assert np.mean(marks) < 35
+
+
+def test_a_black_and_white_photo_has_red_lips_in_a_template_in_colour_alone() -> None:
+    photo = heads.head().mean(axis=2, keepdims=True).repeat(3, axis=2).astype(np.uint8)
+    view = view_of("black and white", photo, heads.MESH, 1.0)
+    identity, x, y = Identity((view,), mean_face().points, None), *np.rint(heads.MESH.xy[[17, 50]]).astype(int).T
+    for picture, red in ((heads.head(heads.SKIN, heads.SKIN), True), (photo, False)):
+        template = read_template(picture, heads.MESH)
+        made = fuse(template, identity, view, Look(), np.random.default_rng(0)).astype(float)
+        lip, cheek = made[y - [3, 0], x]
+        assert (lip[0] / lip[1] > 1.1 * cheek[0] / cheek[1]) == red
+        assert (np.ptp(lip) > 10) == red

@@ -211,3 +211,21 @@ class TestCutOut:
                 for made in (cropped, whole)
             )
             assert np.abs(seen - usual).max() < 20, point
+
+    def test_nothing_shines_through_clothes_that_lies_below_their_collar(self) -> None:
+        dressed = cut_out(Wearer(shirt=(250, 20, 20)).view(), STUDIO, 0.0, SUIT)
+        chin, unit = dressed.points[regions.CHIN], UNIT * dressed.zoom
+        below = dressed.colours[round(float(chin[1] + 0.4 * unit)) :, round(float(chin[0]))].astype(int)
+        assert np.abs(below - heads.SKIN).max() < 25
+
+    def test_beside_a_photo_s_edge_nothing_is_stretched_that_clothes_cover(self) -> None:
+        columns = slice(int(CHIN[0] - 0.75 * UNIT), None)
+        whole, cropped = (
+            cut_out(view, STUDIO, 0.0, SUIT) for view in (Wearer().view(), Wearer().view(slice(None), columns))
+        )
+        assert cropped.clothes is not None
+        low = round(float(cropped.points[regions.CHIN, 1]))
+        assert whole.points == pytest.approx(cropped.points, abs=2)
+        beyond = round(float(cropped.points[regions.CHIN, 0] - 0.8 * UNIT * cropped.zoom))
+        assert whole.alpha[low + 60 :, :beyond].max() > 0.9
+        assert cropped.alpha[low + 60 :, :beyond].max() < 0.1

@@ -16,6 +16,7 @@ from portraitd.engines.classic.presets.framing import (
     Frame,
     Person,
     Wish,
+    face_width,
     find_frame,
     head_is_cut_off,
     read_person,
@@ -149,13 +150,13 @@ def test_shoulders_are_stretched_rather_than_a_face_made_huge_and_low(sides: tup
     assert PORTRAIT.height - 140 < below.max() < PORTRAIT.height, "so much is stretched, and no more"
 
 
-def test_who_can_be_shown_without_is_hardly_stretch() -> None:
+def test_who_can_be_shown_without_is_hardly_stretched() -> None:
     person = _cut_at(740)
     below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
     assert below.max() > PORTRAIT.height - 25
 
 
-def test_next_to_nothing_is_not_stretch() -> None:
+def test_next_to_nothing_is_not_stretched() -> None:
     person = _cut_at(560)
     below = find_frame(person, SCENE).apply(person.cuts)[:, 1]
     assert below.max() > PORTRAIT.height - 60
@@ -222,7 +223,7 @@ def test_what_is_known_of_a_view_comes_along() -> None:
     assert person.size == Size(400, 400)
 
 
-def test_beside_the_hair_nothing_is_stretch() -> None:
+def test_beside_the_hair_nothing_is_stretched() -> None:
     person = _cut_at(899, (200, 799))
     person = replace(person, cuts=person.cuts[(person.cuts[:, 0] == 0) & (person.cuts[:, 1] < 430)])
     assert find_frame(person, SCENE).apply(person.cuts)[:, 0].max() <= 0
@@ -282,6 +283,16 @@ def test_a_document_keeps_the_standard_s_width_where_stretching_does_it() -> Non
     lenient, strict = (find_frame(person, wish) for wish in (replace(DOCUMENT, larger=LARGER), DOCUMENT))
     across = [np.subtract(*frame.apply(person.points)[CHEEK_SIDES[::-1], 0]) for frame in (strict, lenient)]
     assert across[0] < across[1] - 8
+
+
+def test_a_turned_head_is_hardly_narrower() -> None:
+    points = 100 * mean_face().points
+    t = np.deg2rad(60)
+    turned = points @ np.array([[np.cos(t), 0, -np.sin(t)], [0, 1, 0], [np.sin(t), 0, np.cos(t)]])
+    cheeks = np.subtract(*points[CHEEK_SIDES[::-1], 0])
+    assert face_width(points) == pytest.approx(cheeks)
+    assert np.subtract(*turned[CHEEK_SIDES[::-1], 0]) < 0.6 * cheeks
+    assert face_width(turned) == pytest.approx(0.8 * np.ptp(turned[:, 0]))
 
 
 def test_under_clothes_no_cut_below_the_chin_counts() -> None:
