@@ -174,3 +174,14 @@ def test_two_lamps_are_told_from_one() -> None:
         tint = lit_by(left, right) - skin(DAY)
         assert _two_lamps(np.asarray(tint - grey_of(tint)[:, :, None], np.float32), trust) == told
     assert _two_lamps(np.zeros((SIDE, SIDE, 3), np.float32), np.zeros((SIDE, SIDE), np.float32)) == 0
+
+
+def test_under_two_lamps_specks_keep_little_of_their_colour() -> None:
+    def blue_left(right: Floats) -> float:
+        lit = lit_by(AMBER, right)
+        lit[42:45, 20:23] += np.array([-0.5, 0.1, 0.6], np.float32)  # a blue speck
+        found = _toned(lit, skin(DAY, seed=2), place(), 90.0, 0.0)
+        blue = (found[..., 2] - found[..., 0])[38:49, 16:27]
+        return float(blue.max() - np.median(blue))
+
+    assert blue_left(BLUE) < 0.5 * blue_left(AMBER)
