@@ -14,7 +14,14 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.face import cover, finish, light
-from portraitd.engines.classic.face.expression import apart, mouth_in_picture, mouth_of, smiling, with_mouth
+from portraitd.engines.classic.face.expression import (
+    apart,
+    mouth_in_picture,
+    mouth_of,
+    smiling,
+    towards,
+    with_mouth,
+)
 from portraitd.engines.classic.face.geometry import Raster, normals, part_of, pose_shape, rasterise, sampled
 from portraitd.engines.classic.face.hair import hair_in_place, lendable_in_place
 from portraitd.engines.classic.face.region import FaceRegion
@@ -83,9 +90,10 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     texture = texture_of(identity, view, face)
     if texture.lender is not None:
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
-    wanted = smiling(mouth_in_picture(target.mesh.points), look.smile)
     shape = shape_for(identity, view)
-    posed = posed_like(target.mesh, with_mouth(shape, wanted, look.expression), view)
+    own = mouth_of(shape)
+    wanted = smiling(towards(own, mouth_in_picture(target.mesh.points), look.expression), look.smile)
+    posed = posed_like(target.mesh, with_mouth(shape, wanted), view)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
     lent = _lent(face, texture, raster, ground)
@@ -109,7 +117,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     shown = np.asarray(place.seen * clean, np.float32)
     alpha = ground.alpha * part_of(shown, full, part)
     matched = _match_texture(warped, part_of(gain, full, part, cv2.INTER_CUBIC), template, alpha, rng)
-    teeth = wanted.shows_teeth * (1 - mouth_of(shape).shows_teeth) if look.expression > 0 else 0.0
+    teeth = wanted.shows_teeth * (1 - own.shows_teeth)
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
     layers = _Layers(without_tails(target.image, ground, points, shown), matched, alpha, ground.bare * shown)

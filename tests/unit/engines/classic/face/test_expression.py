@@ -7,15 +7,16 @@ import pytest
 
 from portraitd.engines.classic.face.expression import (
     CLOSING,
+    HABIT,
     MOST_OPEN,
     MOST_SMILE,
     SHUT,
-    TOLERATED,
     Mouth,
     apart,
     mouth_in_picture,
     mouth_of,
     smiling,
+    towards,
     with_mouth,
 )
 from portraitd.faces import regions
@@ -33,26 +34,30 @@ def face(opening: float = 0.0, smile: float = 0.0) -> Points:
     return points
 
 
-@pytest.mark.parametrize("opening", [0.1, 0.25])
-def test_a_shut_mouth_opens_as_far_as_asked(opening: float) -> None:
-    wanted = mouth_of(face(opening))
-    assert mouth_of(with_mouth(face(), wanted, 1.0)).opening == pytest.approx(wanted.opening, abs=0.02)
-    half = mouth_of(with_mouth(face(), wanted, 0.5)).opening
-    assert half == pytest.approx(wanted.opening / 2, abs=0.02)
+@pytest.mark.parametrize(("opening", "smile"), [(0.1, 0.0), (0.25, 0.0), (0.0, 0.12), (0.2, 0.12), (0.1, -0.05)])
+def test_a_mouth_is_held_as_asked(opening: float, smile: float) -> None:
+    wanted = Mouth(opening, smile)
+    found = mouth_of(with_mouth(face(), wanted))
+    assert found.smile == pytest.approx(smile, abs=0.008)
+    assert found.opening == pytest.approx(max(0.0, opening - SHUT + gap(face())), abs=0.008)
+
+
+def gap(points: Points) -> float:
+    """Of the inner lips, widths of the mouth."""
+    left, right = (points[index] for index in regions.MOUTH_CORNERS)
+    return float(np.linalg.norm(points[13] - points[14]) / np.linalg.norm(left - right))
 
 
 def test_a_laugh_becomes_a_smile_where_the_other_mouth_is_shut() -> None:
     """Half the way: shut, it would have the lips of somebody else; nearly shut, it would bare its teeth."""
-    own = mouth_of(face(0.2)).opening
-    assert mouth_of(with_mouth(face(0.2), mouth_of(face()), 1.0)).opening == pytest.approx(
-        (1 - CLOSING) * own, abs=0.02
-    )
+    half = towards(Mouth(0.2, 0.0), Mouth(0.0, 0.0), 1.0).opening
+    assert half == pytest.approx(0.2 - CLOSING * (0.2 - HABIT.opening))
+    assert towards(Mouth(0.2, 0.0), Mouth(0.0, 0.0), 0.5).opening == pytest.approx((0.2 + half) / 2)
 
 
 def test_a_mouth_open_wide_stays_open_as_far_as_a_smile_s() -> None:
-    assert mouth_of(with_mouth(face(0.6), mouth_of(face()), 1.0)).opening == pytest.approx(MOST_OPEN, abs=0.03)
-    asked = mouth_of(face(0.45))
-    assert mouth_of(with_mouth(face(0.6), asked, 1.0)).opening == pytest.approx(asked.opening, abs=0.09)
+    assert towards(Mouth(0.6, 0.0), Mouth(0.0, 0.0), 1.0).opening == pytest.approx(MOST_OPEN)
+    assert towards(Mouth(0.6, 0.0), Mouth(0.45, 0.0), 1.0).opening == pytest.approx(0.45 + HABIT.opening)
 
 
 def test_mouths_are_as_far_apart_as_they_are_held_differently() -> None:
@@ -61,43 +66,83 @@ def test_mouths_are_as_far_apart_as_they_are_held_differently() -> None:
     assert apart(Mouth(0.0, 0.1), Mouth(0.0, 0.02)) == pytest.approx(0.08)
 
 
-def test_corners_rise_when_the_others_do_and_by_what_is_more_than_a_habit() -> None:
-    own, wanted = mouth_of(face()), mouth_of(face(smile=0.12))
-    smile = mouth_of(with_mouth(face(), wanted, 1.0)).smile
-    assert smile - own.smile == pytest.approx(0.12 - TOLERATED, abs=0.02)
-    slight = mouth_of(face(smile=0.8 * TOLERATED))
-    np.testing.assert_allclose(with_mouth(face(), slight, 1.0), face(), atol=1e-3)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mouth_follows_another_in_what_is_more_than_a_habit(sign: int) -> None:
+    own, beyond = Mouth(0.0, 0.1), 0.09 - HABIT.smile
+    assert towards(own, Mouth(0.0, 0.1 + sign * 0.8 * HABIT.smile), 1.0) == own
+    assert towards(own, Mouth(0.0, 0.1 + sign * 0.09), 1.0).smile == pytest.approx(0.1 + sign * beyond)
+    assert towards(own, Mouth(0.0, 0.1 + sign * 0.09), 0.5).smile == pytest.approx(0.1 + sign * beyond / 2)
+
+
+def test_lips_follow_others_in_what_is_more_than_a_habit() -> None:
+    assert towards(Mouth(0.3, 0.1), Mouth(0.3 + 0.8 * HABIT.opening, 0.1), 1.0) == Mouth(0.3, 0.1)
+    assert towards(Mouth(0.3, 0.1), Mouth(0.5, 0.1), 1.0).opening == pytest.approx(0.5 - HABIT.opening)
+
+
+def test_a_laugh_stays_a_smile_where_the_other_is_earnest() -> None:
+    """Teeth in a mouth made narrow: nobody looks so."""
+    shut, laughing = (towards(Mouth(opening, 0.14), Mouth(0.0, 0.0), 1.0).smile for opening in (0.0, 0.2))
+    assert shut == pytest.approx(HABIT.smile)
+    assert laughing == pytest.approx(0.14 - CLOSING * (0.14 - HABIT.smile))
+    assert towards(Mouth(0.2, 0.05), Mouth(0.2, 0.14), 1.0).smile == pytest.approx(0.14 - HABIT.smile)
+
+
+def test_a_share_of_nothing_changes_nothing() -> None:
+    assert towards(Mouth(0.1, 0.05), Mouth(0.3, 0.3), 0.0) == Mouth(0.1, 0.05)
+    np.testing.assert_array_equal(with_mouth(face(), mouth_of(face())), face())
 
 
 def test_a_hint_of_a_smile_never_outdoes_a_smile_that_is_there() -> None:
     assert smiling(Mouth(0.0, 0.01), 0.08) == Mouth(0.0, pytest.approx(0.09))
-    assert smiling(Mouth(0.05, 0.18), 0.08) == Mouth(0.05, MOST_SMILE)
+    assert smiling(Mouth(0.05, 0.04), 0.08) == Mouth(0.05, MOST_SMILE)
     assert smiling(Mouth(0.2, 0.25), 0.08) == Mouth(0.2, 0.25)
     assert smiling(Mouth(0.1, 0.05), 0.0) == Mouth(0.1, 0.05)
 
 
-def test_lips_part_in_the_middle_and_corners_stay_together() -> None:
-    opened = with_mouth(face(), mouth_of(face(0.3)), 1.0)
-    moved = np.linalg.norm(opened - face(), axis=1)
-    assert moved[14] > 3 * moved[list(regions.MOUTH_CORNERS)].max()
-    assert moved[17] == pytest.approx(moved[14], rel=0.3)
-    assert opened[13, 1] < face()[13, 1]  # the upper lip rises a little
+def moved_by(wanted: Mouth) -> Points:
+    """(468, 3) in widths of the mouth."""
+    left, right = (face()[index] for index in regions.MOUTH_CORNERS)
+    return np.asarray((with_mouth(face(), wanted) - face()) / np.linalg.norm(left - right), np.float32)
 
 
-def test_eyes_brows_and_the_upper_face_stay() -> None:
-    laughing = with_mouth(face(), Mouth(0.25, 0.2), 1.0)
-    upper = [*regions.LEFT_EYE, *regions.RIGHT_EYE, *regions.LEFT_BROW, *regions.RIGHT_BROW, 10]
-    assert np.abs(laughing - face())[upper].max() < 0.01
+def test_a_smile_is_a_wider_mouth_with_thinner_lips_and_rounder_cheeks() -> None:
+    """Corners that rise alone ball the lips: nobody smiles so."""
+    moved = moved_by(Mouth(0.0, mouth_of(face()).smile + 0.08))
+    corner, cheek = moved[61], moved[205]
+    assert corner[0] == pytest.approx(corner[1], rel=0.3)  # as far outwards as up
+    assert corner[1] < -0.08
+    assert corner[2] > 0.03  # around the teeth
+    assert moved[0, 1] > moved[13, 1]  # the upper lip is stretched,
+    assert moved[14, 1] > moved[17, 1]  # and the lower one
+    assert -0.1 < cheek[0] < -0.04
+    assert -0.06 < cheek[1] < -0.01
+
+
+def test_lips_that_lie_on_each_other_part_all_along() -> None:
+    """And each goes its own way: else a row of teeth has a ragged edge."""
+    moved = moved_by(Mouth(0.25, mouth_of(face()).smile))
+    upper, lower = [80, 81, 82, 13, 312, 311, 310], [88, 178, 87, 14, 317, 402, 318]
+    assert moved[lower, 1].min() > 0.12
+    assert moved[upper, 1].max() < 0.06
+
+
+def test_lips_part_downwards_with_the_chin_and_corners_draw_in() -> None:
+    moved = moved_by(Mouth(0.25, mouth_of(face()).smile))
+    assert 0.15 < moved[14, 1] < 0.25
+    assert moved[17, 1] == pytest.approx(moved[14, 1], rel=0.2)
+    assert abs(moved[13, 1]) < 0.03
+    assert 0.3 < moved[199, 1] / moved[14, 1] < 0.7
+    assert 0 < moved[61, 0] < 0.12
+
+
+def test_eyes_brows_nose_and_the_upper_face_stay() -> None:
+    upper = [*regions.LEFT_EYE, *regions.RIGHT_EYE, *regions.LEFT_BROW, *regions.RIGHT_BROW, 10, 1, 168]
+    assert np.abs(moved_by(Mouth(0.25, 0.12)))[upper].max() < 0.02
 
 
 def test_both_sides_move_alike() -> None:
-    laughing, twin = with_mouth(face(), Mouth(0.2, 0.2), 1.0), mean_face().mirror
-    mirrored = laughing[twin] * np.array([-1, 1, 1])
-    np.testing.assert_allclose(laughing, mirrored, atol=0.02)
-
-
-def test_a_share_of_nothing_changes_nothing() -> None:
-    np.testing.assert_allclose(with_mouth(face(), Mouth(0.3, 0.3), 0.0), face(), atol=1e-6)
+    laughing, twin = moved_by(Mouth(0.2, 0.12)), mean_face().mirror
+    np.testing.assert_allclose(laughing, laughing[twin] * np.array([-1, 1, 1]), atol=0.002)
 
 
 def test_teeth_show_between_parted_lips_only() -> None:
