@@ -35,7 +35,7 @@ from portraitd.engines.classic.fusion.tone import Sheet, relight, towards_neck
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.person.album import Texture, texture_of
 from portraitd.engines.classic.person.identity import Identity, View
-from portraitd.engines.classic.person.texture import SHARE, spread, turned_away, uv_map
+from portraitd.engines.classic.person.texture import SHARE, glare, spread, turned_away, uv_map
 from portraitd.engines.classic.template.template_face import Ground, TemplateFace, ramp
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
@@ -103,7 +103,8 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     if not ground.in_colour:
         warped, before, seen = _greyed(warped), _greyed(before), _greyed(seen)
     change = light.harmonics(normals(posed)) @ target.light - light.harmonics(face.facing) @ face.light
-    sheet = Sheet(seen, ground.light, place, ground.width_px, points, template.around)
+    hard = glare(face, view.leaf())
+    sheet = Sheet(seen, ground.light, place, ground.width_px, points, template.around, hard)
     lit = relight(sheet, change, raster.interpolate(change, ground.size), look)
     if ground.in_colour and light.is_grey(face.image):
         lit = tinted(lit, sheet)

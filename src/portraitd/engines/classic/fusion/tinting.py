@@ -20,7 +20,7 @@ LIPS = np.array([0.14, -0.17, 0.03], np.float32)
 def tinted(lit: Floats, sheet: Sheet) -> Floats:
     """(h, w, 3) log linear light of the lit face, its brightness kept, with coloured lips."""
     wanted = sheet.wanted - light.grey_of(sheet.wanted)[:, :, None]
-    skin = skin_mean(wanted, sheet.place.trust, COLOUR_SCALE * sheet.width_px)
+    skin = skin_mean(wanted, sheet.place.trust, COLOUR_SCALE[0] * sheet.width_px)
     lips = _lips(sheet.points, lit.shape[:2])[:, :, None]
     coloured = light.grey_of(lit)[:, :, None] + skin + LIPS
     return np.asarray(lit * (1 - lips) + coloured * lips, np.float32)

@@ -24,15 +24,17 @@ MAX_RELIGHT = 1.6
 RIM_DECAY = 0.12
 #: Light and shade of this scale (face widths) that lie farther than tolerated (natural log; under like and unlike
 #: light, or on dark and bright skin) from the template's are brought back by this share of the excess: cast shadows
-#: of the photo, or its glare.
-SHADING_SCALE = 0.06
+#: of the photo, or its glare. Here and below, two figures for scale and share: of an even photo, and of one with glare.
+SHADING_SCALE = (0.06, 0.04)
 SHADING_TOLERANCE = (0.46, 0.15)
-SHADING_SHARE = 0.75
+SHADING_SHARE = (0.75, 0.95)
+#: What is tolerated where there is glare: sun that falls on parts of a face leaves patches.
+GLARE_TOLERANCE = 0.1
 #: Scale at which skin takes the template's colour, face widths, and how much of it.
-COLOUR_SCALE = 0.08
+COLOUR_SCALE = (0.08, 0.05)
 COLOUR_SHARE = 0.9
 #: How far from the template's light a face is believed to be, natural log.
-MOST_GAP = 0.8
+MOST_GAP = (0.8, 1.5)
 #: How unevenly skin is off the template's colour (deviation, natural log of light) where lamps of two colours may have
 #: lit it, and surely have.
 TWO_LAMPS = (0.17, 0.25)
@@ -69,6 +71,8 @@ class Sheet:
     points: Points
     #: (3,) log linear light of the template's bare skin around the face; None where none shows.
     around: Floats | None
+    #: 0 to 1: how surely hard light fell on parts of the face in the photo.
+    glare: float = 0.0
 
 
 def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
@@ -79,7 +83,7 @@ def relight(sheet: Sheet, change: Floats, spread: Floats, look: Look) -> Floats:
     place, wanted, width = sheet.place, sheet.wanted, sheet.width_px
     clash = _clash(change)
     ratio = np.clip(np.float32(_between(RELIGHT_SHARE, clash)) * spread, -MAX_RELIGHT, MAX_RELIGHT)
-    lit = _toned(sheet.face + _tinted(ratio, place.colour_share), wanted, place, width, clash)
+    lit = _toned(sheet.face + _tinted(ratio, place.colour_share), sheet, clash)
     if look.glow or look.modelling != 1:
         lit = lit + _modelled(lit, place.trust, look, width) * place.tone_alpha[:, :, None]
     return _no_greener(_soft_shoulder(lit, wanted, place.skin * place.small_alpha), sheet)
@@ -98,28 +102,31 @@ def _no_greener(lit: Floats, sheet: Sheet) -> Floats:
     return np.asarray(lit + lacking[:, :, None] * np.array([0.5, -0.5, 0], np.float32), np.float32)  # no brighter by it
 
 
-def _toned(lit: Floats, wanted: Floats, place: Placement, width_px: float, clash: float) -> Floats:
+def _toned(lit: Floats, sheet: Sheet, clash: float) -> Floats:
     """(h, w, 3) the lit face with the tone of the rim, the skin's colour, and no stray shadow or contrast."""
+    wanted, place, width_px, glare = sheet.wanted, sheet.place, sheet.width_px, sheet.glare
     lit = lit + _tinted(_rim_tone(wanted - lit, place, RIM_DECAY * width_px), place.colour_share)
     trust = place.trust
     firm = max(clash, _brightness(wanted, trust))
-    gap = np.clip(wanted - lit, -MOST_GAP, MOST_GAP)
+    scale, most = _between(SHADING_SCALE, glare), _between(MOST_GAP, glare)
+    gap = np.clip(wanted - lit, -most, most)
     # Light changes its brightness over a cheek, its colour only over a whole face: but that of two lamps.
-    near, far = (skin_mean(gap, trust, scale * width_px) for scale in (SHADING_SCALE, COLOUR_SCALE))
+    near, far = (skin_mean(gap, trust, by * width_px) for by in (scale, _between(COLOUR_SCALE, glare)))
     tint = far - light.grey_of(far)[:, :, None]
     lamps = _two_lamps(tint, trust)
     if lamps > 0:
         fine = skin_mean(np.clip(wanted - lit, -LAMPS_GAP, LAMPS_GAP), trust, LAMPS_SCALE * width_px)
         tint = tint + np.float32(lamps) * (fine - light.grey_of(fine)[:, :, None] - tint)
     grey = light.grey_of(near)[:, :, None]
-    tolerated = _between(SHADING_TOLERANCE, firm)
+    tolerated = _between((_between(SHADING_TOLERANCE, firm), GLARE_TOLERANCE), glare)
     shade = grey - np.clip(grey, -tolerated, tolerated)
     # Eyes and lips hold their own colour against another complexion, not that of a coloured lamp beside them.
     common = (tint * trust[:, :, None]).sum(axis=(0, 1)) / max(float(trust.sum()), 1.0)
-    change = _tinted(np.asarray(SHADING_SHARE * shade + COLOUR_SHARE * common, np.float32), place.colour_share)
+    shade = np.float32(_between(SHADING_SHARE, glare)) * shade
+    change = _tinted(np.asarray(shade + COLOUR_SHARE * common, np.float32), place.colour_share)
     lit = lit + change + np.float32(COLOUR_SHARE) * (tint - common)
     most_tint = _between(MAX_TINT, firm) * (1 - LAMPS_TINT * lamps)
-    return _match_contrast(lit, wanted, place, SHADING_SCALE * width_px, firm=firm, most_tint=most_tint)
+    return _match_contrast(lit, wanted, place, scale * width_px, firm=firm, most_tint=most_tint)
 
 
 def _two_lamps(tint: Floats, trust: Mask) -> float:
@@ -144,7 +151,7 @@ def towards_neck(lit: Floats, sheet: Sheet, raster: Raster, look: Look) -> Float
 
 def _modelled(lit: Floats, trust: Mask, look: Look, width_px: float) -> Floats:
     """(h, w, 1) change of log light that makes the face brighter and its light and shade stronger or weaker."""
-    broad = light.grey_of(skin_mean(lit, trust, SHADING_SCALE * width_px))[:, :, None]
+    broad = light.grey_of(skin_mean(lit, trust, SHADING_SCALE[0] * width_px))[:, :, None]
     middle = float((broad[:, :, 0] * trust).sum() / max(float(trust.sum()), 1.0))
     return np.asarray(look.glow + (look.modelling - 1.0) * (broad - middle), np.float32)
 

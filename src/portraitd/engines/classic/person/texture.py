@@ -50,6 +50,10 @@ SHADOW = (0.5, 0.9)
 IN_SIGHT = 0.4
 EYE = (0.36, 0.5)
 WHOLE_EYE = 0.75
+#: How much brighter than the middle (natural log of light, smooth light taken out) the brightest skin is, a percentile
+#: of it, where there is glare, and surely. In evenly lit photos it is 0.12 to 0.35.
+BRIGHTEST = 97
+GLARE = (0.4, 0.55)
 #: How far hair shades the skin beside it, face widths: there, a photo's tone is believed less.
 HAIR_SHADE = 0.03
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
@@ -227,6 +231,20 @@ def _eyes() -> tuple[Floats, Floats]:
     gaps = (np.linalg.norm(points - points[list(ring)].mean(axis=0), axis=1) for ring in (LEFT_EYE, RIGHT_EYE))
     left, right = (np.asarray(np.clip((EYE[1] - gap) / (EYE[1] - EYE[0]), 0, 1), np.float32) for gap in gaps)
     return left, right
+
+
+def glare(face: FaceRegion, leaf: Leaf) -> float:
+    """0 to 1: how surely hard light falls on parts of the face: how much brighter than most the brightest skin is.
+
+    What is smooth in a photo's light is gone from the leaf's tone; a shine on nose and forehead is as little as an even
+    photo's.
+    """
+    on = uv_map()
+    skin = on.trust * (1 - on.raster.interpolate(face.beard)) * np.clip((leaf.weight - 0.2) / 0.3, 0, 1) > 0.3
+    if not skin.any():
+        return 0.0
+    middle, bright = np.percentile(light.grey_of(leaf.tone)[skin], [50, BRIGHTEST])
+    return float(np.clip((bright - middle - GLARE[0]) / (GLARE[1] - GLARE[0]), 0, 1))
 
 
 def hidden(face: FaceRegion, leaf: Leaf) -> Floats:

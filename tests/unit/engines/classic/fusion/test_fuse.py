@@ -27,12 +27,12 @@ from portraitd.engines.classic.fusion.fuse import (
     ranked_views,
 )
 from portraitd.engines.classic.fusion.place import Hidden, Placement, place_face
-from portraitd.engines.classic.fusion.tone import _toned
+from portraitd.engines.classic.fusion.tone import Sheet, _toned
 from portraitd.engines.classic.looks import Look
 from portraitd.engines.classic.person.album import Lender, Texture
 from portraitd.engines.classic.person.identity import Identity, view_of
 from portraitd.engines.classic.person.texture import SHARE, hidden, leaf_of, uv_map
-from portraitd.engines.classic.template.template_face import TemplateFace, read_template
+from portraitd.engines.classic.template.template_face import read_template
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
 from portraitd.faces.shape import mean_face
@@ -377,15 +377,15 @@ def test_eyes_lose_the_colour_of_a_lamp_but_not_that_of_their_own() -> None:
     lamp = np.zeros_like(wanted)
     lamp[:, : lamp.shape[1] // 2] = blue
     eyes = [np.rint(template.ground.points[list(ring)].mean(axis=0)).astype(int) for ring in EYES]
-    left = [_tint_left(wanted, wanted + light, place, template, eyes[0]) for light in (blue, lamp)]
+    sheet = Sheet(wanted, wanted, place, template.ground.width_px, template.ground.points, None)
+    left = [_tint_left(sheet, wanted + light, eyes[0]) for light in (blue, lamp)]
     assert left[0] > 0.2
     assert left[1] < 0.75 * left[0]
 
 
-def _tint_left(wanted: Floats, lit: Floats, place: Placement, template: TemplateFace, at: NDArray[np.int_]) -> float:
+def _tint_left(sheet: Sheet, lit: Floats, at: NDArray[np.int_]) -> float:
     """How much bluer than red the toned face stays there, beyond the template."""
-    toned = _toned(lit, wanted, place, template.ground.width_px, 0.0)
-    off = toned[at[1], at[0]] - wanted[at[1], at[0]]
+    off = (_toned(lit, sheet, 0.0) - sheet.wanted)[at[1], at[0]]
     return float(off[2] - off[0])
 
 

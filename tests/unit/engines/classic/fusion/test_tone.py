@@ -47,6 +47,11 @@ def place() -> Placement:
     return Placement(ones, ones, ones, ones, ones)
 
 
+def sheet(wanted: Floats, glare: float = 0.0) -> Sheet:
+    """Of a template with this light, (h, w, 3), on its skin."""
+    return Sheet(wanted, wanted, place(), 90.0, POINTS, None, glare)
+
+
 def slope(lit: Floats) -> Floats:
     detail = lit - cv2.blur(lit, (15, 15))
     inner = np.s_[12:-12, 12:-12]
@@ -157,13 +162,13 @@ AMBER, BLUE = np.array([0.25, 0.05, -0.5], np.float32), np.array([-0.3, 0.0, 0.5
 def test_the_colours_of_two_lamps_leave_no_patches() -> None:
     lit, wanted = lit_by(AMBER, BLUE), skin(DAY, seed=2)
     assert unevenness(lit) > 0.4
-    assert unevenness(_toned(lit, wanted, place(), 90.0, 0.0)) < unevenness(wanted) + 0.06
+    assert unevenness(_toned(lit, sheet(wanted), 0.0)) < unevenness(wanted) + 0.06
 
 
 def test_skin_under_one_lamp_keeps_its_own_colours() -> None:
     spots = lit_by(AMBER, AMBER)
     spots[40:46, 30:36] += np.array([0.15, -0.1, -0.05], np.float32)  # a red spot
-    found = _toned(spots, skin(DAY, seed=2), place(), 90.0, 0.0)
+    found = _toned(spots, sheet(skin(DAY, seed=2)), 0.0)
     red = (found[..., 0] - found[..., 1])[38:48, 28:38]
     assert red.max() - np.median(red) > 0.1
 
@@ -180,8 +185,22 @@ def test_under_two_lamps_specks_keep_little_of_their_colour() -> None:
     def blue_left(right: Floats) -> float:
         lit = lit_by(AMBER, right)
         lit[42:45, 20:23] += np.array([-0.5, 0.1, 0.6], np.float32)  # a blue speck
-        found = _toned(lit, skin(DAY, seed=2), place(), 90.0, 0.0)
+        found = _toned(lit, sheet(skin(DAY, seed=2)), 0.0)
         blue = (found[..., 2] - found[..., 0])[38:49, 16:27]
         return float(blue.max() - np.median(blue))
 
     assert blue_left(BLUE) < 0.5 * blue_left(AMBER)
+
+
+def test_sun_on_part_of_a_face_leaves_no_patch() -> None:
+    """Of an even photo as much stays as may be a cheek's own."""
+    patch = cv2.GaussianBlur(np.pad(np.ones((28, 28), np.float32), 34), (0, 0), 3)
+    sunny, wanted = skin(DAY) + 0.5 * patch[:, :, None], skin(DAY, seed=2)
+
+    def left(glare: float) -> float:
+        found = grey_of(_toned(sunny, sheet(wanted, glare), 0.0))
+        return float(found[40:56, 40:56].mean() - found[:16].mean())
+
+    assert left(0.0) > 0.3
+    assert left(1.0) < 0.6 * left(0.0)
+    assert left(1.0) < left(0.5) < left(0.0)

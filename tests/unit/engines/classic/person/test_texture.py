@@ -19,6 +19,7 @@ from portraitd.engines.classic.person.texture import (
     WORTH_POINTS,
     agreed,
     best_lender,
+    glare,
     hidden,
     leaf_of,
     leaf_seen,
@@ -245,6 +246,29 @@ def test_a_twin_out_of_sight_says_nothing_of_a_shadow() -> None:
     cv2.circle(hair, (x, y), round(0.2 * dark.mesh.box.width), 1.0, -1)
     assert shaded(leaf_of(dark))[CHEEK] > 0.9
     assert shaded(leaf_of(replace(dark, hair=hair)))[CHEEK] < 0.1
+
+
+def test_sun_on_part_of_a_face_is_glare() -> None:
+    def of(face: FaceRegion) -> float:
+        return glare(face, leaf_of(face))
+
+    assert of(face()) == 0
+    assert of(spotted(255, CHEEK)) == 1
+    assert of(spotted(165, CHEEK)) == 0  # a shine
+    assert of(spotted(60, CHEEK)) == 0  # a shadow
+
+
+def test_hair_and_beards_that_shine_are_no_glare_and_no_skin_is_none() -> None:
+    sunny = spotted(255, CHEEK)
+    hair = sunny.hair.copy()
+    x, y = (round(float(v)) for v in sunny.mesh.xy[CHEEK])
+    cv2.circle(hair, (x, y), round(0.2 * sunny.mesh.box.width), 1.0, -1)
+    under = replace(sunny, hair=hair)
+    assert glare(under, leaf_of(under)) == 0
+    vars(sunny)["beard"] = np.ones(regions.POINT_COUNT, np.float32)  # a white one
+    assert glare(sunny, leaf_of(sunny)) == 0
+    bald = replace(sunny, hair=np.ones_like(hair))
+    assert glare(bald, leaf_of(bald)) == 0
 
 
 def test_a_photo_without_the_shadow_lends_too() -> None:
