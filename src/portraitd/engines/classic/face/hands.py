@@ -20,8 +20,9 @@ from portraitd.images import Floats, Image, Mask, Points
 WORK_PX = 128
 AROUND = 0.25
 #: How far outside a face's contour the wrist of a hand before it is, face widths: little where a chin rests in it, less
-#: in a face that is mistaken for a hand.
-WRIST_AWAY = 0.12
+#: in a face that is mistaken for a hand; and the same of a hand that has this probability, as such faces have not.
+WRIST_AWAY, CERTAIN_AWAY = 0.12, 0.04
+CERTAIN = 0.98
 #: Half of a hand's breadth at each joint, in widths of the palm.
 BREADTH = np.array(
     [
@@ -85,7 +86,8 @@ def _reaches(hand: Hand, mesh: FaceMesh) -> bool:
     oval = mesh.xy[list(regions.FACE_OVAL)]
     inside = [cv2.pointPolygonTest(oval, (float(x), float(y)), measureDist=True) for x, y in hand.joints]
     broad = float(BREADTH.max()) * palm_width(hand.joints)
-    return inside[WRIST] < -WRIST_AWAY * mesh.box.width and max(inside) > -broad
+    away = CERTAIN_AWAY if hand.score > CERTAIN else WRIST_AWAY
+    return inside[WRIST] < -away * mesh.box.width and max(inside) > -broad
 
 
 def hand_at(image: Image, joints: Points) -> Mask:

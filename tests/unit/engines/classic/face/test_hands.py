@@ -124,6 +124,19 @@ def test_what_is_no_hand_before_the_face_covers_nothing(
     assert not hands_in_region(NO_MODELS, heads.head(), heads.MESH).any()
 
 
+@pytest.mark.parametrize(("away", "score", "before"), [(0.08, 0.99, True), (0.08, 0.9, False), (0.02, 0.99, False)])
+def test_a_wrist_right_beside_the_face_is_that_of_a_hand_that_is_certain(
+    find: list[Hand], away: float, score: float, before: bool
+) -> None:
+    """A hand laid on the forehead; a jaw is taken for a hand, too, but not with such certainty."""
+    oval = heads.MESH.xy[list(regions.FACE_OVAL)]
+    x, y = oval[oval[:, 0].argmin()]
+    joints = placed((float(x) - away * heads.WIDTH, float(y)), 40, 60)
+    find.append(Hand(joints, score))
+    picture, _ = with_hand(heads.head(), joints, (150, 100, 80))
+    assert hands_in_region(NO_MODELS, picture, heads.MESH).any() == before
+
+
 @pytest.mark.parametrize("scale", [0.3, 3.0])
 def test_of_any_size(find: list[Hand], scale: float) -> None:
     joints = placed((200 * scale, 330 * scale), 55 * scale)
