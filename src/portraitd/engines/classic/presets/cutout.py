@@ -18,6 +18,7 @@ from portraitd.engines.classic.person.identity import View
 from portraitd.engines.classic.presets.clothes.canvas import Canvas
 from portraitd.engines.classic.presets.clothes.fitting import Fitting, fitting_for
 from portraitd.engines.classic.presets.clothes.pattern import CLOSES_AT
+from portraitd.engines.classic.presets.clothes.sight import sight_of
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit, tailored
 from portraitd.engines.classic.presets.enlarge import resampled, textured
 from portraitd.engines.classic.presets.framing import (
@@ -87,11 +88,15 @@ class Cutout:
         return float(fit[1] @ LUMA), float(fit[2] @ LUMA)
 
 
-def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = None) -> Cutout:
+class BareShoulders(Exception):
+    """A photo whose person ought to wear something formal, has bare shoulders, and can't be dressed."""
+
+
+def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = None, *, even_bare: bool = True) -> Cutout:
     """The person of a view, placed as wished, the skin retouched by `strength` (0 to 1).
 
     outfit: drawn onto who wears nothing like it, if it fits. Raises AlgorithmFailed for a view without matte,
-    HeadCutOff for a photo that shows too little besides the face.
+    HeadCutOff for a photo that shows too little besides the face, and BareShoulders, unless `even_bare`.
     """
     view = turned_to_camera(view, wish.most_turn_deg)
     if view.alpha is None:
@@ -100,6 +105,10 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     person, fitting = read_person(view, alpha), None
     if outfit is not None and not _chin_is_hidden(view):
         fitting, share = _fitting_of(view, alpha, person, wish.straighten)
+    if outfit is not None and fitting is None and not even_bare:
+        sight = sight_of(view.image(), alpha, view.mesh.points, straightened(person, 1.0))
+        if sight.shoulders_are_bare():
+            raise BareShoulders
     if fitting is not None:
         person, wish = person.covered_below_chin(), replace(wish.for_clothes(), straighten=share)
     frame = find_frame(person, wish)
@@ -155,17 +164,22 @@ def _cut_at(view: View, alpha: Mask, frame: Frame, strength: float, *, clothed: 
 
 
 class _Once:
-    """A cutout that one thread makes while others that want it wait."""
+    """A cutout that one thread makes while others that want it wait; or why there is none."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: Cutout | None = None
+        self._made: Cutout | type[Exception] | None = None
 
     def get(self, make: Callable[[], Cutout]) -> Cutout:
         with self._lock:
             if self._made is None:
-                self._made = make()
-            return self._made
+                try:
+                    self._made = make()
+                except (HeadCutOff, BareShoulders) as error:
+                    self._made = type(error)
+            if isinstance(self._made, Cutout):
+                return self._made
+            raise self._made
 
 
 class Cutouts:
@@ -174,18 +188,18 @@ class Cutouts:
     def __init__(self, most: int) -> None:
         self._most = most
         #: The view is kept with its cutout, so that its id cannot become another view's.
-        self._kept: OrderedDict[tuple[int, Wish, float, Outfit | None], tuple[View, _Once]] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, Wish, float, Outfit | None, bool], tuple[View, _Once]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, view: View, wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
-        """`cut_out(view, wish, strength, outfit)`; its arrays must not be written to."""
-        key = (id(view), wish, strength, outfit)
+    def __call__(self, view: View, wish: Wish, strength: float, outfit: Outfit | None, *, even_bare: bool) -> Cutout:
+        """What `cut_out` gives or raises for these; its arrays must not be written to."""
+        key = (id(view), wish, strength, outfit, even_bare)
         with self._lock:
             _, once = self._kept.setdefault(key, (view, _Once()))
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        return once.get(lambda: cut_out(view, wish, strength, outfit))
+        return once.get(lambda: cut_out(view, wish, strength, outfit, even_bare=even_bare))
 
 
 def _shown_part(image: Image, alpha: Mask, frame: Frame) -> tuple[Image, Mask, Frame]:

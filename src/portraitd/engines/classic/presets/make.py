@@ -10,7 +10,7 @@ import numpy as np
 
 from portraitd.engines.classic.person.identity import Identity, View
 from portraitd.engines.classic.presets.clothes.tailor import Outfit
-from portraitd.engines.classic.presets.cutout import Cutout, Cutouts
+from portraitd.engines.classic.presets.cutout import BareShoulders, Cutout, Cutouts
 from portraitd.engines.classic.presets.framing import Wish
 from portraitd.engines.classic.presets.idphoto import MOST_TURN_DEG, WISH, id_photo
 from portraitd.engines.classic.presets.recipe import IdPhotoRecipe, outfit_of, read_recipe
@@ -41,7 +41,9 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
         # A head can be turned to the camera, but its crown not be made up.
         turnable = usable_views(identity, yaw_deg=MOST_TURN_DEG, roll_deg=12.0)
         views = _whole(views) or _whole(turnable) or views
-        cut = _cut_of(identity, sorted(views, key=_formality, reverse=True))
+        turned = [view for view in _whole(turnable) if all(view is not one for one in views)]
+        best = (sorted(some, key=_formality, reverse=True) for some in (views, turned))
+        cut = _cut_of(identity, [view for some in best for view in some])
         outfit = outfit_of(recipe.outfits, seed // len(recipe.backdrops))
         return id_photo(cut(WISH, recipe.retouch, outfit), recipe.backdrops[choice], rng)
     choice = seed % len(recipe.looks)
@@ -51,13 +53,18 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
 
 
 def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float, Outfit | None], Cutout]:
-    """Cuts out the first of these views, or else of all views, whose photo shows enough besides the face."""
+    """Cuts out the first of these views, or else of all views, whose photo shows enough besides the face.
+
+    Where something formal is to be worn, bare shoulders come after all others of these views.
+    """
     others = [view for view in identity.views if view.alpha is not None and all(view is not one for one in views)]
 
     def cut(wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
-        for view in (*views, *others):
-            with suppress(HeadCutOff):
-                return _cutouts(view, wish, strength, outfit)
+        for choice in (views, others):
+            for even_bare in (True,) if outfit is None else (False, True):
+                for view in choice:
+                    with suppress(HeadCutOff, BareShoulders):
+                        return _cutouts(view, wish, strength, outfit, even_bare=even_bare)
         raise HeadCutOff
 
     return cut

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.person.identity import view_of
+from portraitd.engines.classic.presets import cutout as cutout_module
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit
-from portraitd.engines.classic.presets.cutout import Cutout, cut_out
+from portraitd.engines.classic.presets.cutout import BareShoulders, Cutout, Cutouts, cut_out
 from portraitd.engines.classic.presets.dressing import in_clothes
 from portraitd.engines.classic.presets.framing import CHEEK_SIDES, CLOTHED_PX, PORTRAIT, Wish, roll_of
 from portraitd.engines.classic.presets.idphoto import WISH as DOCUMENT
@@ -18,7 +19,7 @@ from portraitd.engines.classic.presets.scene import CHIN_AT_MOST
 from portraitd.faces import regions
 from portraitd.images import Mask
 from tests.fakes import heads
-from tests.fakes.wearers import CHIN, SIZE, UNIT, Wearer
+from tests.fakes.wearers import CHIN, SHIRT, SIZE, UNIT, Wearer
 
 SUIT = Outfit((0.02, 0.02, 0.03), (0.8, 0.8, 0.8), (0.2, 0.01, 0.01))
 STUDIO = Wish((240.0, 204.0, 460.0), (384.0, 150.0), (110.0, 40.0, 200.0), chin_at_most=CHIN_AT_MOST, emergency=2.0)
@@ -121,6 +122,28 @@ class TestCutOut:
     def test_a_hand_before_the_chin_is_not_cut_off(self, hidden: float, dressed: bool) -> None:
         view = replace(Wearer().view(), hidden=lambda: np.full(468, hidden, np.float32))
         assert (cut_out(view, STUDIO, 0.0, SUIT).clothes is not None) == dressed
+
+    def test_bare_shoulders_that_cannot_be_dressed_are_told(self) -> None:
+        behind_hand = np.ones(468, np.float32)
+        bare, pale, dressed = (Wearer(shirt=shirt).view() for shirt in (heads.SKIN, (225, 215, 200), SHIRT))
+        with pytest.raises(BareShoulders):
+            cut_out(replace(bare, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT, even_bare=False)
+        assert cut_out(replace(bare, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT).clothes is None
+        assert cut_out(bare, STUDIO, 0.0, even_bare=False).clothes is None, "nobody asked for clothes"
+        for view in (pale, dressed):
+            cut_out(replace(view, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT, even_bare=False)
+
+    def test_bare_shoulders_that_can_be_dressed_are(self) -> None:
+        bare = Wearer(shirt=heads.SKIN).view()
+        assert cut_out(bare, STUDIO, 0.0, SUIT, even_bare=False).clothes is not None
+
+    def test_why_there_is_no_cutout_is_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        bare = replace(Wearer(shirt=heads.SKIN).view(), hidden=lambda: np.ones(468, np.float32))
+        cutouts = Cutouts(most=2)
+        for _ in range(2):
+            with pytest.raises(BareShoulders):
+                cutouts(bare, STUDIO, 0.0, SUIT, even_bare=False)
+            monkeypatch.setattr(cutout_module, "cut_out", None)
 
     @pytest.mark.parametrize("aside", [-0.1, 0.1])
     def test_clothes_are_where_the_neck_is(self, aside: float) -> None:

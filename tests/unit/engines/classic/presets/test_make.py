@@ -11,9 +11,10 @@ from portraitd.engines.classic.person.identity import Identity, View, view_of
 from portraitd.engines.classic.presets.make import make_preset, usable_views
 from portraitd.errors import AlgorithmFailed
 from portraitd.faces.shape import mean_face
+from portraitd.images import Image
 from portraitd.styles.catalog import load_catalog
 from tests.fakes import heads
-from tests.fakes.wearers import Wearer
+from tests.fakes.wearers import SHIRT, Wearer
 
 
 def view(name: str, quality: float, *, alone: bool = True, matted: bool = True) -> View:
@@ -71,3 +72,34 @@ def test_a_drawn_shirt_is_white_and_not_glaring(style_id: str, least: float, mos
     shirt = picture[-60:-10, 350:420].reshape(-1, 3)
     assert least < np.median(shirt) < most
     assert np.ptp(np.median(shirt, axis=0)) < 25
+
+
+def worn(shirt: tuple[int, int, int], *, turn: bool = False) -> View:
+    """Somebody who can't be dressed, for a hand is before the chin."""
+    made = replace(Wearer(shirt=shirt).view(), hidden=lambda: np.ones(468, np.float32))
+    return replace(made, pose=replace(made.pose, yaw_deg=14.0)) if turn else made
+
+
+def body(style_id: str, seed: int, *views: View) -> Image:
+    """(H, W, 3) the portrait below the chin."""
+    return make_preset(Identity(views, mean_face().points, None), load_catalog().get(style_id), seed)[-200:]
+
+
+@pytest.mark.parametrize("style_id", ["f_business_female", "f_idcard_female"])
+def test_bare_shoulders_are_shown_where_there_is_no_other_photo_only(style_id: str) -> None:
+    bare, clothed = worn(heads.SKIN), worn(SHIRT)
+    for seed in range(2):
+        both = body(style_id, seed, bare, clothed)
+        assert np.array_equal(both, body(style_id, seed, clothed))
+        assert not np.array_equal(both, body(style_id, seed, bare))
+
+
+def test_for_a_document_a_head_is_turned_before_shoulders_are_bare() -> None:
+    bare, turned = worn(heads.SKIN), worn(SHIRT, turn=True)
+    assert np.array_equal(body("f_idcard_female", 0, bare, turned), body("f_idcard_female", 0, turned))
+
+
+def test_in_a_scene_shoulders_may_be_bare() -> None:
+    bare, clothed = worn(heads.SKIN), worn(SHIRT)
+    both, alone = (body("f_summersport_female", 0, *views) for views in ((bare, clothed), (bare,)))
+    assert np.array_equal(both, alone)

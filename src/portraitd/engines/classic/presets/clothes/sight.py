@@ -37,6 +37,9 @@ EARS = (0.66, -0.2)
 JAW = 0.06
 #: Skin up to so far beyond where a neck was measured, and down to so far below the chin, is its side; face widths.
 NECK_SIDE = (0.12, 0.1)
+#: Where shoulders and arms are, face widths: to either side, and below the chin. Bare from so much skin among them on:
+#: a sleeveless dress and a pale jacket show 0.26, straps 0.7 or more.
+SHOULDERS, BARE = ((0.45, 1.2), (0.3, 1.1)), 0.5
 
 Flags = NDArray[np.bool_]
 
@@ -62,6 +65,14 @@ class Sight:
     def from_neck(self, aside: float) -> Sight:
         """The same, seen from a neck whose middle lies so far right of the chin's."""
         return replace(self, x=self.x - np.float32(aside))
+
+    def shoulders_are_bare(self) -> bool:
+        """Whether most of what shows of shoulders and arms is skin."""
+        (inner, outer), (high, low) = SHOULDERS
+        away = np.abs(self.x)
+        seen = (self.alpha > 0.5) & self.in_photo & ~self.hair
+        seen &= (away > inner) & (away < outer) & (self.y > high) & (self.y < low)
+        return float((self.skin & seen).sum()) > BARE * max(1, int(seen.sum()))
 
     def face(self) -> Flags:
         """(h, w) the face's mesh, and the next pixel."""
