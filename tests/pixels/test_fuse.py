@@ -417,6 +417,20 @@ def test_retouching_changes_skin_only(engine: ClassicEngine, load: Load, look: L
     assert np.median(pores[1]) < 0.98 * np.median(pores[0])
 
 
+@pytest.mark.parametrize("who", ["man", "woman"])
+def test_in_a_laughing_template_people_laugh(
+    engine: ClassicEngine, people: dict[str, Trained], load: Load, look: Look, who: str
+) -> None:
+    earnest, laughing = (
+        mouth_in_picture(
+            look(only(engine.generate(TemplateJob(load(name), people[who].identity, 1, SEED)))).mesh.points
+        )
+        for name in ("Gentleman", "Soccer")
+    )
+    assert laughing.smile > earnest.smile + 0.03
+    assert laughing.opening > earnest.opening + 0.02
+
+
 def test_a_look_that_smiles_smiles(engine: ClassicEngine, people: dict[str, Trained], load: Load, look: Look) -> None:
     smiling = LOOKS.index(replace(LOOKS[0], smile=0.06))
     plain, other = (

@@ -15,7 +15,7 @@ class Look:
     retouch: float = 0.0
     #: Brightness of the face against the template's, natural log.
     glow: float = 0.0
-    #: 0 to 1: how far the mouth follows the template's; 0 is the person's own expression.
+    #: 0 to 1: how far the mouth follows the template's; 0 is the person's own expression, but for the smile.
     expression: float = 0.9
     #: How much more the mouth smiles than it would, widths of the mouth.
     smile: float = 0.0

@@ -25,6 +25,12 @@ MOST_SMILE = 0.09
 #: leave a thin line of teeth and the lips of somebody else. And how far open it stays at most.
 CLOSING = 0.5
 MOST_OPEN = 0.16
+#: No smile that was measured is broader than 0.19.
+BROADEST_SMILE = 0.2
+#: The mouth's corners, and the middle of its inner lips.
+_TELLING = (*regions.MOUTH_CORNERS, 13, 14)
+#: Which way the lower lip goes from the upper one when they part: down and back.
+_PARTING = np.array([0.0, 0.88, 0.48], np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,22 @@ class Mouth:
 
 
 #: What differs by less stays as it is: how a mouth is held at rest is the person's own, too.
-HABIT = Mouth(opening=0.01, smile=0.05)
+HABIT = Mouth(opening=0.016, smile=0.05)
 
 
 def mouth_of(shape: Points) -> Mouth:
     """The mouth of a (468, 3) mesh in the mean face's frame."""
-    left, right, upper, lower = shape[list(_TELLING)]
-    width = max(float(np.linalg.norm(left - right)), 1e-6)
-    gap = float(np.linalg.norm(upper - lower)) / width
-    smile = float((upper[1] + lower[1]) / 2 - (left[1] + right[1]) / 2) / width
-    return Mouth(max(0.0, gap - SHUT), smile)
+    left, right, upper, lower = shape[list(_TELLING), 1]
+    return Mouth(max(0.0, _gap(shape) - SHUT), float((upper + lower) / 2 - (left + right) / 2) / _width(shape))
+
+
+def _gap(shape: Points) -> float:
+    """Of the inner lips, in widths of the mouth."""
+    return float(np.linalg.norm(shape[_TELLING[2]] - shape[_TELLING[3]])) / _width(shape)
+
+
+def _width(shape: Points) -> float:
+    return max(float(np.linalg.norm(shape[_TELLING[0]] - shape[_TELLING[1]])), 1e-6)
 
 
 def mouth_in_picture(points: Points) -> Mouth:
@@ -68,7 +80,7 @@ def apart(one: Mouth, other: Mouth) -> float:
 def towards(own: Mouth, other: Mouth, share: float) -> Mouth:
     """What becomes of one's own mouth `share` (0 to 1) of the way to another.
 
-    HABIT stays, and a laugh does not end: the more it shows of the teeth, the less it does.
+    HABIT stays. A laugh, which shows teeth, becomes a smile and no straight face.
     """
     smile = own.smile + _beyond(other.smile - own.smile, HABIT.smile)
     opening = own.opening + _beyond(other.opening - own.opening, HABIT.opening)
@@ -89,8 +101,8 @@ def smiling(mouth: Mouth, by: float) -> Mouth:
 
 
 def with_mouth(shape: Points, wanted: Mouth) -> Points:
-    """(468, 3) the shape, in the mean face's frame, with its mouth held like the wanted one, nearly: its width and its
-    gap are taken for straight.
+    """(468, 3) the shape, in the mean face's frame, with its mouth held like the wanted one, nearly: the lips' gap is
+    taken along the way they part, the width across.
     """
     own, few = mouth_of(shape), list(_TELLING)
     if own == wanted:
@@ -98,9 +110,13 @@ def with_mouth(shape: Points, wanted: Mouth) -> Points:
     rise, gap, width = _upright(shape[few])
     rises, gaps, widths = _upright(moves()[few])
     width = np.maximum(width, 1e-6)
+    smile = rise / width + np.clip(wanted.smile, -BROADEST_SMILE, BROADEST_SMILE) - own.smile
+    opening = gap / width + wanted.opening - own.opening
+    if wanted.opening > own.opening:
+        # An opening is counted from SHUT on: lips that lie closer together part by as much more.
+        opening += wanted.shows_teeth * max(0.0, SHUT - _gap(shape))
     # Amounts of a smile and of an opening, of which all three lengths are linear: lengths that stand in the wanted
-    # proportions to the width that the mouth then has. Lips that the mesh has a little apart, though shut, keep that.
-    smile, opening = rise / width + wanted.smile - own.smile, gap / width + wanted.opening - own.opening
+    # proportions to the width that the mouth then has.
     slope = np.stack([rises - smile * widths, gaps - opening * widths])
     amounts = np.linalg.solve(slope, [smile * width - rise, opening * width - gap])
     return np.asarray(shape + moves() @ amounts, np.float32)
@@ -112,12 +128,6 @@ def _upright(telling: Floats) -> tuple[Floats, Floats, Floats]:
     left, right, upper, lower = telling
     gap = np.tensordot(_PARTING, lower - upper, axes=1)
     return (upper[1] + lower[1]) / 2 - (left[1] + right[1]) / 2, gap, right[0] - left[0]
-
-
-#: The mouth's corners, and the middle of its inner lips.
-_TELLING = (*regions.MOUTH_CORNERS, 13, 14)
-#: Which way the lower lip goes from the upper one when they part: down and back.
-_PARTING = np.array([0.0, 0.88, 0.48], np.float32)
 
 
 @lru_cache(maxsize=1)

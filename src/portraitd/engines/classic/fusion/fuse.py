@@ -91,8 +91,8 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     if texture.lender is not None:
         texture = replace(texture, lender=replace(texture.lender, face=_retouched(texture.lender.face, look)))
     shape = shape_for(identity, view)
-    own = mouth_of(shape)
-    wanted = smiling(towards(own, mouth_in_picture(target.mesh.points), look.expression), look.smile)
+    own, theirs = mouth_of(shape), mouth_in_picture(target.mesh.points)
+    wanted = smiling(towards(own, theirs, look.expression), look.smile)
     posed = posed_like(target.mesh, with_mouth(shape, wanted), view)
     raster = rasterise(posed, target.image.shape[:2], max(2, round(target.mesh.box.width / GRID_PX)), grow=0.35)
     points = np.asarray((posed[:, :2] + 0.5) * np.float32(ground.shrink) - 0.5, np.float32)
@@ -118,7 +118,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     shown = np.asarray(place.seen * clean, np.float32)
     alpha = ground.alpha * part_of(shown, full, part)
     matched = _match_texture(warped, part_of(gain, full, part, cv2.INTER_CUBIC), template, alpha, rng)
-    teeth = wanted.shows_teeth * (1 - own.shows_teeth)
+    teeth = min(wanted.shows_teeth, theirs.shows_teeth) - own.shows_teeth
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
     layers = _Layers(without_tails(target.image, ground, points, shown), matched, alpha, ground.bare * shown)

@@ -52,6 +52,8 @@ SOFTNESS, SIDEWAYS = 0.5, 0.5
 CHIN_RING, HIDDEN = (150, 149, 176, 148, 152, 377, 400, 378, 379), 0.4
 #: A head that is tilted less than this is upright, degrees.
 UPRIGHT_DEG = 2.0
+#: Most views of which it is kept that there is no cutout, or that there is one.
+MOST_KEPT = 32
 #: How far below the chin a neck is stretched from, and below the collar's edge to, face widths.
 BENEATH = 0.03
 
@@ -105,15 +107,15 @@ def cut_out(view: View, wish: Wish, strength: float, outfit: Outfit | None = Non
     person, fitting = read_person(view, alpha), None
     if outfit is not None and not _chin_is_hidden(view):
         fitting, share = _fitting_of(view, alpha, person, wish.straighten)
-    if outfit is not None and fitting is None and not even_bare:
-        sight = sight_of(view.image(), alpha, view.mesh.points, straightened(person, 1.0))
-        if sight.shoulders_are_bare():
-            raise BareShoulders
     if fitting is not None:
         person, wish = person.covered_below_chin(), replace(wish.for_clothes(), straighten=share)
     frame = find_frame(person, wish)
     if head_is_cut_off(person, frame):
         raise HeadCutOff
+    if outfit is not None and fitting is None and not even_bare:
+        sight = sight_of(view.image(), alpha, view.mesh.points, straightened(person, 1.0))
+        if sight.shoulders_are_bare():
+            raise BareShoulders
     cutout = _cut_at(view, alpha, frame, strength, clothed=fitting is not None)
     if fitting is None or outfit is None:
         return cutout
@@ -170,6 +172,11 @@ class _Once:
         self._lock = threading.Lock()
         self._made: Cutout | type[Exception] | None = None
 
+    @property
+    def is_small(self) -> bool:
+        """Whether it is known that there is none."""
+        return isinstance(self._made, type)
+
     def get(self, make: Callable[[], Cutout]) -> Cutout:
         with self._lock:
             if self._made is None:
@@ -183,7 +190,10 @@ class _Once:
 
 
 class Cutouts:
-    """The last few cutouts made: results of one job often show one view in one frame."""
+    """The last few cutouts made: results of one job often show one view in one frame.
+
+    Why there is no cutout of a view is kept until those that were made before are gone.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -197,7 +207,7 @@ class Cutouts:
         with self._lock:
             _, once = self._kept.setdefault(key, (view, _Once()))
             self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
+            while len(self._kept) > MOST_KEPT or sum(not one.is_small for _, one in self._kept.values()) > self._most:
                 self._kept.popitem(last=False)
         return once.get(lambda: cut_out(view, wish, strength, outfit, even_bare=even_bare))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from functools import partial
 
 import cv2
 import numpy as np
@@ -55,16 +55,23 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
 def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float, Outfit | None], Cutout]:
     """Cuts out the first of these views, or else of all views, whose photo shows enough besides the face.
 
-    Where something formal is to be worn, bare shoulders come after all others of these views.
+    Where something formal is to be worn, bare shoulders that can't be dressed come after all others of these views.
     """
     others = [view for view in identity.views if view.alpha is not None and all(view is not one for one in views)]
 
     def cut(wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
+        made = partial(_cutouts, wish=wish, strength=strength, outfit=outfit)
         for choice in (views, others):
-            for even_bare in (True,) if outfit is None else (False, True):
-                for view in choice:
-                    with suppress(HeadCutOff, BareShoulders):
-                        return _cutouts(view, wish, strength, outfit, even_bare=even_bare)
+            bare = []
+            for view in choice:
+                try:
+                    return made(view, even_bare=outfit is None)
+                except HeadCutOff:
+                    continue
+                except BareShoulders:
+                    bare.append(view)
+            if bare:
+                return made(bare[0], even_bare=True)
         raise HeadCutOff
 
     return cut

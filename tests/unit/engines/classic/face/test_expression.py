@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from portraitd.engines.classic.face.expression import (
+    BROADEST_SMILE,
     CLOSING,
     HABIT,
     MOST_OPEN,
@@ -15,6 +16,7 @@ from portraitd.engines.classic.face.expression import (
     apart,
     mouth_in_picture,
     mouth_of,
+    moves,
     smiling,
     towards,
     with_mouth,
@@ -40,6 +42,34 @@ def test_a_mouth_is_held_as_asked(opening: float, smile: float) -> None:
     found = mouth_of(with_mouth(face(), wanted))
     assert found.smile == pytest.approx(smile, abs=0.008)
     assert found.opening == pytest.approx(max(0.0, opening - SHUT + gap(face())), abs=0.008)
+
+
+def test_lips_that_touch_part_as_far_as_others_do() -> None:
+    """What the mesh calls open begins at a gap, and a photo's shut lips may lie closer."""
+    touching = face()
+    touching[[13, 14]] = touching[[13, 14]].mean(axis=0)
+    assert mouth_of(with_mouth(touching, Mouth(0.1, 0.05))).opening == pytest.approx(0.1, abs=0.01)
+    assert gap(with_mouth(touching, Mouth(0.0, 0.1))) < 0.02, "a smile alone parts none"
+
+
+def test_no_smile_is_broader_than_people_smile() -> None:
+    broad, endless = (with_mouth(face(), Mouth(0.0, smile)) for smile in (BROADEST_SMILE, 9.0))
+    np.testing.assert_allclose(broad, endless, atol=1e-5)
+
+
+def test_a_row_of_points_moves_smoothly() -> None:
+    """One wrong sign in the table would be a dent."""
+    ways = moves()
+    for ring in (regions.LIPS_OUTER, regions.LIPS_INNER):
+        along = ways[list(ring)]
+        bend = np.roll(along, 1, axis=0) - 2 * along + np.roll(along, -1, axis=0)
+        corners = [ring.index(point) for point in ring if point in {*regions.MOUTH_CORNERS, 78, 308}]
+        assert np.abs(np.delete(bend, corners, axis=0)).max() < 0.7
+    near = np.linalg.norm(mean_face().points[:, None] - mean_face().points, axis=2) + np.eye(regions.POINT_COUNT)
+    lips = np.isin(np.arange(regions.POINT_COUNT), [*regions.LIPS_OUTER, *regions.LIPS_INNER])
+    near[:, lips] = 9
+    nearest = near.argmin(axis=1)
+    assert np.abs(ways - ways[nearest])[~lips].max() < 0.8
 
 
 def gap(points: Points) -> float:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from types import ModuleType
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from portraitd.engines.classic.face.expression import Mouth, mouth_in_picture, mouth_of, towards
 from portraitd.engines.classic.face.geometry import beside_ring, pose_shape, rasterise
 from portraitd.engines.classic.face.hair import LENDABLE, hair_in_place, lendable_in_place
 from portraitd.engines.classic.face.light import log_light
 from portraitd.engines.classic.face.region import FaceRegion, read_region, region_box
 from portraitd.engines.classic.face.warp import OFF_THE_EDGE, OFF_WHERE_TURNED, off_the_edge
+from portraitd.engines.classic.fusion import fuse as fuse_module
+from portraitd.engines.classic.fusion import trial
 from portraitd.engines.classic.fusion.fuse import (
     BESIDE_LENT,
     LIFT,
@@ -28,15 +33,18 @@ from portraitd.engines.classic.fusion.fuse import (
 )
 from portraitd.engines.classic.fusion.place import Hidden, Placement, place_face
 from portraitd.engines.classic.fusion.tone import Sheet, _toned
-from portraitd.engines.classic.looks import Look
+from portraitd.engines.classic.fusion.trial import draft
+from portraitd.engines.classic.looks import LOOKS, Look
 from portraitd.engines.classic.person.album import Lender, Texture
 from portraitd.engines.classic.person.identity import Identity, view_of
 from portraitd.engines.classic.person.texture import SHARE, hidden, leaf_of, uv_map
+from portraitd.engines.classic.template import outline
+from portraitd.engines.classic.template.outline import with_outline
 from portraitd.engines.classic.template.template_face import read_template
 from portraitd.faces import regions
 from portraitd.faces.mesh import FaceMesh
-from portraitd.faces.shape import mean_face
-from portraitd.images import Floats, Image, from_linear, to_linear
+from portraitd.faces.shape import align_to_mean, mean_face
+from portraitd.images import Floats, Image, Points, from_linear, to_linear
 from tests.fakes import heads
 
 Colour = tuple[int, int, int]
@@ -487,3 +495,70 @@ def test_a_black_and_white_photo_has_red_lips_in_a_template_in_colour_alone() ->
         lip, cheek = made[y - [3, 0], x]
         assert (lip[0] / lip[1] > 1.1 * cheek[0] / cheek[1]) == red
         assert (np.ptp(lip) > 10) == red
+
+
+class Seen(Exception):
+    """What a test wanted to see has been seen."""
+
+
+@pytest.mark.parametrize(
+    ("module", "made"),
+    [
+        (fuse_module, lambda template, who, view: fuse(template, who, view, LOOKS[0], np.random.default_rng(0))),
+        (trial, draft),
+        (outline, lambda template, who, _: with_outline(template, who.shape)),
+    ],
+)
+def test_portrait_draft_and_outline_hold_one_mouth(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, made: Callable[..., object]
+) -> None:
+    """The person's own, on its way to the template's."""
+    held: list[tuple[Mouth, Mouth]] = []
+
+    def with_mouth(shape: Points, wanted: Mouth) -> Points:
+        held.append((mouth_of(shape), wanted))
+        raise Seen
+
+    monkeypatch.setattr(module, "with_mouth", with_mouth)
+    view, template = view_of("a view", heads.head(), heads.MESH, 1.0), read_template(heads.head(), opened(20))
+    with pytest.raises(Seen):
+        made(template, Identity((view,), mean_face().points, None), view)
+    (own, wanted), theirs = held[0], mouth_in_picture(template.face.mesh.points)
+    assert theirs.opening > own.opening + 0.2
+    assert wanted == towards(own, theirs, LOOKS[0].expression)
+
+
+def test_the_template_is_told_how_hard_the_photo_s_light_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    def relight(sheet: Sheet, *_: object) -> Floats:
+        told.append(sheet.glare)
+        return sheet.face
+
+    monkeypatch.setattr(fuse_module, "relight", relight)
+    sunny = heads.head()
+    x, y = np.rint(heads.MESH.xy[50]).astype(int)
+    cv2.circle(sunny, (int(x), int(y)), round(0.12 * heads.WIDTH), (255, 255, 255), -1)
+    for picture in (heads.head(), sunny):
+        view = view_of("a view", picture, heads.MESH, 1.0)
+        identity = Identity((view,), mean_face().points, None)
+        fuse(read_template(heads.head(), heads.MESH), identity, view, Look(), np.random.default_rng(0))
+    assert told == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("theirs", "own", "shown"), [(20, 0, True), (0, 1.5, False), (20, 20, False)])
+def test_the_template_s_teeth_show_where_it_shows_some_and_the_photo_none(
+    monkeypatch: pytest.MonkeyPatch, theirs: float, own: float, shown: bool
+) -> None:
+    laid: list[float] = []
+    monkeypatch.setattr(fuse_module, "_with_teeth", lambda face, *rest: laid.append(rest[-1]) or face)
+    view = view_of("a view", heads.head(), opened(own), 1.0)
+    identity = Identity((view,), shape_of(opened(own)), None)
+    template = read_template(heads.head(), opened(theirs))
+    for look in (Look(), Look(expression=0.0)):
+        fuse(template, identity, view, look, np.random.default_rng(0))
+    assert bool(laid) == shown
+
+
+def shape_of(mesh: FaceMesh) -> Points:
+    return np.asarray(align_to_mean(mesh.points).inverse().apply(mesh.points), np.float32)

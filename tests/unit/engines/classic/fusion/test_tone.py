@@ -204,3 +204,15 @@ def test_sun_on_part_of_a_face_leaves_no_patch() -> None:
     assert left(0.0) > 0.3
     assert left(1.0) < 0.6 * left(0.0)
     assert left(1.0) < left(0.5) < left(0.0)
+
+
+def test_sun_however_bright_and_warm_leaves_no_patch() -> None:
+    patch = cv2.GaussianBlur(np.pad(np.ones((28, 28), np.float32), 34), (0, 0), 3)[:, :, None]
+    sunny, wanted = skin(DAY) + 1.3 * patch + patch * np.float32([0.3, 0.0, -0.4]), skin(DAY, seed=2)
+    left = [
+        (found[40:56, 40:56] - found[:16, :16]).mean(axis=(0, 1))
+        for found in (_toned(sunny, sheet(wanted, glare), 0.0) for glare in (0.0, 1.0))
+    ]
+    brighter, bluer = ([grey_of(one[None, None]).item() for one in left], [float(one[2] - one[0]) for one in left])
+    assert brighter[1] < 0.35 * brighter[0]
+    assert abs(bluer[1]) < 0.35 * abs(bluer[0])

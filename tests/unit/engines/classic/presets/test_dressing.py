@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portraitd.engines.classic.person.identity import view_of
+from portraitd.engines.classic.person.identity import View, view_of
 from portraitd.engines.classic.presets import cutout as cutout_module
 from portraitd.engines.classic.presets.clothes.tailor import Clothes, Outfit
 from portraitd.engines.classic.presets.cutout import BareShoulders, Cutout, Cutouts, cut_out
@@ -16,7 +16,9 @@ from portraitd.engines.classic.presets.dressing import in_clothes
 from portraitd.engines.classic.presets.framing import CHEEK_SIDES, CLOTHED_PX, PORTRAIT, Wish, roll_of
 from portraitd.engines.classic.presets.idphoto import WISH as DOCUMENT
 from portraitd.engines.classic.presets.scene import CHIN_AT_MOST
+from portraitd.errors import HeadCutOff
 from portraitd.faces import regions
+from portraitd.faces.mesh import FaceMesh
 from portraitd.images import Mask
 from tests.fakes import heads
 from tests.fakes.wearers import CHIN, SHIRT, SIZE, UNIT, Wearer
@@ -137,13 +139,62 @@ class TestCutOut:
         bare = Wearer(shirt=heads.SKIN).view()
         assert cut_out(bare, STUDIO, 0.0, SUIT, even_bare=False).clothes is not None
 
-    def test_why_there_is_no_cutout_is_remembered(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        bare = replace(Wearer(shirt=heads.SKIN).view(), hidden=lambda: np.ones(468, np.float32))
-        cutouts = Cutouts(most=2)
-        for _ in range(2):
-            with pytest.raises(BareShoulders):
-                cutouts(bare, STUDIO, 0.0, SUIT, even_bare=False)
-            monkeypatch.setattr(cutout_module, "cut_out", None)
+    @pytest.mark.parametrize("why", [BareShoulders, HeadCutOff])
+    def test_why_there_is_no_cutout_is_remembered(self, monkeypatch: pytest.MonkeyPatch, why: type[Exception]) -> None:
+        """And pushes out none that there is."""
+        asked: list[View] = []
+
+        def cut(view: View, *_: object, **__: object) -> Cutout:
+            asked.append(view)
+            if view is not one:
+                raise why
+            return cutout(None)
+
+        monkeypatch.setattr(cutout_module, "cut_out", cut)
+        cutouts, one, many = Cutouts(most=1), Wearer().view(), [Wearer().view() for _ in range(40)]
+
+        def failed(view: View) -> None:
+            with pytest.raises(why):
+                cutouts(view, STUDIO, 0.0, SUIT, even_bare=False)
+
+        for view in many:
+            failed(view)
+        first = cutouts(one, STUDIO, 0.0, SUIT, even_bare=False)
+        failed(many[-1])
+        assert cutouts(one, STUDIO, 0.0, SUIT, even_bare=False) is first
+        assert len(asked) == 41
+        failed(many[0])
+        assert len(asked) == 42, "forgotten: there is an end to what is kept"
+
+    def test_a_black_and_white_photo_does_not_tell_bare_shoulders(self) -> None:
+        made = Wearer(shirt=(140, 140, 140)).view()
+        grey = np.repeat(cv2.cvtColor(made.image(), cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
+        cut_out(
+            replace(made, image=lambda: grey, hidden=lambda: np.ones(468, np.float32)),
+            STUDIO,
+            0.0,
+            SUIT,
+            even_bare=False,
+        )
+
+    def test_a_deep_neckline_is_no_bare_shoulder(self) -> None:
+        view = replace(Wearer(bare_to=1.0, opening=0.42).view(), hidden=lambda: np.ones(468, np.float32))
+        cut_out(view, STUDIO, 0.0, SUIT, even_bare=False)
+
+    def test_shoulders_are_bare_however_the_head_is_tilted(self) -> None:
+        made, turn = Wearer(shirt=heads.SKIN).view(), cv2.getRotationMatrix2D((400.0, 380.0), 25, 1.0)
+        pictures = (made.image(), made.alpha())
+        image, alpha = (cv2.warpAffine(one, turn, SIZE, borderMode=cv2.BORDER_REPLICATE) for one in pictures)
+        points = np.column_stack([made.mesh.xy @ turn[:, :2].T + turn[:, 2], made.mesh.points[:, 2]])
+        view = view_of("tilted", image, FaceMesh(points.astype(np.float32), 1.0), 0.9)
+        with pytest.raises(BareShoulders):
+            cut_out(
+                replace(view, alpha=lambda: alpha, hidden=lambda: np.ones(468, np.float32)),
+                STUDIO,
+                0.0,
+                SUIT,
+                even_bare=False,
+            )
 
     @pytest.mark.parametrize("aside", [-0.1, 0.1])
     def test_clothes_are_where_the_neck_is(self, aside: float) -> None:

@@ -99,6 +99,16 @@ def test_for_a_document_a_head_is_turned_before_shoulders_are_bare() -> None:
     assert np.array_equal(body("f_idcard_female", 0, bare, turned), body("f_idcard_female", 0, turned))
 
 
+def test_a_photo_that_faces_the_camera_comes_before_one_that_must_be_turned() -> None:
+    front, turned = worn(SHIRT), worn((60, 60, 90), turn=True)
+    assert np.array_equal(body("f_idcard_female", 0, turned, front), body("f_idcard_female", 0, front))
+
+
+def test_for_a_document_the_more_formal_photo_is_taken() -> None:
+    plain, lesser = worn(SHIRT), replace(worn((60, 60, 90)), quality=0.7)
+    assert np.array_equal(body("f_idcard_female", 0, lesser, plain), body("f_idcard_female", 0, plain))
+
+
 def test_in_a_scene_shoulders_may_be_bare() -> None:
     bare, clothed = worn(heads.SKIN), worn(SHIRT)
     both, alone = (body("f_summersport_female", 0, *views) for views in ((bare, clothed), (bare,)))

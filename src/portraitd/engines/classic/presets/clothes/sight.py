@@ -67,7 +67,9 @@ class Sight:
         return replace(self, x=self.x - np.float32(aside))
 
     def shoulders_are_bare(self) -> bool:
-        """Whether most of what shows of shoulders and arms is skin."""
+        """Whether most of what shows of shoulders and arms is skin; a black and white photo does not tell."""
+        if light.is_grey(self.image):
+            return False
         (inner, outer), (high, low) = SHOULDERS
         away = np.abs(self.x)
         seen = (self.alpha > 0.5) & self.in_photo & ~self.hair
