@@ -21,6 +21,9 @@ SHUT = 0.06
 TEETH = 0.1
 #: Up to here lips can be shut in a smile: of 108 people whose are, the merriest has 0.08.
 MOST_SMILE = 0.09
+#: How far lips go on the way to others that are farther apart: with all of the template's teeth between them they are
+#: hardly anybody's own (measured on identity distance).
+PARTING = 0.5
 #: How far an open mouth goes on the way to one that is less open: a laugh becomes a smile, where shutting it would
 #: leave a thin line of teeth and the lips of somebody else. And how far open it stays at most.
 CLOSING = 0.5
@@ -83,11 +86,12 @@ def towards(own: Mouth, other: Mouth, share: float) -> Mouth:
     HABIT stays. A laugh, which shows teeth, becomes a smile and no straight face.
     """
     smile = own.smile + _beyond(other.smile - own.smile, HABIT.smile)
-    opening = own.opening + _beyond(other.opening - own.opening, HABIT.opening)
+    farther = _beyond(other.opening - own.opening, HABIT.opening)
+    opening = own.opening + (PARTING if farther > 0 else CLOSING) * farther
     if smile < own.smile:
         smile += (1 - CLOSING) * own.shows_teeth * (own.smile - smile)
-    if opening < own.opening:
-        opening = min(own.opening + CLOSING * (opening - own.opening), max(opening, MOST_OPEN))
+    if farther < 0:
+        opening = min(opening, max(own.opening + farther, MOST_OPEN))
     return Mouth(*(mine + share * (goal - mine) for mine, goal in ((own.opening, opening), (own.smile, smile))))
 
 

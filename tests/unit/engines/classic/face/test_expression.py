@@ -11,6 +11,7 @@ from portraitd.engines.classic.face.expression import (
     HABIT,
     MOST_OPEN,
     MOST_SMILE,
+    PARTING,
     SHUT,
     Mouth,
     apart,
@@ -106,7 +107,9 @@ def test_a_mouth_follows_another_in_what_is_more_than_a_habit(sign: int) -> None
 
 def test_lips_follow_others_in_what_is_more_than_a_habit() -> None:
     assert towards(Mouth(0.3, 0.1), Mouth(0.3 + 0.8 * HABIT.opening, 0.1), 1.0) == Mouth(0.3, 0.1)
-    assert towards(Mouth(0.3, 0.1), Mouth(0.5, 0.1), 1.0).opening == pytest.approx(0.5 - HABIT.opening)
+    assert towards(Mouth(0.3, 0.1), Mouth(0.5, 0.1), 1.0).opening == pytest.approx(
+        0.3 + PARTING * (0.2 - HABIT.opening)
+    )
 
 
 def test_a_laugh_stays_a_smile_where_the_other_is_earnest() -> None:
