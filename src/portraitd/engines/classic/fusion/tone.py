@@ -24,7 +24,8 @@ MAX_RELIGHT = 1.6
 RIM_DECAY = 0.12
 #: Light and shade of this scale (face widths) that lie farther than tolerated (natural log; under like and unlike
 #: light, or on dark and bright skin) from the template's are brought back by this share of the excess: cast shadows
-#: of the photo, or its glare. Here and below, two figures for scale and share: of an even photo, and of one with glare.
+#: of the photo, or its glare. Of scale and share, as of COLOUR_SCALE and MOST_GAP below, the first is an even photo's,
+#: the second one's with glare.
 SHADING_SCALE = (0.06, 0.04)
 SHADING_TOLERANCE = (0.46, 0.15)
 SHADING_SHARE = (0.75, 0.95)

@@ -54,6 +54,8 @@ WHOLE_EYE = 0.75
 #: of it, where there is glare, and surely. In evenly lit photos it is 0.12 to 0.35.
 BRIGHTEST = 97
 GLARE = (0.4, 0.55)
+#: What is looked at for it: how surely skin is bare, and how much the photo counts there.
+SURELY_BARE, SURELY_SEEN = 0.3, 0.35
 #: How far hair shades the skin beside it, face widths: there, a photo's tone is believed less.
 HAIR_SHADE = 0.03
 #: How many points of the mesh another photo must show better for its detail to be worth taking.
@@ -240,7 +242,8 @@ def glare(face: FaceRegion, leaf: Leaf) -> float:
     photo's.
     """
     on = uv_map()
-    skin = on.trust * (1 - on.raster.interpolate(face.beard)) * np.clip((leaf.weight - 0.2) / 0.3, 0, 1) > 0.3
+    bare = on.trust * (1 - on.raster.interpolate(face.beard))
+    skin = (bare > SURELY_BARE) & (leaf.weight > SURELY_SEEN)
     if not skin.any():
         return 0.0
     middle, bright = np.percentile(light.grey_of(leaf.tone)[skin], [50, BRIGHTEST])

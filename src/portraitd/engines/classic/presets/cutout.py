@@ -52,8 +52,9 @@ SOFTNESS, SIDEWAYS = 0.5, 0.5
 CHIN_RING, HIDDEN = (150, 149, 176, 148, 152, 377, 400, 378, 379), 0.4
 #: A head that is tilted less than this is upright, degrees.
 UPRIGHT_DEG = 2.0
-#: Most views of which it is kept that there is no cutout, or that there is one.
-MOST_KEPT = 32
+#: Most views of which it is kept that there is no cutout, or that there is one: a person has four with a matte, and
+#: each keeps its photo.
+MOST_KEPT = 8
 #: How far below the chin a neck is stretched from, and below the collar's edge to, face widths.
 BENEATH = 0.03
 
