@@ -19,7 +19,7 @@ from portraitd.images import Floats, Points
 SHUT = 0.06
 #: From this gap on there are teeth to see.
 TEETH = 0.1
-#: Up to here lips can be shut in a smile: of 108 people whose are, the merriest has 0.08.
+#: Up to here lips can be shut in a smile: of 98 faces whose are, the merriest has 0.08.
 MOST_SMILE = 0.09
 #: How far lips go on the way to others that are farther apart: with all of the template's teeth between them they are
 #: hardly anybody's own (measured on identity distance).
