@@ -31,9 +31,11 @@ MOST_OPEN = 0.16
 #: No smile that was measured is broader than 0.19.
 BROADEST_SMILE = 0.2
 #: The mouth's corners, and the middle of its inner lips.
-_TELLING = (*regions.MOUTH_CORNERS, 13, 14)
-#: Which way the lower lip goes from the upper one when they part: down and back.
-_PARTING = np.array([0.0, 0.88, 0.48], np.float32)
+_TELLING = [*regions.MOUTH_CORNERS, 13, 14]
+#: Which way the lower lip goes from the upper one when they part.
+_DOWN_AND_BACK = np.array([0.0, 0.88, 0.48], np.float32)
+#: Lips that part by this much, in widths of the mouth, are apart: teeth half seen would be half lip.
+APART = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ HABIT = Mouth(opening=0.016, smile=0.05)
 
 def mouth_of(shape: Points) -> Mouth:
     """The mouth of a (468, 3) mesh in the mean face's frame."""
-    left, right, upper, lower = shape[list(_TELLING), 1]
+    left, right, upper, lower = shape[_TELLING, 1]
     return Mouth(max(0.0, _gap(shape) - SHUT), float((upper + lower) / 2 - (left + right) / 2) / _width(shape))
 
 
@@ -99,26 +101,35 @@ def _beyond(value: float, spared: float) -> float:
     return float(np.sign(value)) * max(0.0, abs(value) - spared)
 
 
+def parted(own: Mouth, wanted: Mouth) -> float:
+    """0 to 1: how far lips are apart that were not, on the way from one mouth to the other."""
+    return float(np.clip((wanted.opening - own.opening) / APART, 0, 1))
+
+
 def smiling(mouth: Mouth, by: float) -> Mouth:
     """The mouth with its corners higher by this, up to MOST_SMILE; a wider smile stays."""
     return replace(mouth, smile=max(mouth.smile, min(mouth.smile + by, MOST_SMILE)))
+
+
+def following(shape: Points, points: Points, share: float) -> Points:
+    """(468, 3) the shape, in the mean face's frame, its mouth `share` (0 to 1) of the way to that of (468, 3) px."""
+    return with_mouth(shape, towards(mouth_of(shape), mouth_in_picture(points), share))
 
 
 def with_mouth(shape: Points, wanted: Mouth) -> Points:
     """(468, 3) the shape, in the mean face's frame, with its mouth held like the wanted one, nearly: the lips' gap is
     taken along the way they part, the width across.
     """
-    own, few = mouth_of(shape), list(_TELLING)
+    own = mouth_of(shape)
     if own == wanted:
         return shape.astype(np.float32)
-    rise, gap, width = _upright(shape[few])
-    rises, gaps, widths = _upright(moves()[few])
+    rise, gap, width = _upright(shape[_TELLING])
+    rises, gaps, widths = _upright(moves()[_TELLING])
     width = np.maximum(width, 1e-6)
     smile = rise / width + np.clip(wanted.smile, -BROADEST_SMILE, BROADEST_SMILE) - own.smile
     opening = gap / width + wanted.opening - own.opening
-    if wanted.opening > own.opening:
-        # An opening is counted from SHUT on: lips that lie closer together part by as much more.
-        opening += wanted.shows_teeth * max(0.0, SHUT - _gap(shape))
+    # An opening is counted from SHUT on: lips that lie closer together part by as much more.
+    opening += parted(own, wanted) * max(0.0, SHUT - _gap(shape))
     # Amounts of a smile and of an opening, of which all three lengths are linear: lengths that stand in the wanted
     # proportions to the width that the mouth then has.
     slope = np.stack([rises - smile * widths, gaps - opening * widths])
@@ -130,7 +141,7 @@ def _upright(telling: Floats) -> tuple[Floats, Floats, Floats]:
     """How high the corners lie above the middle of the inner lips, the lips' gap, and the mouth's width: of (4, 3[, n])
     points of upright faces."""
     left, right, upper, lower = telling
-    gap = np.tensordot(_PARTING, lower - upper, axes=1)
+    gap = np.tensordot(_DOWN_AND_BACK, lower - upper, axes=1)
     return (upper[1] + lower[1]) / 2 - (left[1] + right[1]) / 2, gap, right[0] - left[0]
 
 

@@ -18,6 +18,7 @@ from portraitd.engines.classic.face.expression import (
     apart,
     mouth_in_picture,
     mouth_of,
+    parted,
     smiling,
     towards,
     with_mouth,
@@ -118,7 +119,7 @@ def fuse(template: TemplateFace, identity: Identity, view: View, look: Look, rng
     shown = np.asarray(place.seen * clean, np.float32)
     alpha = ground.alpha * part_of(shown, full, part)
     matched = _match_texture(warped, part_of(gain, full, part, cv2.INTER_CUBIC), template, alpha, rng)
-    teeth = min(wanted.shows_teeth, theirs.shows_teeth) - own.shows_teeth
+    teeth = (theirs.shows_teeth - own.shows_teeth) * parted(own, wanted)
     if teeth > 0:
         matched = _with_teeth(matched, template, posed, raster, teeth)
     layers = _Layers(without_tails(target.image, ground, points, shown), matched, alpha, ground.bare * shown)

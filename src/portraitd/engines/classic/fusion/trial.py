@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from portraitd.engines.classic.ahead import cores, in_order
-from portraitd.engines.classic.face.expression import mouth_in_picture, mouth_of, towards, with_mouth
+from portraitd.engines.classic.face.expression import following
 from portraitd.engines.classic.face.geometry import rasterise
 from portraitd.engines.classic.face.warp import warp
 from portraitd.engines.classic.fusion.fuse import posed_like, ranked_views, shape_for
@@ -73,8 +73,7 @@ def draft(template: TemplateFace, identity: Identity, view: View) -> Image:
     As it is posed; of light and tone only the mean is made the template's.
     """
     ground, mesh = template.ground, template.face.mesh
-    shape = shape_for(identity, view)
-    mouth = with_mouth(shape, towards(mouth_of(shape), mouth_in_picture(mesh.points), LOOKS[0].expression))
+    mouth = following(shape_for(identity, view), mesh.points, LOOKS[0].expression)
     step = max(2, round(mesh.box.width / GRID_PX))
     raster = rasterise(posed_like(mesh, mouth, view), template.face.image.shape[:2], step, grow=0.35)
     face = warp(view.face(), raster, mesh.box.height * ground.shrink, ground.size).astype(np.float32)

@@ -41,7 +41,7 @@ def make_preset(identity: Identity, style: Style, seed: int) -> Image:
         # A head can be turned to the camera, but its crown not be made up.
         turnable = usable_views(identity, yaw_deg=MOST_TURN_DEG, roll_deg=12.0)
         views = _whole(views) or _whole(turnable) or views
-        turned = [view for view in _whole(turnable) if all(view is not one for one in views)]
+        turned = _besides(views, _whole(turnable))
         best = (sorted(some, key=_formality, reverse=True) for some in (views, turned))
         cut = _cut_of(identity, [view for some in best for view in some])
         outfit = outfit_of(recipe.outfits, seed // len(recipe.backdrops))
@@ -57,7 +57,7 @@ def _cut_of(identity: Identity, views: Sequence[View]) -> Callable[[Wish, float,
 
     Where something formal is to be worn, bare shoulders that can't be dressed come after all others of these views.
     """
-    others = [view for view in identity.views if view.alpha is not None and all(view is not one for one in views)]
+    others = [view for view in _besides(views, identity.views) if view.alpha is not None]
 
     def cut(wish: Wish, strength: float, outfit: Outfit | None) -> Cutout:
         made = partial(_cutouts, wish=wish, strength=strength, outfit=outfit)
@@ -88,6 +88,11 @@ def usable_views(identity: Identity, yaw_deg: float, roll_deg: float) -> tuple[V
         return (min(cut, key=lambda view: abs(view.pose.yaw_deg) + 0.5 * abs(view.pose.roll_deg)),)
     good = tuple(view for view in fit if view.quality >= 0.6 * fit[0].quality)
     return tuple(view for view in good if view.alone) or good  # who stood behind a neighbour lacks a shoulder
+
+
+def _besides(views: Sequence[View], more: Sequence[View]) -> list[View]:
+    """Those of `more` that are none of the views."""
+    return [view for view in more if all(view is not one for one in views)]
 
 
 def _whole(views: Sequence[View]) -> tuple[View, ...]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from portraitd.engines.classic.face.expression import mouth_in_picture, mouth_of, towards, with_mouth
+from portraitd.engines.classic.face.expression import following
 from portraitd.engines.classic.face.geometry import Part, at_points, beside_ring, outward, sampled, smoothed
 from portraitd.engines.classic.face.region import region_box
 from portraitd.engines.classic.looks import LOOKS
@@ -114,7 +114,7 @@ def _inside(box: Box, corner: tuple[int, int]) -> tuple[slice, slice]:
 def _step(mesh: FaceMesh, shape: Points, picture: tuple[int, ...]) -> Points:
     """(36, 2) px: how far each point of the contour moves in a (H, W, ...) picture."""
     # An open mouth has a longer face; results of one template share an outline, which is the first look's.
-    own = with_mouth(shape, towards(mouth_of(shape), mouth_in_picture(mesh.points), LOOKS[0].expression))
+    own = following(shape, mesh.points, LOOKS[0].expression)
     posed = fit_similarity(own, mesh.points, rigid_weights()).apply(own)
     across = outward(mesh.xy)
     # Along itself a contour may slide without being another.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from portraitd.engines.classic.face import expression
 from portraitd.engines.classic.face.expression import Mouth, mouth_in_picture, mouth_of, towards
 from portraitd.engines.classic.face.geometry import beside_ring, pose_shape, rasterise
 from portraitd.engines.classic.face.hair import LENDABLE, hair_in_place, lendable_in_place
@@ -18,7 +19,6 @@ from portraitd.engines.classic.face.light import log_light
 from portraitd.engines.classic.face.region import FaceRegion, read_region, region_box
 from portraitd.engines.classic.face.warp import OFF_THE_EDGE, OFF_WHERE_TURNED, off_the_edge
 from portraitd.engines.classic.fusion import fuse as fuse_module
-from portraitd.engines.classic.fusion import trial
 from portraitd.engines.classic.fusion.fuse import (
     BESIDE_LENT,
     LIFT,
@@ -38,7 +38,6 @@ from portraitd.engines.classic.looks import LOOKS, Look
 from portraitd.engines.classic.person.album import Lender, Texture
 from portraitd.engines.classic.person.identity import Identity, view_of
 from portraitd.engines.classic.person.texture import SHARE, hidden, leaf_of, uv_map
-from portraitd.engines.classic.template import outline
 from portraitd.engines.classic.template.outline import with_outline
 from portraitd.engines.classic.template.template_face import read_template
 from portraitd.faces import regions
@@ -505,8 +504,8 @@ class Seen(Exception):
     ("module", "made"),
     [
         (fuse_module, lambda template, who, view: fuse(template, who, view, LOOKS[0], np.random.default_rng(0))),
-        (trial, draft),
-        (outline, lambda template, who, _: with_outline(template, who.shape)),
+        (expression, draft),
+        (expression, lambda template, who, _: with_outline(template, who.shape)),
     ],
 )
 def test_portrait_draft_and_outline_hold_one_mouth(
@@ -558,6 +557,7 @@ def test_the_template_s_teeth_show_where_it_shows_some_and_the_photo_none(
     for look in (Look(), Look(expression=0.0)):
         fuse(template, identity, view, look, np.random.default_rng(0))
     assert bool(laid) == shown
+    assert all(share > 0.9 for share in laid), "teeth half seen would be half lip"
 
 
 def shape_of(mesh: FaceMesh) -> Points:

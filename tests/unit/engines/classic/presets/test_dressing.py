@@ -99,6 +99,11 @@ def test_a_black_and_white_person_wears_no_colours() -> None:
     assert worn[800, 300, 0] == pytest.approx(0.1 * 0.2126 + 0.2 * 0.7152 + 0.8 * 0.0722, abs=1e-4)
 
 
+def behind_hand(view: View) -> View:
+    """The photo with a hand before the chin: nobody can be dressed in it."""
+    return replace(view, hidden=lambda: np.ones(regions.POINT_COUNT, np.float32))
+
+
 class TestCutOut:
     def test_who_wears_nothing_formal_is_dressed(self) -> None:
         dressed = cut_out(Wearer().view(), STUDIO, 0.0, SUIT)
@@ -126,14 +131,13 @@ class TestCutOut:
         assert (cut_out(view, STUDIO, 0.0, SUIT).clothes is not None) == dressed
 
     def test_bare_shoulders_that_cannot_be_dressed_are_told(self) -> None:
-        behind_hand = np.ones(468, np.float32)
         bare, pale, dressed = (Wearer(shirt=shirt).view() for shirt in (heads.SKIN, (225, 215, 200), SHIRT))
         with pytest.raises(BareShoulders):
-            cut_out(replace(bare, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT, even_bare=False)
-        assert cut_out(replace(bare, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT).clothes is None
+            cut_out(behind_hand(bare), STUDIO, 0.0, SUIT, even_bare=False)
+        assert cut_out(behind_hand(bare), STUDIO, 0.0, SUIT).clothes is None
         assert cut_out(bare, STUDIO, 0.0, even_bare=False).clothes is None, "nobody asked for clothes"
         for view in (pale, dressed):
-            cut_out(replace(view, hidden=lambda: behind_hand), STUDIO, 0.0, SUIT, even_bare=False)
+            cut_out(behind_hand(view), STUDIO, 0.0, SUIT, even_bare=False)
 
     def test_bare_shoulders_that_can_be_dressed_are(self) -> None:
         bare = Wearer(shirt=heads.SKIN).view()
@@ -169,17 +173,11 @@ class TestCutOut:
     def test_a_black_and_white_photo_does_not_tell_bare_shoulders(self) -> None:
         made = Wearer(shirt=(140, 140, 140)).view()
         grey = np.repeat(cv2.cvtColor(made.image(), cv2.COLOR_RGB2GRAY)[:, :, None], 3, axis=2)
-        cut_out(
-            replace(made, image=lambda: grey, hidden=lambda: np.ones(468, np.float32)),
-            STUDIO,
-            0.0,
-            SUIT,
-            even_bare=False,
-        )
+        cut_out(behind_hand(replace(made, image=lambda: grey)), STUDIO, 0.0, SUIT, even_bare=False)
 
     def test_a_deep_neckline_is_no_bare_shoulder(self) -> None:
-        view = replace(Wearer(bare_to=1.0, opening=0.42).view(), hidden=lambda: np.ones(468, np.float32))
-        cut_out(view, STUDIO, 0.0, SUIT, even_bare=False)
+        view = Wearer(bare_to=1.0, opening=0.42).view()
+        cut_out(behind_hand(view), STUDIO, 0.0, SUIT, even_bare=False)
 
     def test_shoulders_are_bare_however_the_head_is_tilted(self) -> None:
         made, turn = Wearer(shirt=heads.SKIN).view(), cv2.getRotationMatrix2D((400.0, 380.0), 25, 1.0)
@@ -188,13 +186,7 @@ class TestCutOut:
         points = np.column_stack([made.mesh.xy @ turn[:, :2].T + turn[:, 2], made.mesh.points[:, 2]])
         view = view_of("tilted", image, FaceMesh(points.astype(np.float32), 1.0), 0.9)
         with pytest.raises(BareShoulders):
-            cut_out(
-                replace(view, alpha=lambda: alpha, hidden=lambda: np.ones(468, np.float32)),
-                STUDIO,
-                0.0,
-                SUIT,
-                even_bare=False,
-            )
+            cut_out(behind_hand(replace(view, alpha=lambda: alpha)), STUDIO, 0.0, SUIT, even_bare=False)
 
     @pytest.mark.parametrize("aside", [-0.1, 0.1])
     def test_clothes_are_where_the_neck_is(self, aside: float) -> None:

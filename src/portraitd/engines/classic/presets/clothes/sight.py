@@ -39,7 +39,7 @@ JAW = 0.06
 NECK_SIDE = (0.12, 0.1)
 #: Where shoulders and arms are, face widths: to either side, and below the chin. Bare from so much skin among them on:
 #: a sleeveless dress and a pale jacket show 0.26, straps 0.7 or more.
-SHOULDERS, BARE = ((0.45, 1.2), (0.3, 1.1)), 0.5
+ARMS, MOSTLY = ((0.45, 1.2), (0.3, 1.1)), 0.5
 
 Flags = NDArray[np.bool_]
 
@@ -70,11 +70,11 @@ class Sight:
         """Whether most of what shows of shoulders and arms is skin; a black and white photo does not tell."""
         if light.is_grey(self.image):
             return False
-        (inner, outer), (high, low) = SHOULDERS
+        (inner, outer), (high, low) = ARMS
         away = np.abs(self.x)
         seen = (self.alpha > 0.5) & self.in_photo & ~self.hair
         seen &= (away > inner) & (away < outer) & (self.y > high) & (self.y < low)
-        return float((self.skin & seen).sum()) > BARE * max(1, int(seen.sum()))
+        return float((self.skin & seen).sum()) > MOSTLY * max(1, int(seen.sum()))
 
     def face(self) -> Flags:
         """(h, w) the face's mesh, and the next pixel."""
